@@ -1,0 +1,22 @@
+//! The vocabulary every other causeway crate shares: clocks, addresses by role, identifiers, secrets and domain events.
+//!
+//! It holds no behaviour beyond what the words themselves mean, depends on no other crate of ours, and knows no vendor.
+//!
+//! Entry points: [`Now`], [`FiveTuple`], [`Secret`], [`RelayEvent`].
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod event;
+pub mod ids;
+pub mod net;
+pub mod secret;
+
+pub use clock::{Now, UnixTime};
+pub use event::{
+    AllocationEndReason, AuthRefusal, CredentialKind, LimitName, MobilityMove, RelayEvent, TrafficCount,
+    TrafficCounters,
+};
+pub use ids::{AllocationId, ShardIndex};
+pub use net::{AddressFamily, ClientTransport, FiveTuple, RelayTransport};
+pub use secret::Secret;
