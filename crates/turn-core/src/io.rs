@@ -339,6 +339,8 @@ pub enum TimerKind {
     Allocation,
     /// A reservation.
     Reservation,
-    /// A peer connection waiting for its ConnectionBind, or a pending question.
+    /// A pending question.
     Pending,
+    /// A peer connection that waits to be established or bound.
+    Connection,
 }

@@ -2,15 +2,30 @@
 //!
 //! It decides; the `relay` crate does. It has no sockets, clocks, threads or operating-system randomness.
 //!
-//! The contract: one `handle_*` call, then [`TurnServer::poll_output`] until `None`, then the next input.
+//! The contract: one `handle_*` call, then [`TurnServer::poll_output`] until `None`, then the next input. Same
+//! configuration, seed and inputs give the same outputs. Answers to unknown questions are ignored, and a socket or a
+//! place that comes too late is given back.
 
 #![forbid(unsafe_code)]
 
+mod allocate;
+mod allocation;
+mod auth;
+mod binding;
 mod config;
+mod data_path;
 mod drop_reason;
 mod io;
+mod mobility;
+mod nonce;
 pub mod peer_policy;
+mod pending;
+mod rate;
+mod reply;
+mod requests;
 mod server;
+mod stats;
+mod tcp_relay;
 
 pub use config::{
     Grant, GrantLimits, IntegrityKeys, Limits, NatDiscoveryGrid, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,
@@ -21,4 +36,5 @@ pub use io::{
     OpenRelay, OpenRelayError, Output, PortChoice, Prefix, QueryId, RelayId, RelayOpened, RelayRequestId,
     ReservationToken, StreamDirection, TimerKind, Transmit, UserRef,
 };
-pub use server::TurnServer;
+pub use server::{AllocationView, TurnServer};
+pub use stats::{REFUSAL_CODES, REQUEST_METHODS, TurnStats};

@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address_class;
 pub mod clock;
 pub mod event;
 pub mod ids;
 pub mod net;
 pub mod secret;
 
+pub use address_class::{CanonicalIp, SPECIAL_RANGES, SpecialRange, special_range};
 pub use clock::{Now, UnixTime};
 pub use event::{
     AllocationEndReason, AuthRefusal, CredentialKind, LimitName, MobilityMove, RelayEvent, TrafficCount,

@@ -1,0 +1,76 @@
+//! Mobility tickets (RFC 8016): a Refresh with the ticket moves the allocation to the five-tuple it came from.
+//!
+//! ```text
+//! | shard, 1 byte | allocation slot, 4 bytes | random, 16 bytes |
+//! ```
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use causeway_stun_codec::{Message, attributes::MobilityTicket};
+use causeway_types::{MobilityMove, Now, RelayEvent, ShardIndex};
+
+use crate::{
+    TurnServer,
+    io::{ClientLeg, HandOverReason, Output},
+    server::Owner,
+};
+
+impl TurnServer {
+    /// The ticket of an allocation that has one.
+    pub(crate) fn ticket_of(&self, key: usize) -> Option<Vec<u8>> {
+        let secret = self.allocations.get(key)?.ticket?;
+        let slot = u32::try_from(key).ok()?;
+        let mut ticket = Vec::with_capacity(21);
+        ticket.push(self.shard.0);
+        ticket.extend_from_slice(&slot.to_be_bytes());
+        ticket.extend_from_slice(&secret);
+        Some(ticket)
+    }
+
+    /// Whose ticket a Refresh carries.
+    pub(crate) fn owner_of_ticket(&mut self, _now: Now, from: ClientLeg, message: &Message<'_>) -> Owner {
+        let Ok(Some(MobilityTicket(ticket))) = message.attribute::<MobilityTicket<'_>>() else { return Owner::None };
+        let Some((&[shard, s0, s1, s2, s3], secret)) = ticket.split_first_chunk::<5>() else { return Owner::None };
+        if shard != self.shard.0 {
+            self.outputs.push_back(Output::HandOver {
+                client: from,
+                to: ShardIndex(shard),
+                message: message.as_bytes().to_vec(),
+                reason: HandOverReason::Mobility,
+            });
+            return Owner::Elsewhere;
+        }
+        let key = usize::try_from(u32::from_be_bytes([s0, s1, s2, s3])).unwrap_or(usize::MAX);
+        let genuine = self
+            .allocations
+            .get(key)
+            .and_then(|allocation| allocation.ticket)
+            .is_some_and(|expected| verify_slices_are_equal(&expected, secret).is_ok());
+        if genuine { Owner::Local(key) } else { Owner::None }
+    }
+
+    /// Moves the allocation to `client` and gives it a new ticket; the integrity value has been verified.
+    pub(crate) fn move_client(&mut self, client: ClientLeg, key: usize) {
+        let ticket = self.random_bytes();
+        let Some(allocation) = self.allocations.get_mut(key) else { return };
+        if allocation.ticket.is_none() {
+            return;
+        }
+        allocation.ticket = Some(ticket);
+        if allocation.client == client {
+            return;
+        }
+        let moved = MobilityMove { from: allocation.client.five_tuple, to: client.five_tuple };
+        let id = allocation.id;
+        self.by_client.remove(&moved.from);
+        allocation.client = client;
+        allocation.detached = false;
+        self.by_client.insert(moved.to, key);
+        self.outputs.push_back(Output::Event(RelayEvent::AllocationMoved { allocation: id, moved }));
+    }
+
+    /// What an authenticated request other than Allocate is told when there is no allocation: 437, and 400 for a ticket
+    /// that names none (RFC 8016 §3.2).
+    pub(crate) fn code_without_allocation(&self, message: &Message<'_>) -> u16 {
+        if message.method() == causeway_stun_codec::Method::CONNECTION_BIND { 400 } else { 437 }
+    }
+}
