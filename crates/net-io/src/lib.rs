@@ -1,1 +1,17 @@
-//! placeholder
+//! The operating system's side of the data plane: epoll, batched UDP with segmentation offload, the socket error queue.
+//!
+//! This is the only crate with unsafe code; each block says why it is sound. It decides nothing about TURN.
+//!
+//! Entry points: [`Epoll`], [`Waker`], [`UdpSocket`], [`tcp`]. Source: Linux man pages epoll(7), udp(7), ip(7), cmsg(3).
+
+#![expect(unsafe_code, reason = "system calls that std and socket2 have no safe form of")]
+
+mod address;
+mod epoll;
+pub mod tcp;
+mod udp;
+mod waker;
+
+pub use epoll::{Epoll, Event, Events, Interest};
+pub use udp::{IcmpReport, Received, SEGMENTS_MAX, UdpOptions, UdpSocket};
+pub use waker::Waker;

@@ -42,11 +42,13 @@ pub enum DropReason {
     SlowReader,
     /// The operating system refused to send.
     SendFailed,
+    /// `tcp_connections_max`: the connection was closed at once.
+    ConnectionLimit,
 }
 
 impl DropReason {
     /// All reasons, in counter order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::BadFingerprint,
         Self::UnexpectedMessage,
@@ -66,6 +68,7 @@ impl DropReason {
         Self::SendQueueFull,
         Self::SlowReader,
         Self::SendFailed,
+        Self::ConnectionLimit,
     ];
 
     /// Stable snake-case name for metrics and documents.
@@ -91,6 +94,7 @@ impl DropReason {
             Self::SendQueueFull => "send_queue_full",
             Self::SlowReader => "slow_reader",
             Self::SendFailed => "send_failed",
+            Self::ConnectionLimit => "connection_limit",
         }
     }
 }

@@ -139,10 +139,6 @@ pub struct KeyQuery {
 
 /// Answer to a [`KeyQuery`].
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "built once per Allocate and moved straight in; a box would only add an allocation"
-)]
 pub enum KeyAnswer {
     /// The user is known. Expiry is judged by the core, after the integrity value.
     Known(Grant),
@@ -259,7 +255,6 @@ pub enum StreamDirection {
 
 /// What the shell does next. Drain after every input until `None`.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "control path only; taken by value from a short queue")]
 pub enum Output {
     /// Send a control message.
     Transmit(Transmit),

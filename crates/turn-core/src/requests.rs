@@ -31,9 +31,9 @@ impl TurnServer {
         let keys = allocation.grant.keys.clone();
         let families = allocation.relays.map(|slot| slot.map(|s| AddressFamily::of(s.address.ip())));
         let message = &request.message;
-        let (asked, family) = match (message.attribute::<Lifetime>(), message.attribute::<RequestedAddressFamily>()) {
-            (Ok(asked), Ok(family)) => (asked, family),
-            _ => return self.refuse(request, &keys, 400),
+        let (Ok(asked), Ok(family)) = (message.attribute::<Lifetime>(), message.attribute::<RequestedAddressFamily>())
+        else {
+            return self.refuse(request, &keys, 400);
         };
         // RFC 8656 §8.2: a family that this allocation does not have.
         let family = match family {
@@ -122,9 +122,10 @@ impl TurnServer {
         let Some(allocation) = self.allocations.get(key) else { return };
         let keys = allocation.grant.keys.clone();
         let message = &request.message;
-        let (number, peer) = match (message.attribute::<ChannelNumber>(), message.attribute::<XorPeerAddress>()) {
-            (Ok(Some(ChannelNumber(number))), Ok(Some(XorPeerAddress(peer)))) => (number, peer),
-            _ => return self.refuse(request, &keys, 400),
+        let (Ok(Some(ChannelNumber(number))), Ok(Some(XorPeerAddress(peer)))) =
+            (message.attribute::<ChannelNumber>(), message.attribute::<XorPeerAddress>())
+        else {
+            return self.refuse(request, &keys, 400);
         };
         // RFC 6062 §4: a TCP allocation has connections, not channels.
         if !channel_data::is_channel_number(number) || allocation.transport == RelayTransport::Tcp {

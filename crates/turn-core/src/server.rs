@@ -214,6 +214,12 @@ impl TurnServer {
         self.allocations.len()
     }
 
+    /// Whether this five-tuple holds an allocation here.
+    #[must_use]
+    pub fn has_allocation(&self, five_tuple: &FiveTuple) -> bool {
+        self.by_client.contains_key(five_tuple)
+    }
+
     /// Drops so far.
     #[must_use]
     pub const fn drops(&self) -> DropCounts {

@@ -1,0 +1,323 @@
+//! UDP with receive and send offload (UDP_GRO, UDP_SEGMENT), destination address and the error queue.
+//!
+//! Sends take a list of slices, so that a header can be put before, or left out of, every segment without a copy.
+
+use std::{
+    io::{self, IoSlice},
+    mem,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::address::RawAddress;
+
+/// Most segments the kernel takes in one send (UDP_MAX_SEGMENTS of older kernels).
+pub const SEGMENTS_MAX: usize = 64;
+
+/// How a socket is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct UdpOptions {
+    /// Several sockets share the port; the kernel spreads five-tuples over them.
+    pub reuse_port: bool,
+    /// Asked-for receive buffer, bytes; the system's maximum may cut it.
+    pub receive_buffer: usize,
+    /// Asked-for send buffer, bytes.
+    pub send_buffer: usize,
+    /// ICMP errors are put on the socket's error queue.
+    pub report_errors: bool,
+}
+
+/// A non-blocking UDP socket.
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: Socket,
+    local: SocketAddr,
+    /// Bound to an unspecified address: source and destination address travel with each datagram.
+    wildcard: bool,
+    segmentation: AtomicBool,
+}
+
+/// One receive: one datagram, or several of one size that came together.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Bytes in all.
+    pub len: usize,
+    /// Size of each datagram but the last, which may be shorter.
+    pub segment_len: usize,
+    /// Where they came from.
+    pub from: SocketAddr,
+    /// Which of our addresses they went to; only known on wildcard sockets.
+    pub to: Option<IpAddr>,
+}
+
+/// An ICMP error for something this socket sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpReport {
+    /// Where the datagram was going.
+    pub peer: SocketAddr,
+    /// ICMP type.
+    pub icmp_type: u8,
+    /// ICMP code.
+    pub icmp_code: u8,
+    /// The next hop's MTU where the error names one, else 0.
+    pub mtu: u32,
+}
+
+/// Ancillary data, aligned as the kernel wants it.
+#[repr(C, align(8))]
+struct Control([u8; 256]);
+
+impl UdpSocket {
+    /// Opens and binds a socket.
+    ///
+    /// # Errors
+    /// The address is taken or not ours, or the system is out of descriptors.
+    pub fn bind(address: SocketAddr, options: UdpOptions) -> io::Result<Self> {
+        let socket =
+            Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_port(options.reuse_port)?;
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+        socket.set_send_buffer_size(options.send_buffer)?;
+        let wildcard = address.ip().is_unspecified();
+        let this = Self { socket, local: address, wildcard, segmentation: AtomicBool::new(true) };
+        // Without GRO every datagram simply comes alone.
+        let gro = this.set_option(libc::IPPROTO_UDP, libc::UDP_GRO, 1);
+        drop(gro);
+        let v4 = address.is_ipv4();
+        if wildcard {
+            let (level, name) =
+                if v4 { (libc::IPPROTO_IP, libc::IP_PKTINFO) } else { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) };
+            this.set_option(level, name, 1)?;
+        }
+        if options.report_errors {
+            let (level, name) =
+                if v4 { (libc::IPPROTO_IP, libc::IP_RECVERR) } else { (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) };
+            this.set_option(level, name, 1)?;
+        }
+        this.set_dont_fragment(false)?;
+        this.socket.bind(&address.into())?;
+        let local = this.socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Self { local, ..this })
+    }
+
+    /// The bound address.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether the socket is bound to an unspecified address.
+    #[must_use]
+    pub const fn is_wildcard(&self) -> bool {
+        self.wildcard
+    }
+
+    /// Sets or clears the don't-fragment bit for what is sent from here on.
+    ///
+    /// # Errors
+    /// As setsockopt(2).
+    pub fn set_dont_fragment(&self, on: bool) -> io::Result<()> {
+        if self.local.is_ipv4() {
+            let value = if on { libc::IP_PMTUDISC_DO } else { libc::IP_PMTUDISC_DONT };
+            self.set_option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value)
+        } else {
+            let value = if on { libc::IPV6_PMTUDISC_DO } else { libc::IPV6_PMTUDISC_DONT };
+            self.set_option(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, value)
+        }
+    }
+
+    /// Receives into `buffer`; 64 KiB hold whatever GRO merges.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing; another error may be an ICMP answer to an earlier send.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let mut name = RawAddress::zeroed();
+        let mut control = Control([0; 256]);
+        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut header = message_header(&mut name, &mut iov, &mut control);
+        // SAFETY: `header` points to locals that outlive the call, with their true lengths.
+        let n = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, 0) };
+        let len = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+        let from = name.to_socket_addr().ok_or(io::ErrorKind::InvalidData)?;
+        let mut received = Received { len, segment_len: len, from, to: None };
+        for_each_control(&header, |level, kind, data| match (level, kind) {
+            (libc::IPPROTO_UDP, libc::UDP_GRO) => {
+                if let Some(bytes) = data.first_chunk::<4>() {
+                    received.segment_len = usize::try_from(i32::from_ne_bytes(*bytes)).unwrap_or(len).max(1);
+                }
+            }
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // struct in_pktinfo: interface (4), local address (4), header's destination address (4).
+                if let Some(bytes) = data.get(8..12).and_then(|b| b.first_chunk::<4>()) {
+                    received.to = Some(IpAddr::V4(Ipv4Addr::from(*bytes)));
+                }
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                if let Some(bytes) = data.first_chunk::<16>() {
+                    received.to = Some(IpAddr::V6(Ipv6Addr::from(*bytes)));
+                }
+            }
+            _ => {}
+        });
+        Ok(received)
+    }
+
+    /// Sends the bytes of `parts`, one after the other, to `to`: as one datagram, or with `segment_len` as datagrams of
+    /// that size (the last may be shorter). `source` chooses the source address on a wildcard socket.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the send queue is full. [`Self::can_segment`] turns false when kernel or device refuse
+    /// segmentation; the caller then sends one by one.
+    pub fn send(
+        &self,
+        to: SocketAddr,
+        source: Option<IpAddr>,
+        parts: &[IoSlice<'_>],
+        segment_len: Option<u16>,
+    ) -> io::Result<()> {
+        let (name, name_len) = RawAddress::new(to);
+        let mut control = Control([0; 256]);
+        // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
+        let mut header: libc::msghdr = unsafe { mem::zeroed() };
+        header.msg_name = (&raw const name).cast_mut().cast();
+        header.msg_namelen = name_len;
+        // IoSlice has the layout of iovec by documented guarantee; the kernel does not write through it here.
+        header.msg_iov = parts.as_ptr().cast_mut().cast();
+        header.msg_iovlen = parts.len();
+        let mut used = 0;
+        if let Some(len) = segment_len {
+            used += put_control(&mut control, used, libc::IPPROTO_UDP, libc::UDP_SEGMENT, &len.to_ne_bytes());
+        }
+        match source.filter(|_| self.wildcard) {
+            Some(IpAddr::V4(ip)) => {
+                let mut info = [0; 12];
+                info[4..8].copy_from_slice(&ip.octets());
+                used += put_control(&mut control, used, libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
+            Some(IpAddr::V6(ip)) => {
+                let mut info = [0; 20];
+                info[..16].copy_from_slice(&ip.octets());
+                used += put_control(&mut control, used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            }
+            None => {}
+        }
+        if used > 0 {
+            header.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_controllen = used;
+        }
+        // SAFETY: every pointer in `header` leads to memory that outlives the call, with its true length.
+        let n = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) };
+        if n >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if segment_len.is_some() && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)) {
+            self.segmentation.store(false, Ordering::Relaxed);
+        }
+        Err(error)
+    }
+
+    /// Whether sends with `segment_len` are worth trying.
+    #[must_use]
+    pub fn can_segment(&self) -> bool {
+        self.segmentation.load(Ordering::Relaxed)
+    }
+
+    /// Takes one ICMP error off the error queue; `None` when it is empty or holds something else.
+    pub fn take_icmp(&self) -> Option<IcmpReport> {
+        let mut name = RawAddress::zeroed();
+        let mut control = Control([0; 256]);
+        let mut buffer = [0_u8; 64];
+        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut header = message_header(&mut name, &mut iov, &mut control);
+        // SAFETY: as in `receive`.
+        let n = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE) };
+        if n < 0 {
+            return None;
+        }
+        let peer = name.to_socket_addr()?;
+        let mut report = None;
+        for_each_control(&header, |level, kind, data| {
+            if !matches!((level, kind), (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR))
+            {
+                return;
+            }
+            // struct sock_extended_err: errno (4), origin (1), type (1), code (1), pad (1), info (4), data (4).
+            if let Some(&[_, _, _, _, origin, icmp_type, icmp_code, _, i0, i1, i2, i3]) = data.first_chunk::<12>()
+                && matches!(origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6)
+            {
+                let mtu = u32::from_ne_bytes([i0, i1, i2, i3]);
+                report = Some(IcmpReport { peer, icmp_type, icmp_code, mtu });
+            }
+        });
+        report
+    }
+
+    fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
+        // SAFETY: `value` is a live int of the stated length.
+        let n = unsafe { libc::setsockopt(self.socket.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn message_header(name: &mut RawAddress, iov: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+    // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_name = ptr::from_mut(name).cast();
+    header.msg_namelen = libc::socklen_t::try_from(size_of::<RawAddress>()).unwrap_or(0);
+    header.msg_iov = ptr::from_mut(iov);
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = control.0.len();
+    header
+}
+
+/// Calls `visit` with level, type and data of each control message of a header the kernel has just filled.
+fn for_each_control(header: &libc::msghdr, mut visit: impl FnMut(libc::c_int, libc::c_int, &[u8])) {
+    // SAFETY: the kernel wrote `msg_controllen` bytes of well-formed control messages into the buffer that `msg_control`
+    // points to, and that buffer outlives this call; the CMSG functions stay within it.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(header);
+        while let Some(control) = at.as_ref() {
+            let data = libc::CMSG_DATA(at);
+            let head = usize::try_from(data.offset_from(at.cast())).unwrap_or(0);
+            let len = control.cmsg_len.saturating_sub(head);
+            visit(control.cmsg_level, control.cmsg_type, std::slice::from_raw_parts(data, len));
+            at = libc::CMSG_NXTHDR(header, at);
+        }
+    }
+}
+
+/// Writes a control message at `offset` and returns the space it takes.
+fn put_control(control: &mut Control, offset: usize, level: libc::c_int, kind: libc::c_int, data: &[u8]) -> usize {
+    let data_len = u32::try_from(data.len()).unwrap_or(0);
+    // SAFETY: pure arithmetic.
+    let (space, len) = unsafe { (libc::CMSG_SPACE(data_len) as usize, libc::CMSG_LEN(data_len) as usize) };
+    let Some(room) = control.0.get_mut(offset..offset + space) else { return 0 };
+    let header = libc::cmsghdr { cmsg_len: len, cmsg_level: level, cmsg_type: kind };
+    // SAFETY: `room` is `space` bytes, aligned to 8 because `Control` is and every CMSG_SPACE is a multiple of 8; it
+    // holds the header and, CMSG_LEN(0) bytes further on, the data.
+    unsafe {
+        let at = room.as_mut_ptr().cast::<libc::cmsghdr>();
+        at.write(header);
+        ptr::copy_nonoverlapping(data.as_ptr(), libc::CMSG_DATA(at), data.len());
+    }
+    space
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const OPTIONS: UdpOptions =
+    UdpOptions { reuse_port: false, receive_buffer: 1 << 20, send_buffer: 1 << 20, report_errors: true };
+
+fn bind(address: &str) -> UdpSocket {
+    UdpSocket::bind(address.parse().expect("an address"), OPTIONS).expect("binds")
+}
+
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Received {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match socket.receive(buffer) {
+            Ok(received) => return received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::yield_now()
+            }
+            Err(error) => panic!("nothing received: {error}"),
+        }
+    }
+}
+
+#[test]
+fn segments_with_a_header_each_arrive_as_single_datagrams() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let (alice, bob) = (bind(address), std::net::UdpSocket::bind(address).unwrap());
+        let payload: Vec<u8> = (0..50_u8).collect();
+        let parts: Vec<IoSlice<'_>> =
+            payload.chunks(20).flat_map(|chunk| [IoSlice::new(b"head"), IoSlice::new(chunk)]).collect();
+        alice.send(bob.local_addr().unwrap(), None, &parts, Some(24)).unwrap();
+        assert!(alice.can_segment());
+        let mut buffer = [0; 100];
+        for (from, to) in [(0, 20), (20, 40), (40, 50)] {
+            let (n, _) = bob.recv_from(&mut buffer).unwrap();
+            assert_eq!(buffer.get(..4), Some(&b"head"[..]));
+            assert_eq!(buffer.get(4..n), payload.get(from..to));
+        }
+    }
+}
+
+#[test]
+fn a_burst_is_received_in_one_call_with_its_segment_size() {
+    let (alice, bob) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let bytes = vec![7; 1000 * 9 + 500];
+    alice.send(bob.local_addr(), None, &[IoSlice::new(&bytes)], Some(1000)).unwrap();
+    let mut buffer = vec![0; 65_536];
+    let received = receive(&bob, &mut buffer);
+    assert_eq!((received.len, received.segment_len, received.from), (9500, 1000, alice.local_addr()));
+}
+
+#[test]
+fn a_wildcard_socket_knows_the_destination_and_answers_from_it() {
+    for (wildcard, target) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+        let server = bind(wildcard);
+        let target: IpAddr = target.parse().unwrap();
+        let client = bind(if target.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+        client.send(SocketAddr::new(target, server.local_addr().port()), None, &[IoSlice::new(b"hi")], None).unwrap();
+        let mut buffer = [0; 100];
+        let received = receive(&server, &mut buffer);
+        assert_eq!(received.to, Some(target));
+        server.send(received.from, received.to, &[IoSlice::new(b"yo")], None).unwrap();
+        assert_eq!(receive(&client, &mut buffer).from.ip(), target);
+    }
+}
+
+#[test]
+fn a_closed_port_is_reported_with_its_address() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let closed = std::net::UdpSocket::bind(address).unwrap().local_addr().unwrap();
+        let socket = bind(address);
+        socket.send(closed, None, &[IoSlice::new(b"x")], None).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let report = loop {
+            if let Some(report) = socket.take_icmp() {
+                break report;
+            }
+            assert!(Instant::now() < deadline, "no report");
+        };
+        let (icmp_type, icmp_code) = if closed.is_ipv4() { (3, 3) } else { (1, 4) };
+        assert_eq!(report, IcmpReport { peer: closed, icmp_type, icmp_code, mtu: 0 });
+    }
+}

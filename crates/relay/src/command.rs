@@ -1,0 +1,34 @@
+//! What a shard can be told, by the control plane and by other shards.
+
+use std::net::SocketAddr;
+
+use causeway_turn_core::{ClientLeg, KeyAnswer, LegId, QueryId, RelayId};
+use causeway_types::{AllocationId, FiveTuple, ShardIndex};
+use crossbeam_channel::Sender;
+
+use crate::{settings::Reload, shard::Connection};
+
+/// A command; queues are bounded and a full one refuses (control plane) or drops and counts (datagrams).
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// New configuration.
+    Reload(Reload),
+    /// Answer to a key query.
+    AnswerKey(QueryId, KeyAnswer),
+    /// End an allocation.
+    Terminate(AllocationId, Sender<bool>),
+    /// End a user's allocations.
+    TerminateUser(String, Sender<u32>),
+    /// List allocations.
+    List(Sender<Vec<causeway_turn_core::AllocationView>>),
+    /// A client connection whose ConnectionBind names a peer connection here.
+    Adopt { connection: Box<Connection>, message: Vec<u8> },
+    /// A message of a client whose socket is on shard `via`.
+    RemoteMessage { via: ShardIndex, client: ClientLeg, message: Vec<u8> },
+    /// A message for a client whose socket is here.
+    RemoteTransmit { leg: LegId, five_tuple: FiveTuple, bytes: Vec<u8> },
+    /// A datagram from a relay on another shard to a relay here.
+    Hairpin { relay: RelayId, from: SocketAddr, payload: Vec<u8> },
+    /// End everything and the thread.
+    Shutdown,
+}

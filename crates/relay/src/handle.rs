@@ -1,0 +1,264 @@
+//! Starting the data plane and talking to it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use causeway_net_io::Waker;
+use causeway_turn_core::{AllocationView, KeyAnswer, QueryId};
+use causeway_types::{AllocationId, ClientTransport, RelayEvent, ShardIndex};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+
+use crate::{
+    admissions::Admissions,
+    bandwidth::SharedRate,
+    command::Command,
+    keys::KeySource,
+    ports::RelayPorts,
+    settings::{RelayLimits, RelaySettings, Reload},
+    shard::{Listeners, Shard},
+    stats::{RelayStats, ShardStats},
+};
+
+/// Commands that may wait for one shard.
+const COMMANDS_MAX: usize = 4096;
+/// Events that may wait for their consumer; full: the newest is dropped and counted.
+const EVENTS_MAX: usize = 65_536;
+/// How long a question to a shard may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the data plane did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener could not be bound.
+    #[error("cannot listen on {address} ({transport})")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// UDP or TCP.
+        transport: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// epoll, eventfd or a thread could not be made.
+    #[error("cannot start a data-plane thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A listener that is really bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundAddress {
+    /// Where.
+    pub address: SocketAddr,
+    /// What is spoken there; a TLS listener appears as TLS (TCP) and DTLS (UDP).
+    pub transport: ClientTransport,
+}
+
+/// What all shards share; nothing in it is locked for a packet.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) limits: ArcSwap<RelayLimits>,
+    pub(crate) admissions: Admissions,
+    pub(crate) ports: RelayPorts,
+    pub(crate) rate: SharedRate,
+    pub(crate) connections: AtomicU64,
+    pub(crate) events: Sender<RelayEvent>,
+    pub(crate) events_dropped: AtomicU64,
+    pub(crate) shards: Vec<ShardPort>,
+}
+
+/// The outside of one shard.
+#[derive(Debug)]
+pub(crate) struct ShardPort {
+    pub(crate) commands: Sender<Command>,
+    pub(crate) waker: Waker,
+    pub(crate) stats: Mutex<ShardStats>,
+}
+
+impl Shared {
+    /// Hands `command` to `shard`; false when its queue is full.
+    pub(crate) fn send(&self, shard: ShardIndex, command: Command) -> bool {
+        let Some(port) = self.shards.get(shard.as_usize()) else { return false };
+        let sent = port.commands.try_send(command).is_ok();
+        port.waker.wake();
+        sent
+    }
+
+    pub(crate) fn emit(&self, event: RelayEvent) {
+        if self.events.try_send(event).is_err() {
+            self.events_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Starts data planes.
+#[derive(Debug)]
+pub struct Relay;
+
+/// A running data plane. Dropping it does not stop it; [`RelayHandle::shutdown`] does.
+#[derive(Debug)]
+pub struct RelayHandle {
+    shared: Arc<Shared>,
+    bound: Vec<BoundAddress>,
+    events: Receiver<RelayEvent>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Relay {
+    /// Binds every listener, then starts the threads.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left bound or running.
+    pub fn start(settings: RelaySettings, keys: Arc<dyn KeySource>) -> Result<RelayHandle, StartError> {
+        let threads = settings.threads.max(1);
+        let mut listeners: Vec<Listeners> = Vec::new();
+        let mut settings = settings;
+        for index in 0..threads {
+            let opened = Listeners::bind(&settings)?;
+            if index == 0 {
+                // Port 0 has become a real port; the other shards share it.
+                settings.turn_listen = opened.plain_addresses();
+                settings.turn_tls_listen = opened.tls_addresses();
+            }
+            listeners.push(opened);
+        }
+        let bound = listeners.first().map(Listeners::bound).unwrap_or_default();
+        let (events_in, events) = bounded(EVENTS_MAX);
+        let mut shards = Vec::new();
+        let mut inboxes = Vec::new();
+        for _ in 0..threads {
+            let (commands, inbox) = bounded(COMMANDS_MAX);
+            let waker = Waker::new().map_err(StartError::Thread)?;
+            shards.push(ShardPort { commands, waker, stats: Mutex::default() });
+            inboxes.push(inbox);
+        }
+        let shared = Arc::new(Shared {
+            limits: ArcSwap::from_pointee(settings.limits),
+            admissions: Admissions::default(),
+            ports: RelayPorts::new(&settings.relay_addresses, &settings.relay_ports),
+            rate: SharedRate::new(settings.limits.bandwidth_total),
+            connections: AtomicU64::new(0),
+            events: events_in,
+            events_dropped: AtomicU64::new(0),
+            shards,
+        });
+        let settings = Arc::new(settings);
+        let mut handles = Vec::new();
+        for (index, (listeners, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
+            let index = ShardIndex(u8::try_from(index).unwrap_or(0));
+            let shard = Shard::new(index, &settings, Arc::clone(&shared), Arc::clone(&keys), listeners, inbox)
+                .map_err(StartError::Thread)?;
+            let thread = std::thread::Builder::new()
+                .name(format!("relay-{index}"))
+                .spawn(move || shard.run())
+                .map_err(StartError::Thread)?;
+            handles.push(thread);
+        }
+        Ok(RelayHandle { shared, bound, events, threads: Mutex::new(handles) })
+    }
+}
+
+impl RelayHandle {
+    /// What is bound, ports resolved.
+    #[must_use]
+    pub fn bound(&self) -> &[BoundAddress] {
+        &self.bound
+    }
+
+    /// Hands every shard a new configuration; live allocations carry on.
+    pub fn reload(&self, reload: &Reload) {
+        self.shared.limits.store(Arc::new(reload.limits));
+        self.shared.rate.set(reload.limits.bandwidth_total);
+        for index in self.indexes() {
+            self.shared.send(index, Command::Reload(reload.clone()));
+        }
+    }
+
+    /// Answers a key query that was left pending.
+    pub fn answer_key(&self, shard: ShardIndex, id: QueryId, answer: KeyAnswer) {
+        self.shared.send(shard, Command::AnswerKey(id, answer));
+    }
+
+    /// Ends one allocation; whether it was there.
+    #[must_use]
+    pub fn terminate(&self, allocation: AllocationId) -> bool {
+        self.ask_all(|reply| Command::Terminate(allocation, reply)).into_iter().any(|found| found)
+    }
+
+    /// Ends every allocation of a user; how many there were.
+    #[must_use]
+    pub fn terminate_user(&self, username: &str) -> u32 {
+        self.ask_all(|reply| Command::TerminateUser(username.to_owned(), reply)).into_iter().sum()
+    }
+
+    /// Live allocations with their figures.
+    #[must_use]
+    pub fn allocations(&self) -> Vec<AllocationView> {
+        self.ask_all(Command::List).into_iter().flatten().collect()
+    }
+
+    /// How many allocations live; exact.
+    #[must_use]
+    pub fn live_allocations(&self) -> u32 {
+        self.shared.admissions.total()
+    }
+
+    /// Counters, at most a second old.
+    #[must_use]
+    pub fn stats(&self) -> RelayStats {
+        RelayStats {
+            shards: self.shared.shards.iter().map(|shard| *shard.stats.lock()).collect(),
+            events_dropped: self.shared.events_dropped.load(Ordering::Relaxed),
+            allocations: u64::from(self.live_allocations()),
+        }
+    }
+
+    /// Domain events, oldest first.
+    #[must_use]
+    pub const fn events(&self) -> &Receiver<RelayEvent> {
+        &self.events
+    }
+
+    /// Ends every allocation, closes everything and waits for the threads.
+    pub fn shutdown(&self) {
+        for (index, shard) in self.shared.shards.iter().enumerate() {
+            // A full queue must not keep the server alive: wait for room.
+            if shard.commands.send_timeout(Command::Shutdown, PATIENCE).is_err() {
+                tracing::warn!(shard = index, "data-plane thread does not take its shutdown");
+            }
+            shard.waker.wake();
+        }
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a data-plane thread ended in a panic");
+            }
+        }
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = ShardIndex> {
+        (0..self.shared.shards.len()).map(|index| ShardIndex(u8::try_from(index).unwrap_or(0)))
+    }
+
+    fn ask_all<T>(&self, command: impl Fn(Sender<T>) -> Command) -> Vec<T> {
+        let waiting: Vec<Receiver<T>> = self
+            .indexes()
+            .map(|index| {
+                let (reply, answer) = bounded(1);
+                self.shared.send(index, command(reply));
+                answer
+            })
+            .collect();
+        waiting.into_iter().filter_map(|answer| answer.recv_timeout(PATIENCE).ok()).collect()
+    }
+}

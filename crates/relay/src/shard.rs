@@ -1,0 +1,322 @@
+//! One data-plane thread: its sockets, its core, its loop.
+
+mod client_out;
+mod dtls;
+mod listeners;
+mod outputs;
+mod stream;
+mod tcp_relay;
+mod udp;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use causeway_net_io::{Epoll, Event, Events, Interest};
+use causeway_turn_core::{DropCounts, DropReason, RelayId, TurnServer};
+use causeway_types::{FiveTuple, Now, ShardIndex};
+use crossbeam_channel::Receiver;
+use foldhash::fast::FixedState;
+use slab::Slab;
+
+pub(crate) use listeners::Listeners;
+pub(crate) use stream::Connection;
+
+use crate::{
+    command::Command,
+    handle::Shared,
+    keys::KeySource,
+    leg::{Leg, Token},
+    settings::{DtlsIdentity, RelaySettings},
+    stats::ShardStats,
+};
+
+/// Reports taken per wait.
+const EVENTS_PER_WAIT: usize = 256;
+/// Commands taken per wake-up, so that a flood of them does not starve packets.
+const COMMANDS_PER_WAKE: usize = 256;
+/// Longest wait, so that counters and idle checks stay fresh.
+const TICK: Duration = Duration::from_millis(500);
+/// Five-tuples of this shard's sockets whose allocation moved to another shard.
+const FORWARDED_MAX: usize = 4096;
+
+/// A relay socket.
+#[derive(Debug)]
+pub(crate) struct RelayEntry {
+    socket: crate::ports::RelaySocket,
+    advertised: SocketAddr,
+    /// How many datagrams to try to read at the next wake-up.
+    hint: u8,
+}
+
+/// A client whose socket another shard owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RemoteLeg {
+    via: ShardIndex,
+    leg: causeway_turn_core::LegId,
+}
+
+/// A thread's whole world.
+pub(crate) struct Shard {
+    index: ShardIndex,
+    shared: Arc<Shared>,
+    keys: Arc<dyn KeySource>,
+    commands: Receiver<Command>,
+    core: TurnServer,
+    epoll: Epoll,
+    listeners: Listeners,
+    connections: Slab<Connection>,
+    associations: Slab<dtls::Association>,
+    association_by_client: HashMap<(usize, SocketAddr), usize, FixedState>,
+    dtls_timers: BTreeSet<(Instant, usize)>,
+    dtls_handshakes: usize,
+    dtls_config: Arc<dimpl::Config>,
+    dtls_identity: Option<DtlsIdentity>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    proxy_protocol: bool,
+    relays: Slab<RelayEntry>,
+    peers: BTreeMap<u32, tcp_relay::PeerStream>,
+    /// Streams whose reading is paused, by the time it goes on.
+    paused: BTreeSet<(Instant, u64)>,
+    remote: Slab<RemoteLeg>,
+    forwarded: HashMap<FiveTuple, ShardIndex, FixedState>,
+    followups: VecDeque<outputs::Followup>,
+    /// The shell's own drops.
+    drops: DropCounts,
+    panics: u64,
+    buffer: Vec<u8>,
+    next_sweep: Instant,
+    next_publish: Instant,
+    stopping: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        index: ShardIndex,
+        settings: &RelaySettings,
+        shared: Arc<Shared>,
+        keys: Arc<dyn KeySource>,
+        listeners: Listeners,
+        commands: Receiver<Command>,
+    ) -> std::io::Result<Self> {
+        let mut seed = [0; 32];
+        aws_lc_rs::rand::fill(&mut seed).map_err(|_| std::io::Error::other("no randomness"))?;
+        let mut hash_seed = [0; 8];
+        aws_lc_rs::rand::fill(&mut hash_seed).map_err(|_| std::io::Error::other("no randomness"))?;
+        let hasher = FixedState::with_seed(u64::from_ne_bytes(hash_seed));
+        let now = Now::read();
+        let epoll = Epoll::new()?;
+        if let Some(port) = shared.shards.get(index.as_usize()) {
+            epoll.add(&port.waker, Token::Waker.bits(), Interest::Read)?;
+        }
+        listeners.register(&epoll)?;
+        let dtls_config = dimpl::Config::builder().build().map_err(std::io::Error::other)?;
+        Ok(Self {
+            index,
+            shared,
+            keys,
+            commands,
+            core: TurnServer::new(Arc::clone(&settings.turn), index, seed, now),
+            epoll,
+            listeners,
+            connections: Slab::new(),
+            associations: Slab::new(),
+            association_by_client: HashMap::with_hasher(hasher.clone()),
+            dtls_timers: BTreeSet::new(),
+            dtls_handshakes: 0,
+            dtls_config: Arc::new(dtls_config),
+            dtls_identity: settings.dtls.clone(),
+            tls: settings.tls.clone(),
+            proxy_protocol: settings.proxy_protocol,
+            relays: Slab::new(),
+            peers: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            remote: Slab::new(),
+            forwarded: HashMap::with_hasher(hasher),
+            followups: VecDeque::new(),
+            drops: DropCounts::default(),
+            panics: 0,
+            buffer: vec![0; 65_536],
+            next_sweep: now.mono,
+            next_publish: now.mono,
+            stopping: false,
+        })
+    }
+
+    /// Runs until told to shut down.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_PER_WAIT);
+        while !self.stopping {
+            if let Err(error) = self.epoll.wait(&mut events, Some(self.until_next_timer())) {
+                tracing::error!(shard = %self.index, %error, "epoll failed");
+                break;
+            }
+            let now = Now::read();
+            for index in 0..events.len() {
+                let Some(event) = events.event(index) else { break };
+                self.isolated(|shard| shard.handle_event(now, event));
+            }
+            self.isolated(|shard| shard.handle_timers(now));
+        }
+        self.publish(Now::read().mono);
+    }
+
+    /// A bug costs the one event it was met in: it is counted, told once per kind of event, and the shard carries on.
+    fn isolated(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            if self.panics == 0 {
+                tracing::error!(shard = %self.index, "a bug was met on the data path; further ones are only counted");
+            }
+            self.panics += 1;
+            if self.buffer.is_empty() {
+                self.buffer = vec![0; 65_536];
+            }
+            self.followups.clear();
+            // What the interrupted input left behind would break the next one.
+            while self.core.poll_output().is_some() {}
+        }
+    }
+
+    fn until_next_timer(&self) -> Duration {
+        let core = self.core.poll_timeout().map(|(at, _)| at);
+        let dtls = self.dtls_timers.first().map(|(at, _)| *at);
+        let paused = self.paused.first().map(|(at, _)| *at);
+        let now = Instant::now();
+        let next = [core, dtls, paused].into_iter().flatten().min();
+        next.map_or(TICK, |at| at.saturating_duration_since(now).min(TICK))
+    }
+
+    fn handle_event(&mut self, now: Now, event: Event) {
+        match Token::of(event.token) {
+            Token::Waker => self.take_commands(now),
+            Token::Udp(index) => self.udp_readable(now, index),
+            Token::Tcp(index) => self.accept(now, index),
+            Token::Stream(key) => self.stream_ready(now, key, event),
+            Token::Relay(key) => self.relay_ready(now, key, event),
+            Token::RelayListener(key) => self.accept_peer(now, key),
+            Token::Peer(id) => self.peer_ready(now, id, event),
+        }
+        self.drain(now);
+    }
+
+    fn handle_timers(&mut self, now: Now) {
+        if self.core.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
+            self.core.handle_timeout(now);
+            self.drain(now);
+        }
+        while let Some(&(at, key)) = self.dtls_timers.first() {
+            if at > now.mono {
+                break;
+            }
+            self.dtls_timers.pop_first();
+            self.dtls_timeout(now, key);
+        }
+        while let Some(&(at, token)) = self.paused.first() {
+            if at > now.mono {
+                break;
+            }
+            self.paused.pop_first();
+            self.resume(token);
+        }
+        if now.mono >= self.next_sweep {
+            self.next_sweep = now.mono + Duration::from_secs(1);
+            self.close_idle(now);
+        }
+        if now.mono >= self.next_publish {
+            self.publish(now.mono);
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.next_publish = now + TICK;
+        let mut drops = self.core.drops();
+        for reason in DropReason::ALL {
+            drops.add(reason, self.drops.count(reason));
+        }
+        let stats = ShardStats {
+            turn: self.core.stats(),
+            drops,
+            allocations: self.core.allocation_count() as u64,
+            connections: self.connections.len() as u64,
+            dtls_associations: self.associations.len() as u64,
+            panics: self.panics,
+        };
+        if let Some(port) = self.shared.shards.get(self.index.as_usize()) {
+            *port.stats.lock() = stats;
+        }
+    }
+
+    fn take_commands(&mut self, now: Now) {
+        if let Some(port) = self.shared.shards.get(self.index.as_usize()) {
+            port.waker.clear();
+        }
+        for _ in 0..COMMANDS_PER_WAKE {
+            let Ok(command) = self.commands.try_recv() else { return };
+            self.obey(now, command);
+        }
+        // There may be more: come back after the other sockets had their turn.
+        if let Some(port) = self.shared.shards.get(self.index.as_usize()) {
+            port.waker.wake();
+        }
+    }
+
+    fn obey(&mut self, now: Now, command: Command) {
+        match command {
+            Command::Reload(reload) => {
+                self.tls = reload.tls;
+                self.dtls_identity = reload.dtls;
+                self.core.handle_config(now, reload.turn);
+            }
+            Command::AnswerKey(id, answer) => self.core.handle_key(now, id, answer),
+            Command::Terminate(id, reply) => {
+                let found = self.core.terminate(now, id);
+                answer(&reply, found);
+            }
+            Command::TerminateUser(username, reply) => {
+                let ended = self.core.terminate_user(now, &username);
+                answer(&reply, ended);
+            }
+            Command::List(reply) => answer(&reply, self.core.allocations().collect()),
+            Command::Adopt { connection, message } => self.adopt(now, *connection, &message),
+            Command::RemoteMessage { via, client, message } => {
+                let remote = RemoteLeg { via, leg: client.leg };
+                let known = self.remote.iter().find(|(_, leg)| **leg == remote).map(|(key, _)| key);
+                let key = known.unwrap_or_else(|| self.remote.insert(remote));
+                let client = causeway_turn_core::ClientLeg { leg: Leg::Remote(key).id(), ..client };
+                let forward = self.core.handle_client_message(now, client, &message);
+                self.forward(now, forward, udp::Segments::single(&message));
+            }
+            Command::RemoteTransmit { leg, five_tuple, bytes } => {
+                let client = causeway_turn_core::ClientLeg { five_tuple, leg };
+                self.send_to_client(now, client, &bytes, client_out::Weight::Data);
+            }
+            Command::Hairpin { relay, from, payload } => {
+                self.deliver_inside(now, relay, from, udp::Segments::single(&payload))
+            }
+            Command::Shutdown => {
+                self.core.shutdown(now);
+                self.stopping = true;
+            }
+        }
+        self.drain(now);
+    }
+
+    fn relay(&self, relay: RelayId) -> Option<&RelayEntry> {
+        self.relays.get(usize::try_from(relay.0).ok()?)
+    }
+
+    fn count_drop(&mut self, reason: DropReason, n: u64) {
+        self.drops.add(reason, n);
+    }
+}
+
+/// Answers a question; the asker may have given up waiting.
+fn answer<T>(reply: &crossbeam_channel::Sender<T>, value: T) {
+    if reply.try_send(value).is_err() {
+        tracing::debug!("nobody waits for the answer any more");
+    }
+}

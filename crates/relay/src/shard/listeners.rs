@@ -1,0 +1,95 @@
+//! The listening sockets of one shard; every shard has its own on the same addresses.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use causeway_net_io::{Epoll, Interest, UdpOptions, UdpSocket, tcp};
+use causeway_types::ClientTransport;
+
+use crate::{
+    handle::{BoundAddress, StartError},
+    leg::Token,
+    settings::RelaySettings,
+};
+
+/// Listeners take bursts of many clients at once.
+const LISTENER_BUFFER: usize = 4 << 20;
+
+/// All listeners of one shard.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    pub(crate) udp: Vec<UdpListener>,
+    pub(crate) tcp: Vec<StreamListener>,
+}
+
+/// A UDP listener.
+#[derive(Debug)]
+pub(crate) struct UdpListener {
+    pub(crate) socket: UdpSocket,
+    /// DTLS is spoken here too, told apart by the first byte.
+    pub(crate) dtls: bool,
+    /// How many receives to try at the next wake-up.
+    pub(crate) hint: u8,
+}
+
+/// A TCP listener.
+#[derive(Debug)]
+pub(crate) struct StreamListener {
+    pub(crate) socket: TcpListener,
+    pub(crate) local: SocketAddr,
+    pub(crate) tls: bool,
+}
+
+impl Listeners {
+    pub(crate) fn bind(settings: &RelaySettings) -> Result<Self, StartError> {
+        let mut all = Self { udp: Vec::new(), tcp: Vec::new() };
+        let plain = settings.turn_listen.iter().map(|address| (*address, false));
+        let tls = settings.turn_tls_listen.iter().map(|address| (*address, true));
+        for (address, tls) in plain.chain(tls) {
+            let error = |transport| move |source| StartError::Listen { address, transport, source };
+            let options = UdpOptions {
+                reuse_port: true,
+                receive_buffer: LISTENER_BUFFER,
+                send_buffer: LISTENER_BUFFER,
+                report_errors: false,
+            };
+            let socket = UdpSocket::bind(address, options).map_err(error("UDP"))?;
+            let local = socket.local_addr();
+            let listener = tcp::listen(local).map_err(error("TCP"))?;
+            all.udp.push(UdpListener { socket, dtls: tls, hint: 1 });
+            all.tcp.push(StreamListener { socket: listener, local, tls });
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn register(&self, epoll: &Epoll) -> io::Result<()> {
+        for (index, listener) in self.udp.iter().enumerate() {
+            epoll.add(&listener.socket, Token::Udp(index).bits(), Interest::Read)?;
+        }
+        for (index, listener) in self.tcp.iter().enumerate() {
+            epoll.add(&listener.socket, Token::Tcp(index).bits(), Interest::Read)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn plain_addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().filter(|l| !l.tls).map(|l| l.local).collect()
+    }
+
+    pub(crate) fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().filter(|l| l.tls).map(|l| l.local).collect()
+    }
+
+    pub(crate) fn bound(&self) -> Vec<BoundAddress> {
+        let transports = |tls| match tls {
+            true => [ClientTransport::Dtls, ClientTransport::Tls],
+            false => [ClientTransport::Udp, ClientTransport::Tcp],
+        };
+        self.tcp
+            .iter()
+            .flat_map(|l| transports(l.tls).map(|transport| BoundAddress { address: l.local, transport }))
+            .collect()
+    }
+}

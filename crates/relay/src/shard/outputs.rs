@@ -1,0 +1,162 @@
+//! Does what the core asks for.
+
+use std::net::SocketAddr;
+
+use causeway_net_io::Interest;
+use causeway_turn_core::{
+    Admission, ConnectOutcome, ConnectionId, HandOverReason, KeyAnswer, OpenRelay, OpenRelayError, Output, QueryId,
+    RelayId, RelayOpened, RelayRequestId, Transmit,
+};
+use causeway_types::Now;
+
+use super::{RelayEntry, Shard, client_out::Weight};
+use crate::{
+    command::Command,
+    keys::KeyLookup,
+    leg::{Leg, Token},
+    ports::RelaySocket,
+};
+
+/// An answer the core gets once its outputs are drained.
+#[derive(Debug)]
+pub(super) enum Followup {
+    Key(QueryId, KeyAnswer),
+    Admission(QueryId, Admission),
+    Relay(RelayRequestId, Result<RelayOpened, OpenRelayError>),
+    Connected(ConnectionId, ConnectOutcome),
+    ClientClosed(causeway_turn_core::ClientLeg),
+    PeerClosed(ConnectionId),
+}
+
+impl Shard {
+    /// Takes every output, then gives the answers that are at hand, until the core is content.
+    pub(super) fn drain(&mut self, now: Now) {
+        loop {
+            while let Some(output) = self.core.poll_output() {
+                self.perform(now, output);
+            }
+            match self.followups.pop_front() {
+                Some(Followup::Key(id, answer)) => self.core.handle_key(now, id, answer),
+                Some(Followup::Admission(id, admission)) => self.core.handle_admission(now, id, admission),
+                Some(Followup::Relay(request, result)) => self.core.handle_relay_opened(now, request, result),
+                Some(Followup::Connected(id, outcome)) => self.core.handle_peer_connected(now, id, outcome),
+                Some(Followup::ClientClosed(client)) => self.core.handle_client_closed(now, client),
+                Some(Followup::PeerClosed(id)) => self.core.handle_peer_connection_closed(now, id),
+                None => return,
+            }
+        }
+    }
+
+    fn perform(&mut self, now: Now, output: Output) {
+        match output {
+            Output::Transmit(transmit) => self.transmit(now, transmit),
+            Output::NeedKey(query) => {
+                if let KeyLookup::Answer(answer) = self.keys.keys(&query, now.unix, self.index) {
+                    self.followups.push_back(Followup::Key(query.id, answer));
+                }
+            }
+            Output::NeedAdmission { id, username } => {
+                let limits = self.shared.limits.load();
+                let (user_max, total_max) = (limits.allocations_per_user_max, limits.allocations_max);
+                let admission = self.shared.admissions.admit(&username, user_max, total_max);
+                self.followups.push_back(Followup::Admission(id, admission));
+            }
+            Output::ReleaseAdmission { username } => self.shared.admissions.release(&username),
+            Output::OpenRelay(request) => {
+                let result = self.open_relay(&request);
+                self.followups.push_back(Followup::Relay(request.request, result));
+            }
+            Output::CloseRelay { relay } => self.close_relay(relay),
+            Output::DropReservation { token } => self.shared.ports.drop_reservation(token),
+            Output::ConnectPeer { connection, relay, peer } => self.connect_peer(connection, relay, peer),
+            Output::BindConnection { connection, client } => self.bind_connection(now, connection, client),
+            Output::ClosePeerConnection { connection } => self.close_peer(connection),
+            Output::HandOver { client, to, message, reason } => self.hand_over(client, to, message, reason),
+            Output::CloseClient { client } => self.close_client(client),
+            Output::Event(event) => self.shared.emit(event),
+        }
+    }
+
+    fn transmit(&mut self, now: Now, transmit: Transmit) {
+        let Transmit { client, bytes, source, to } = transmit;
+        if source.is_none() && to.is_none() {
+            self.send_to_client(now, client, &bytes, Weight::Control);
+            return;
+        }
+        // RFC 5780: from another of our addresses, or to another port of the client.
+        let source = source.unwrap_or(client.five_tuple.server);
+        let to = to.unwrap_or(client.five_tuple.client);
+        let listens_on = |address: SocketAddr| {
+            let exact = move |local: SocketAddr| local == address;
+            let wildcard = move |local: SocketAddr| {
+                local.ip().is_unspecified() && local.port() == address.port() && local.is_ipv4() == address.is_ipv4()
+            };
+            (exact, wildcard)
+        };
+        let (exact, wildcard) = listens_on(source);
+        let all = || self.listeners.udp.iter().map(|l| &l.socket);
+        let socket = all().find(|s| exact(s.local_addr())).or_else(|| all().find(|s| wildcard(s.local_addr())));
+        let sent = socket.map(|s| s.send(to, Some(source.ip()), &[std::io::IoSlice::new(&bytes)], None));
+        if !matches!(sent, Some(Ok(()))) {
+            self.count_drop(causeway_turn_core::DropReason::SendFailed, 1);
+        }
+    }
+
+    fn open_relay(&mut self, request: &OpenRelay) -> Result<RelayOpened, OpenRelayError> {
+        let opened = self.shared.ports.open(request)?;
+        let advertised = opened.advertised;
+        let slot = self.relays.vacant_entry();
+        let key = slot.key();
+        let relay = RelayId(u32::try_from(key).map_err(|_| OpenRelayError::System)?);
+        let watched = match &opened.socket {
+            RelaySocket::Udp(socket) => self.epoll.add(socket, Token::Relay(key).bits(), Interest::Read),
+            RelaySocket::Tcp(listener, _) => self.epoll.add(listener, Token::RelayListener(key).bits(), Interest::Read),
+        };
+        if watched.is_err() {
+            self.shared.ports.free(advertised);
+            return Err(OpenRelayError::System);
+        }
+        if matches!(opened.socket, RelaySocket::Udp(_)) {
+            self.shared.ports.announce(advertised, self.index, relay);
+        }
+        slot.insert(RelayEntry { socket: opened.socket, advertised, hint: 1 });
+        Ok(RelayOpened { relay, address: advertised })
+    }
+
+    fn close_relay(&mut self, relay: RelayId) {
+        let Ok(key) = usize::try_from(relay.0) else { return };
+        if let Some(entry) = self.relays.try_remove(key) {
+            drop(entry.socket);
+            self.shared.ports.free(entry.advertised);
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        client: causeway_turn_core::ClientLeg,
+        to: causeway_types::ShardIndex,
+        message: Vec<u8>,
+        reason: HandOverReason,
+    ) {
+        if to.as_usize() >= self.shared.shards.len() {
+            return;
+        }
+        let command = match (reason, Leg::of(client.leg)) {
+            (HandOverReason::ConnectionBind, Leg::Stream(key)) => match self.release_connection(key) {
+                Some(connection) => Command::Adopt { connection: Box::new(connection), message },
+                None => return,
+            },
+            (HandOverReason::ConnectionBind, Leg::Udp(_) | Leg::Dtls(_) | Leg::Remote(_)) => return,
+            (HandOverReason::Mobility, _) => {
+                if self.forwarded.len() >= super::FORWARDED_MAX {
+                    self.forwarded.clear();
+                }
+                self.forwarded.insert(client.five_tuple, to);
+                Command::RemoteMessage { via: self.index, client, message }
+            }
+        };
+        if !self.shared.send(to, command) {
+            self.count_drop(causeway_turn_core::DropReason::SendQueueFull, 1);
+        }
+    }
+}

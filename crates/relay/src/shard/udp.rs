@@ -1,0 +1,457 @@
+//! Datagrams in, from clients and from peers, and on their way: the hot path.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+};
+
+use causeway_net_io::{Event, Received, SEGMENTS_MAX};
+use causeway_stun_codec::{Kind, channel_data, classify};
+use causeway_turn_core::{ClientLeg, DropReason, Forward, IcmpError, RelayId};
+use causeway_types::{ClientTransport, FiveTuple, Now};
+use smallvec::SmallVec;
+
+use super::Shard;
+use crate::{command::Command, leg::Leg, ports::RelaySocket};
+
+/// Most receives per socket and wake-up: what keeps one busy flow from starving the others.
+const RECEIVES_MAX: u8 = 32;
+/// ICMP reports taken per wake-up.
+const REPORTS_MAX: usize = 16;
+/// EMSGSIZE: larger than the path takes with the don't-fragment bit set.
+const MESSAGE_TOO_LONG: i32 = 90;
+/// Most bytes the kernel takes in one segmented send.
+const BURST_BYTES_MAX: usize = 65_000;
+
+/// `count` messages of one length, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segments<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    count: usize,
+}
+
+impl<'a> Segments<'a> {
+    pub(crate) const fn single(bytes: &'a [u8]) -> Self {
+        Self { bytes, stride: bytes.len(), count: 1 }
+    }
+
+    /// The part `start..start + len` of each message.
+    fn parts(self, start: usize, len: usize) -> impl Iterator<Item = &'a [u8]> {
+        let bytes = self.bytes;
+        (0..self.count).filter_map(move |index| bytes.get(index * self.stride + start..)?.get(..len))
+    }
+}
+
+impl Shard {
+    /// A UDP listener has something.
+    pub(super) fn udp_readable(&mut self, now: Now, index: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let hint = self.listeners.udp.get(index).map_or(1, |l| l.hint);
+        let mut taken = 0;
+        while taken < hint {
+            let Some(listener) = self.listeners.udp.get(index) else { break };
+            match listener.socket.receive(&mut buffer) {
+                Ok(received) => {
+                    taken += 1;
+                    self.client_datagrams(now, index, &buffer, received);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // An ICMP answer to something sent earlier: the next receive is a datagram again.
+                Err(_) => taken += 1,
+            }
+        }
+        if let Some(listener) = self.listeners.udp.get_mut(index) {
+            listener.hint = next_hint(hint, taken);
+        }
+        self.buffer = buffer;
+    }
+
+    /// What one receive on a listener brought: one datagram, or several of one size.
+    fn client_datagrams(&mut self, now: Now, index: usize, buffer: &[u8], received: Received) {
+        let Some(listener) = self.listeners.udp.get(index) else { return };
+        let local = listener.socket.local_addr();
+        let server = received.to.map_or(local, |ip| SocketAddr::new(ip, local.port()));
+        let five_tuple = FiveTuple { transport: ClientTransport::Udp, client: received.from, server };
+        let client = ClientLeg { five_tuple, leg: Leg::Udp(index).id() };
+        let dtls = listener.dtls;
+        let mut rest = buffer.get(..received.len).unwrap_or_default();
+        while !rest.is_empty() {
+            let len = received.segment_len.min(rest.len());
+            let Some(message) = rest.get(..len) else { return };
+            let mut count = 1;
+            match classify(message) {
+                Kind::Dtls if dtls => self.dtls_datagram(now, index, received.from, server, message),
+                Kind::ChannelData if self.forwarded.is_empty() => {
+                    count = run_of_equal_channel_data(rest, len);
+                    let burst = u16::try_from(count).unwrap_or(1);
+                    let forward = self.core.handle_channel_data_burst(now, client, message, burst);
+                    self.forward(now, forward, Segments { bytes: rest, stride: len, count });
+                }
+                Kind::Stun | Kind::ChannelData | Kind::Dtls | Kind::Other => {
+                    self.client_message(now, client, message);
+                }
+            }
+            rest = rest.get(count * len..).unwrap_or_default();
+        }
+    }
+
+    /// One message of a client, whatever it came by.
+    pub(super) fn client_message(&mut self, now: Now, client: ClientLeg, message: &[u8]) {
+        if !self.forwarded.is_empty()
+            && let Some(&to) = self.forwarded.get(&client.five_tuple)
+        {
+            let command = Command::RemoteMessage { via: self.index, client, message: message.to_vec() };
+            if !self.shared.send(to, command) {
+                self.count_drop(DropReason::SendQueueFull, 1);
+            }
+            return;
+        }
+        let forward = self.core.handle_client_message(now, client, message);
+        self.forward(now, forward, Segments::single(message));
+    }
+
+    /// Does what the core decided about `segments`, then what it has to say.
+    pub(super) fn forward(&mut self, now: Now, forward: Forward, segments: Segments<'_>) {
+        match forward {
+            Forward::Nothing => self.drain(now),
+            Forward::ToPeer { relay, peer, start, len, dont_fragment, own_relay_only } => {
+                let payload = Payload { segments, start: usize::from(start), len: usize::from(len) };
+                if !self.shared.rate.take(payload.total(), now.mono) {
+                    self.count_drop(DropReason::BandwidthTotal, segments.count as u64);
+                    return;
+                }
+                if let Some((shard, target)) = self.shared.ports.route(peer) {
+                    self.hairpin(now, relay, shard, target, payload);
+                } else if own_relay_only {
+                    self.count_drop(DropReason::NoSuchRelay, segments.count as u64);
+                } else {
+                    self.send_to_peer(relay, peer, payload, dont_fragment);
+                }
+            }
+            Forward::ToClient { client, prefix, padding } => {
+                self.messages_to_client(now, client, prefix.as_slice(), usize::from(padding), segments);
+            }
+        }
+    }
+
+    /// Out of a relay socket: one send for a whole burst where the kernel can cut it.
+    fn send_to_peer(&mut self, relay: RelayId, peer: SocketAddr, payload: Payload<'_>, dont_fragment: bool) {
+        let mut failed = Failed::default();
+        let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relay(relay) else { return };
+        if dont_fragment {
+            // Rare by nature: two more system calls for the datagrams that ask for it.
+            failed.note_setup(socket.set_dont_fragment(true));
+        }
+        let parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX]> = payload.iter().map(IoSlice::new).collect();
+        send_bursts(&parts, 1, payload.len, socket.can_segment(), &mut failed, |slices, segment| {
+            socket.send(peer, None, slices, segment)
+        });
+        if dont_fragment {
+            failed.note_setup(socket.set_dont_fragment(false));
+        }
+        self.count_failed(failed);
+    }
+
+    /// To another allocation of ours, without the network.
+    fn hairpin(
+        &mut self,
+        now: Now,
+        relay: RelayId,
+        shard: causeway_types::ShardIndex,
+        target: RelayId,
+        payload: Payload<'_>,
+    ) {
+        let Some(from) = self.relay(relay).map(|entry| entry.advertised) else { return };
+        if shard == self.index {
+            let segments = Segments {
+                bytes: payload.segments.bytes.get(payload.start..).unwrap_or_default(),
+                stride: payload.segments.stride,
+                count: payload.segments.count,
+            };
+            self.deliver_burst(now, target, from, payload.len, segments);
+            return;
+        }
+        for part in payload.iter() {
+            let command = Command::Hairpin { relay: target, from, payload: part.to_vec() };
+            if !self.shared.send(shard, command) {
+                self.count_drop(DropReason::SendQueueFull, 1);
+            }
+        }
+    }
+
+    /// A datagram for one of our own relays that did not cross the network.
+    pub(super) fn deliver_inside(&mut self, now: Now, relay: RelayId, from: SocketAddr, segments: Segments<'_>) {
+        self.deliver_burst(now, relay, from, segments.stride, segments);
+    }
+
+    fn deliver_burst(&mut self, now: Now, relay: RelayId, from: SocketAddr, len: usize, segments: Segments<'_>) {
+        let (Ok(len16), Ok(count)) = (u16::try_from(len), u16::try_from(segments.count)) else { return };
+        let forward = self.core.handle_peer_datagram(now, relay, from, len16, count);
+        match forward {
+            Forward::ToClient { client, prefix, padding } => {
+                let cut = Cut { segments, len };
+                self.parts_to_client(now, client, prefix.as_slice(), usize::from(padding), cut.iter());
+            }
+            Forward::Nothing | Forward::ToPeer { .. } => self.drain(now),
+        }
+    }
+
+    /// A relay socket has something: datagrams, or ICMP errors.
+    pub(super) fn relay_ready(&mut self, now: Now, key: usize, event: Event) {
+        if event.error {
+            self.take_icmp_reports(now, key);
+        }
+        if !event.readable {
+            return;
+        }
+        let Ok(id) = u32::try_from(key).map(RelayId) else { return };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let hint = self.relays.get(key).map_or(1, |entry| entry.hint);
+        let mut taken = 0;
+        while taken < hint {
+            let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relays.get(key) else { break };
+            match socket.receive(&mut buffer) {
+                Ok(received) => {
+                    taken += 1;
+                    self.peer_datagrams(now, id, &buffer, received);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => taken += 1,
+            }
+        }
+        if let Some(entry) = self.relays.get_mut(key) {
+            entry.hint = next_hint(hint, taken);
+        }
+        self.buffer = buffer;
+    }
+
+    /// What one receive on a relay socket brought; a last, shorter datagram is judged by itself.
+    fn peer_datagrams(&mut self, now: Now, relay: RelayId, buffer: &[u8], received: Received) {
+        let bytes = buffer.get(..received.len).unwrap_or_default();
+        if bytes.is_empty() {
+            return self.peer_burst(now, relay, received.from, Segments::single(bytes));
+        }
+        let stride = received.segment_len.min(bytes.len()).max(1);
+        let whole = bytes.len() / stride;
+        let (burst, last) = bytes.split_at(whole * stride);
+        self.peer_burst(now, relay, received.from, Segments { bytes: burst, stride, count: whole });
+        if !last.is_empty() {
+            self.peer_burst(now, relay, received.from, Segments::single(last));
+        }
+    }
+
+    fn peer_burst(&mut self, now: Now, relay: RelayId, from: SocketAddr, segments: Segments<'_>) {
+        let (Ok(len), Ok(count)) = (u16::try_from(segments.stride), u16::try_from(segments.count)) else { return };
+        let forward = self.core.handle_peer_datagram(now, relay, from, len, count);
+        if let Forward::ToClient { .. } = forward
+            && !self.shared.rate.take(u64::from(len) * u64::from(count), now.mono)
+        {
+            self.count_drop(DropReason::BandwidthTotal, u64::from(count));
+            return;
+        }
+        self.forward(now, forward, segments);
+    }
+
+    fn take_icmp_reports(&mut self, now: Now, key: usize) {
+        let Ok(id) = u32::try_from(key).map(RelayId) else { return };
+        for _ in 0..REPORTS_MAX {
+            let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relays.get(key) else { return };
+            let Some(report) = socket.take_icmp() else { return };
+            let error = IcmpError { icmp_type: report.icmp_type, icmp_code: report.icmp_code, error_data: report.mtu };
+            self.core.handle_icmp(now, id, report.peer, error);
+            self.drain(now);
+        }
+    }
+
+    fn messages_to_client(
+        &mut self,
+        now: Now,
+        client: ClientLeg,
+        prefix: &[u8],
+        padding: usize,
+        segments: Segments<'_>,
+    ) {
+        let cut = Cut { segments, len: segments.stride };
+        self.parts_to_client(now, client, prefix, padding, cut.iter());
+    }
+
+    /// Each payload with `prefix` before it and `padding` zero bytes behind it.
+    fn parts_to_client<'a>(
+        &mut self,
+        now: Now,
+        client: ClientLeg,
+        prefix: &[u8],
+        padding: usize,
+        payloads: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let zeros = [0_u8; 4];
+        let zeros = zeros.get(..padding).unwrap_or_default();
+        let Leg::Udp(index) = Leg::of(client.leg) else {
+            for payload in payloads {
+                let message = [prefix, payload, zeros].concat();
+                self.send_to_client(now, client, &message, super::client_out::Weight::Data);
+            }
+            return;
+        };
+        let Some(listener) = self.listeners.udp.get(index) else { return };
+        let mut parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX * 2]> = SmallVec::new();
+        let mut message_len = 0;
+        for payload in payloads {
+            message_len = prefix.len() + payload.len() + zeros.len();
+            parts.push(IoSlice::new(prefix));
+            parts.push(IoSlice::new(payload));
+            if padding > 0 {
+                parts.push(IoSlice::new(zeros));
+            }
+        }
+        let per_message = if padding > 0 { 3 } else { 2 };
+        let (to, source) = (client.five_tuple.client, Some(client.five_tuple.server.ip()));
+        let mut failed = Failed::default();
+        send_bursts(&parts, per_message, message_len, listener.socket.can_segment(), &mut failed, |slices, segment| {
+            listener.socket.send(to, source, slices, segment)
+        });
+        self.count_failed(failed);
+    }
+
+    fn count_failed(&mut self, failed: Failed) {
+        self.count_drop(DropReason::SendQueueFull, failed.full);
+        self.count_drop(DropReason::TooLarge, failed.too_large);
+        self.count_drop(DropReason::SendFailed, failed.other);
+    }
+}
+
+use super::RelayEntry;
+
+/// The first `len` bytes of each segment.
+struct Cut<'a> {
+    segments: Segments<'a>,
+    len: usize,
+}
+
+impl<'a> Cut<'a> {
+    fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.segments.parts(0, self.len)
+    }
+}
+
+/// The application data inside each of some messages.
+#[derive(Clone, Copy)]
+struct Payload<'a> {
+    segments: Segments<'a>,
+    start: usize,
+    len: usize,
+}
+
+impl<'a> Payload<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        self.segments.parts(self.start, self.len)
+    }
+
+    const fn total(self) -> u64 {
+        (self.len * self.segments.count) as u64
+    }
+}
+
+/// Datagrams that could not be sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failed {
+    full: u64,
+    too_large: u64,
+    other: u64,
+}
+
+impl Failed {
+    fn note(&mut self, error: &io::Error, messages: u64) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.full += messages;
+        } else if error.raw_os_error() == Some(MESSAGE_TOO_LONG) {
+            self.too_large += messages;
+        } else {
+            self.other += messages;
+        }
+    }
+
+    fn note_setup(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.note(&error, 1);
+        }
+    }
+}
+
+/// Sends messages of `per_message` slices each, as few sends as the kernel allows.
+fn send_bursts(
+    parts: &[IoSlice<'_>],
+    per_message: usize,
+    message_len: usize,
+    can_segment: bool,
+    failed: &mut Failed,
+    send: impl Fn(&[IoSlice<'_>], Option<u16>) -> io::Result<()>,
+) {
+    let fitting = (BURST_BYTES_MAX / message_len.max(1)).clamp(1, SEGMENTS_MAX);
+    let per_send = if can_segment { fitting } else { 1 };
+    for burst in parts.chunks(per_send * per_message) {
+        let messages = burst.len() / per_message;
+        let segment = if messages > 1 { u16::try_from(message_len).ok() } else { None };
+        let Err(error) = send(burst, segment) else { continue };
+        if messages == 1 || error.kind() == io::ErrorKind::WouldBlock {
+            failed.note(&error, messages as u64);
+            continue;
+        }
+        // The kernel or the device would not cut the burst: one by one.
+        for message in burst.chunks(per_message) {
+            if let Err(error) = send(message, None) {
+                failed.note(&error, 1);
+            }
+        }
+    }
+}
+
+/// How many messages at the start of `bytes`, each `len` long, have the same ChannelData header and no padding.
+fn run_of_equal_channel_data(bytes: &[u8], len: usize) -> usize {
+    let Some(header) = bytes.get(..channel_data::HEADER_LEN) else { return 1 };
+    let exact = channel_data::parse(bytes.get(..len).unwrap_or_default())
+        .is_ok_and(|d| d.data.len() + channel_data::HEADER_LEN == len);
+    if !exact {
+        return 1;
+    }
+    let same = |message: &&[u8]| message.len() == len && message.get(..channel_data::HEADER_LEN) == Some(header);
+    bytes.chunks(len).take_while(same).count().max(1)
+}
+
+/// Reads grow while they find data and shrink to what they found: a lone packet costs one receive, most of the time.
+const fn next_hint(hint: u8, taken: u8) -> u8 {
+    if taken < hint {
+        if taken == 0 { 1 } else { taken }
+    } else if hint >= RECEIVES_MAX / 2 {
+        RECEIVES_MAX
+    } else {
+        hint * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_at_another_channel_another_length_or_the_end() {
+        let message = |channel: u8, len: u8| [vec![0x40, channel, 0, len], vec![9; usize::from(len)]].concat();
+        let same = [message(1, 8), message(1, 8), message(1, 8)].concat();
+        assert_eq!(run_of_equal_channel_data(&same, 12), 3);
+        let other_channel = [message(1, 8), message(1, 8), message(2, 8)].concat();
+        assert_eq!(run_of_equal_channel_data(&other_channel, 12), 2);
+        let shorter_last = [message(1, 8), message(1, 8), message(1, 4)].concat();
+        assert_eq!(run_of_equal_channel_data(&shorter_last, 12), 2);
+        let padded = [message(1, 7), vec![0], message(1, 7), vec![0]].concat();
+        assert_eq!(run_of_equal_channel_data(&padded, 12), 1);
+    }
+
+    #[test]
+    fn the_hint_doubles_while_there_is_more_and_falls_to_what_was_found() {
+        assert_eq!(next_hint(1, 1), 2);
+        assert_eq!(next_hint(2, 1), 1);
+        assert_eq!(next_hint(32, 32), 32);
+        assert_eq!(next_hint(8, 0), 1);
+    }
+}
