@@ -1,1 +1,275 @@
-//! placeholder
+//! TLS certificates: load, self-sign, choose by SNI, replace while connections live.
+//!
+//! Entry points: [`CertificateStore`], [`Pair`].
+
+#![forbid(unsafe_code)]
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig, SignatureAlgorithm,
+    client::verify_server_name,
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+
+/// Files of one certificate chain and its key, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Chain, leaf first.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// Why a pair cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// A file cannot be read or is not PEM.
+    #[error("cannot read {path}: {reason}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The key does not fit the certificate, or its kind is not supported.
+    #[error("{key} does not fit {certificate}: {reason}")]
+    Mismatch {
+        /// The chain.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The self-signed pair could not be made.
+    #[error("cannot make a self-signed certificate: {0}")]
+    SelfSign(String),
+}
+
+/// Leaf and key for DTLS, DER; ECDSA.
+#[derive(Clone)]
+pub struct DtlsPair {
+    /// Leaf certificate.
+    pub certificate: Vec<u8>,
+    /// PKCS#8 key.
+    pub private_key: Vec<u8>,
+    /// The configured key is not ECDSA, so this pair was generated.
+    pub generated: bool,
+}
+
+impl std::fmt::Debug for DtlsPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DtlsPair").field("generated", &self.generated).finish_non_exhaustive()
+    }
+}
+
+/// Certificates in force, chosen by the name a client asks for; the first is the default.
+#[derive(Debug)]
+pub struct CertificateStore {
+    pairs: Vec<Pair>,
+    resolver: Arc<Resolver>,
+    seen: parking::Stamp,
+}
+
+#[derive(Debug)]
+struct Resolver {
+    keys: ArcSwap<Vec<Arc<CertifiedKey>>>,
+}
+
+impl CertificateStore {
+    /// Loads every pair.
+    ///
+    /// # Errors
+    /// The first pair that cannot be used.
+    pub fn load(pairs: Vec<Pair>) -> Result<Self, CertificateError> {
+        let keys = read_all(&pairs)?;
+        let seen = parking::Stamp::new(stamps(&pairs));
+        Ok(Self { pairs, resolver: Arc::new(Resolver { keys: ArcSwap::from_pointee(keys) }), seen })
+    }
+
+    /// A server configuration that follows reloads.
+    #[must_use]
+    pub fn server_config(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Resolver>::clone(&self.resolver);
+        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// Reads the files again; on a fault the pairs in force stay.
+    ///
+    /// # Errors
+    /// The first pair that cannot be used.
+    pub fn reload(&self) -> Result<(), CertificateError> {
+        self.seen.set(stamps(&self.pairs));
+        self.resolver.keys.store(Arc::new(read_all(&self.pairs)?));
+        Ok(())
+    }
+
+    /// Whether a file changed since it was last read.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.seen.get() != stamps(&self.pairs)
+    }
+
+    /// The pair for DTLS: the default one when it is ECDSA, else one made for the purpose.
+    ///
+    /// # Errors
+    /// None could be made.
+    pub fn dtls_pair(&self) -> Result<DtlsPair, CertificateError> {
+        let keys = self.resolver.keys.load();
+        let ecdsa = keys.first().is_some_and(|key| key.key.algorithm() == SignatureAlgorithm::ECDSA);
+        if ecdsa && let Some(pair) = self.pairs.first() {
+            let certificate = read_chain(&pair.certificate)?;
+            if let (Some(leaf), PrivateKeyDer::Pkcs8(key)) = (certificate.first(), read_key(&pair.key)?) {
+                let private_key = key.secret_pkcs8_der().to_vec();
+                return Ok(DtlsPair { certificate: leaf.to_vec(), private_key, generated: false });
+            }
+        }
+        let (certificate, key) = generate(&["causeway".to_owned()])?;
+        Ok(DtlsPair { certificate: certificate.der().to_vec(), private_key: key.serialize_der(), generated: true })
+    }
+}
+
+/// The self-signed pair in `directory`, made at first use: ECDSA P-256, readable by the owner only.
+///
+/// # Errors
+/// The files cannot be written.
+pub fn self_signed(directory: &Path, names: &[String]) -> Result<Pair, CertificateError> {
+    let pair = Pair { certificate: directory.join("self-signed.crt"), key: directory.join("self-signed.key") };
+    if pair.certificate.exists() && pair.key.exists() {
+        return Ok(pair);
+    }
+    let (certificate, key) = generate(names)?;
+    write_private(&pair.key, key.serialize_pem().as_bytes())?;
+    write_private(&pair.certificate, certificate.pem().as_bytes())?;
+    Ok(pair)
+}
+
+fn generate(names: &[String]) -> Result<(rcgen::Certificate, rcgen::KeyPair), CertificateError> {
+    let fault = |error: rcgen::Error| CertificateError::SelfSign(error.to_string());
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(fault)?;
+    let certificate = rcgen::CertificateParams::new(names.to_vec()).and_then(|p| p.self_signed(&key)).map_err(fault)?;
+    Ok((certificate, key))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CertificateError> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let fault = |error: io::Error| CertificateError::Read { path: path.to_owned(), reason: error.to_string() };
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(fault)?;
+    file.write_all(bytes).map_err(fault)
+}
+
+fn read_all(pairs: &[Pair]) -> Result<Vec<Arc<CertifiedKey>>, CertificateError> {
+    pairs.iter().map(read_pair).collect()
+}
+
+fn read_pair(pair: &Pair) -> Result<Arc<CertifiedKey>, CertificateError> {
+    let mismatch = |reason: String| CertificateError::Mismatch {
+        certificate: pair.certificate.clone(),
+        key: pair.key.clone(),
+        reason,
+    };
+    let chain = read_chain(&pair.certificate)?;
+    let key = read_key(&pair.key)?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| mismatch(error.to_string()))?;
+    Ok(Arc::new(certified))
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let fault = |reason: String| CertificateError::Read { path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| fault(error.to_string()))?;
+    if chain.is_empty() { Err(fault("it holds no certificate".to_owned())) } else { Ok(chain) }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| CertificateError::Read { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn stamps(pairs: &[Pair]) -> Vec<Option<SystemTime>> {
+    let stamp = |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
+    pairs.iter().flat_map(|pair| [stamp(&pair.certificate), stamp(&pair.key)]).collect()
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let keys = self.keys.load();
+        let named = hello.server_name().and_then(|name| ServerName::try_from(name).ok()).and_then(|name| {
+            keys.iter().find(|key| {
+                key.cert
+                    .first()
+                    .and_then(|leaf| ParsedCertificate::try_from(leaf).ok())
+                    .is_some_and(|leaf| verify_server_name(&leaf, &name).is_ok())
+            })
+        });
+        named.or_else(|| keys.first()).cloned()
+    }
+}
+
+/// A remembered list of modification times.
+mod parking {
+    use std::{sync::Mutex, time::SystemTime};
+
+    #[derive(Debug)]
+    pub(crate) struct Stamp(Mutex<Vec<Option<SystemTime>>>);
+
+    impl Stamp {
+        pub(crate) const fn new(stamps: Vec<Option<SystemTime>>) -> Self {
+            Self(Mutex::new(stamps))
+        }
+
+        pub(crate) fn set(&self, stamps: Vec<Option<SystemTime>>) {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stamps;
+        }
+
+        pub(crate) fn get(&self) -> Vec<Option<SystemTime>> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_self_signed_pair_is_made_once_private_and_fit_for_dtls() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let pair = self_signed(directory.path(), &["localhost".to_owned()]).unwrap();
+        let first = fs::read(&pair.certificate).unwrap();
+        assert_eq!(fs::metadata(&pair.key).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(self_signed(directory.path(), &[]).unwrap(), pair);
+        assert_eq!(fs::read(&pair.certificate).unwrap(), first);
+        let store = CertificateStore::load(vec![pair]).unwrap();
+        assert!(!store.dtls_pair().unwrap().generated);
+    }
+
+    #[test]
+    fn a_bad_file_is_named_and_leaves_the_pair_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let pair = self_signed(directory.path(), &["localhost".to_owned()]).unwrap();
+        let store = CertificateStore::load(vec![pair.clone()]).unwrap();
+        fs::write(&pair.certificate, "nonsense").unwrap();
+        assert!(store.has_changed());
+        let error = store.reload().unwrap_err().to_string();
+        assert!(error.contains("self-signed.crt"), "{error}");
+        assert_eq!(store.resolver.keys.load().len(), 1);
+        assert!(!store.has_changed());
+    }
+}

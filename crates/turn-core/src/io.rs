@@ -140,8 +140,9 @@ pub struct KeyQuery {
 /// Answer to a [`KeyQuery`].
 #[derive(Clone, Debug)]
 pub enum KeyAnswer {
-    /// The user is known. Expiry is judged by the core, after the integrity value.
-    Known(Grant),
+    /// The user is known: one grant per password it may have (several shared secrets); the first whose key made the
+    /// integrity value counts. Expiry is judged by the core, after the integrity value.
+    Known(Vec<Grant>),
     /// The user is not known, or is known and may not enter; the client sees the same 401 for each of them.
     Refused(causeway_types::AuthRefusal),
 }

@@ -92,19 +92,20 @@ impl TurnServer {
             UserRef::Name(name) => Some(Arc::clone(name)),
             UserRef::Hash(_) => None,
         };
-        let grant = match answer {
-            KeyAnswer::Known(grant) => grant,
+        let grants = match answer {
+            KeyAnswer::Known(grants) => grants,
             KeyAnswer::Refused(refusal) => {
                 self.auth_refused(pending.client, claimed, refusal);
                 self.challenge(now, pending.client, &message, 401);
                 return;
             }
         };
-        if !auth::verify(&message, pending.signature, &grant.keys) {
-            self.auth_refused(pending.client, Some(grant.username), AuthRefusal::WrongKey);
+        let fits = |grant: &Grant| auth::verify(&message, pending.signature, &grant.keys);
+        let Some(grant) = grants.into_iter().find(fits) else {
+            self.auth_refused(pending.client, claimed, AuthRefusal::WrongKey);
             self.challenge(now, pending.client, &message, 401);
             return;
-        }
+        };
         let request = Authenticated { client: pending.client, message, signature: pending.signature };
         let unknown = self.unknown_attributes(&message);
         if !unknown.is_empty() {

@@ -1,0 +1,149 @@
+//! `GET /metrics`: Prometheus text. Names come from one enum; labels are bounded lists, never a user, address or id.
+
+use ::metrics::{Key, Label, Level, Metadata, Recorder};
+use axum::{extract::State, http::header, response::IntoResponse};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::ApiState;
+
+/// Every metric there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Gauge: live allocations.
+    Allocations,
+    /// Counter: allocations granted.
+    AllocationsCreated,
+    /// Counter: allocations ended.
+    AllocationsEnded,
+    /// Counter by `direction`: relayed packets.
+    RelayedPackets,
+    /// Counter by `direction`: relayed payload bytes.
+    RelayedBytes,
+    /// Counter by `method`: requests of TURN clients.
+    TurnRequests,
+    /// Counter by `code`: error answers to TURN clients.
+    TurnRefusals,
+    /// Counter by `reason`: messages dropped without an answer.
+    Drops,
+    /// Gauge by `transport`: open TCP/TLS connections and DTLS associations.
+    ClientConnections,
+    /// Counter: events that found their queue full.
+    EventsDropped,
+    /// Counter: bugs met and survived on the data path.
+    Panics,
+}
+
+impl Metric {
+    /// All of them, for documents and tests.
+    pub const ALL: [Self; 11] = [
+        Self::Allocations,
+        Self::AllocationsCreated,
+        Self::AllocationsEnded,
+        Self::RelayedPackets,
+        Self::RelayedBytes,
+        Self::TurnRequests,
+        Self::TurnRefusals,
+        Self::Drops,
+        Self::ClientConnections,
+        Self::EventsDropped,
+        Self::Panics,
+    ];
+
+    /// The name scrapers see.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allocations => "causeway_allocations",
+            Self::AllocationsCreated => "causeway_allocations_created_total",
+            Self::AllocationsEnded => "causeway_allocations_ended_total",
+            Self::RelayedPackets => "causeway_relayed_packets_total",
+            Self::RelayedBytes => "causeway_relayed_bytes_total",
+            Self::TurnRequests => "causeway_turn_requests_total",
+            Self::TurnRefusals => "causeway_turn_refusals_total",
+            Self::Drops => "causeway_drops_total",
+            Self::ClientConnections => "causeway_client_connections",
+            Self::EventsDropped => "causeway_events_dropped_total",
+            Self::Panics => "causeway_panics_total",
+        }
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Allocations => "Live TURN allocations.",
+            Self::AllocationsCreated => "TURN allocations granted.",
+            Self::AllocationsEnded => "TURN allocations ended.",
+            Self::RelayedPackets => "Packets relayed, by direction.",
+            Self::RelayedBytes => "Payload bytes relayed, by direction.",
+            Self::TurnRequests => "Requests of TURN clients, by method.",
+            Self::TurnRefusals => "Error answers to TURN clients, by code.",
+            Self::Drops => "Messages dropped without an answer, by reason.",
+            Self::ClientConnections => "Open client connections and associations, by transport.",
+            Self::EventsDropped => "Events that found their queue full.",
+            Self::Panics => "Bugs met and survived on the data path.",
+        }
+    }
+
+    const fn is_gauge(self) -> bool {
+        matches!(self, Self::Allocations | Self::ClientConnections)
+    }
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Of what.
+    pub metric: Metric,
+    /// Label name and value; the value is from a fixed list.
+    pub label: Option<(&'static str, String)>,
+    /// The value.
+    pub value: u64,
+}
+
+pub(crate) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    let text = render((state.metrics)());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+/// A recorder of its own for each scrape: the counters live in the data plane, and two servers in one process must not
+/// share a registry.
+fn render(samples: Vec<Sample>) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metadata = Metadata::new("causeway", Level::INFO, None);
+    for metric in Metric::ALL {
+        if metric.is_gauge() {
+            recorder.describe_gauge(metric.name().into(), None, metric.help().into());
+        } else {
+            recorder.describe_counter(metric.name().into(), None, metric.help().into());
+        }
+    }
+    for sample in samples {
+        let labels: Vec<Label> = sample.label.into_iter().map(|(name, value)| Label::new(name, value)).collect();
+        let key = Key::from_parts(sample.metric.name(), labels);
+        if sample.metric.is_gauge() {
+            // Counts of sockets and allocations are far below 2^53.
+            let value = u32::try_from(sample.value).map_or(f64::MAX, f64::from);
+            recorder.register_gauge(&key, &metadata).set(value);
+        } else {
+            recorder.register_counter(&key, &metadata).absolute(sample.value);
+        }
+    }
+    recorder.handle().render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_appear_under_their_names_with_their_labels() {
+        let text = render(vec![
+            Sample { metric: Metric::Allocations, label: None, value: 3 },
+            Sample { metric: Metric::Drops, label: Some(("reason", "peer_policy".to_owned())), value: 7 },
+        ]);
+        assert!(text.contains("causeway_allocations 3\n"), "{text}");
+        assert!(text.contains("causeway_drops_total{reason=\"peer_policy\"} 7\n"), "{text}");
+        assert!(text.contains("# TYPE causeway_drops_total counter"), "{text}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Minting: issued credentials, and TURN REST ones.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_credentials::{issued::IssuedPair, token, turn_rest};
+use causeway_stun_codec::key;
+use causeway_types::{Secret, UnixTime};
+
+use crate::{
+    CredentialDirectory, Identifier, Store, StoreError,
+    model::{ApiCaller, ClientRole, CredentialRecord},
+};
+
+/// What the operator allows.
+#[derive(Clone, Debug)]
+pub struct MintPolicy {
+    /// Lifetime when none is asked for (30 s for issued credentials).
+    pub ttl_default: Duration,
+    /// Longest lifetime (86 400 s).
+    pub ttl_max: Duration,
+    /// The region of this server.
+    pub region: String,
+    /// The realm of long-term credentials.
+    pub realm: String,
+    /// Between expiry and user in TURN REST names.
+    pub rest_separator: char,
+}
+
+/// A checked request for an issued credential.
+#[derive(Clone, Debug, Default)]
+pub struct MintRequest {
+    /// Label.
+    pub room: Option<Identifier>,
+    /// Label.
+    pub initiator_client: Option<Identifier>,
+    /// Label.
+    pub receiver_client: Option<Identifier>,
+    /// Which of the two holds it.
+    pub client_type: Option<ClientRole>,
+    /// Lifetime; already known to be within the policy.
+    pub ttl: Option<Duration>,
+}
+
+/// An issued credential as its client gets it.
+#[derive(Clone, Debug)]
+pub struct Minted {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub credential: Secret<String>,
+    /// Until when.
+    pub expires_at: UnixTime,
+    /// Which region it is for.
+    pub region: String,
+}
+
+/// A checked request for a TURN REST credential.
+#[derive(Clone, Debug, Default)]
+pub struct RestRequest {
+    /// User id to put into the name.
+    pub user: Option<String>,
+    /// Lifetime; already known to be within the policy.
+    pub ttl: Option<Duration>,
+}
+
+/// A TURN REST credential.
+#[derive(Clone, Debug)]
+pub struct RestMinted {
+    /// `expiry:user`.
+    pub username: String,
+    /// Derived password.
+    pub password: Secret<String>,
+    /// Lifetime.
+    pub ttl: Duration,
+}
+
+/// Why nothing was minted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MintError {
+    /// The store did not take it; try again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No TURN REST secret is configured.
+    #[error("no TURN REST secret is configured")]
+    NoSecret,
+    /// The system has no randomness.
+    #[error("the system has no randomness")]
+    NoRandomness,
+}
+
+/// Lifetime of a TURN REST credential when none is asked for (draft-uberti-behave-turn-rest-00 §2.2).
+const REST_TTL_DEFAULT: Duration = Duration::from_secs(86_400);
+
+/// The minting use-cases.
+#[derive(Debug)]
+pub struct Minting<S> {
+    store: Arc<S>,
+    directory: Arc<CredentialDirectory>,
+    policy: MintPolicy,
+}
+
+impl<S: Store> Minting<S> {
+    /// Over a store, a directory the relay reads, and a policy.
+    pub const fn new(store: Arc<S>, directory: Arc<CredentialDirectory>, policy: MintPolicy) -> Self {
+        Self { store, directory, policy }
+    }
+
+    /// What the operator allows.
+    #[must_use]
+    pub const fn policy(&self) -> &MintPolicy {
+        &self.policy
+    }
+
+    /// Who holds `token`.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn caller(&self, token: &str) -> Result<Option<ApiCaller>, StoreError> {
+        self.store.caller_by_token(token::hash(token)).await
+    }
+
+    /// Issues a credential; when this returns, it survives a crash and the relay knows it.
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn mint(&self, caller: ApiCaller, request: MintRequest, now: UnixTime) -> Result<Minted, MintError> {
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| MintError::NoRandomness)?;
+        let pair = IssuedPair::from_random(random);
+        let expires_at = now.saturating_add(request.ttl.unwrap_or(self.policy.ttl_default));
+        let record = CredentialRecord {
+            user_hash: key::user_hash(&pair.username, &self.policy.realm),
+            username: pair.username.clone(),
+            secret: pair.credential.clone(),
+            project: caller.project,
+            token: caller.token,
+            room: request.room,
+            initiator_client: request.initiator_client,
+            receiver_client: request.receiver_client,
+            client_type: request.client_type,
+            region: self.policy.region.clone(),
+            issued_at: now,
+            expires_at,
+        };
+        self.store.insert_credential(record.clone()).await?;
+        self.directory.remember(&record);
+        Ok(Minted {
+            username: pair.username,
+            credential: pair.credential,
+            expires_at,
+            region: self.policy.region.clone(),
+        })
+    }
+
+    /// Derives a TURN REST credential; nothing is stored.
+    ///
+    /// # Errors
+    /// No secret is configured.
+    pub fn mint_rest(&self, request: &RestRequest, now: UnixTime) -> Result<RestMinted, MintError> {
+        let config = self.directory.config();
+        let secret = config.secrets.signing().ok_or(MintError::NoSecret)?;
+        let ttl = request.ttl.unwrap_or(REST_TTL_DEFAULT).min(self.policy.ttl_max);
+        let username =
+            turn_rest::username(now.saturating_add(ttl), request.user.as_deref(), self.policy.rest_separator);
+        let password = Secret::new(turn_rest::password(secret.expose(), &username));
+        Ok(RestMinted { username, password, ttl })
+    }
+}
