@@ -173,8 +173,9 @@ impl UdpSocket {
     /// that size (the last may be shorter). `source` chooses the source address on a wildcard socket.
     ///
     /// # Errors
-    /// `WouldBlock` when the send queue is full. [`Self::can_segment`] turns false when kernel or device refuse
-    /// segmentation; the caller then sends one by one.
+    /// `WouldBlock` when the send queue is full. With `segment_len` any other error may only say that these segments do
+    /// not fit this route: send them one by one. [`Self::can_segment`] turns false when kernel or device refuse
+    /// segmentation altogether.
     pub fn send(
         &self,
         to: SocketAddr,
@@ -213,12 +214,15 @@ impl UdpSocket {
             header.msg_controllen = used;
         }
         // SAFETY: every pointer in `header` leads to memory that outlives the call, with its true length.
-        let n = unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) };
-        if n >= 0 {
+        let send = || match unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) } {
+            n if n >= 0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
+        // An ICMP error for an earlier datagram is told once in place of sending this one; the second try sends it.
+        let Err(error) = send().or_else(|error| if is_pending_error(&error) { send() } else { Err(error) }) else {
             return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if segment_len.is_some() && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP)) {
+        };
+        if segment_len.is_some() && matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP)) {
             self.segmentation.store(false, Ordering::Relaxed);
         }
         Err(error)
@@ -272,6 +276,13 @@ impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+fn is_pending_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+    )
 }
 
 fn message_header(name: &mut RawAddress, iov: &mut libc::iovec, control: &mut Control) -> libc::msghdr {

@@ -180,8 +180,12 @@ impl RelayHandle {
     pub fn reload(&self, reload: &Reload) {
         self.shared.limits.store(Arc::new(reload.limits));
         self.shared.rate.set(reload.limits.bandwidth_total);
-        for index in self.indexes() {
-            self.shared.send(index, Command::Reload(reload.clone()));
+        for (index, shard) in self.shared.shards.iter().enumerate() {
+            // A flood of packets between shards must not keep a reload out: wait for room.
+            if shard.commands.send_timeout(Command::Reload(reload.clone()), PATIENCE).is_err() {
+                tracing::error!(shard = index, "data-plane thread does not take its reload");
+            }
+            shard.waker.wake();
         }
     }
 

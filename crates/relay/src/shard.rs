@@ -89,6 +89,8 @@ pub(crate) struct Shard {
     drops: DropCounts,
     panics: u64,
     buffer: Vec<u8>,
+    /// TCP listeners that found no descriptor free.
+    resting_listeners: Vec<usize>,
     next_sweep: Instant,
     next_publish: Instant,
     stopping: bool,
@@ -114,7 +116,7 @@ impl Shard {
             epoll.add(&port.waker, Token::Waker.bits(), Interest::Read)?;
         }
         listeners.register(&epoll)?;
-        let dtls_config = dimpl::Config::builder().build().map_err(std::io::Error::other)?;
+        let dtls_config = dtls::config().map_err(std::io::Error::other)?;
         Ok(Self {
             index,
             shared,
@@ -141,6 +143,7 @@ impl Shard {
             drops: DropCounts::default(),
             panics: 0,
             buffer: vec![0; 65_536],
+            resting_listeners: Vec::new(),
             next_sweep: now.mono,
             next_publish: now.mono,
             stopping: false,

@@ -1,6 +1,9 @@
 //! DTLS associations (RFC 7350), on the UDP side of TLS listeners.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use causeway_turn_core::{ClientLeg, DropReason};
 use causeway_types::{ClientTransport, FiveTuple, Now};
@@ -11,6 +14,21 @@ use crate::leg::Leg;
 
 /// Room for the largest record dimpl hands out.
 const RECORD_MAX: usize = 18_000;
+
+/// Largest payload of a record (RFC 6347 §4.1, RFC 9147 §4.1).
+const PAYLOAD_MAX: usize = 16_384;
+
+/// How long a handshake may take: it holds one of `dtls_handshakes_max` places while it lasts.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// TURN clients have no certificates, so none is asked for.
+pub(super) fn config() -> Result<dimpl::Config, dimpl::Error> {
+    dimpl::Config::builder()
+        .require_client_certificate(false)
+        .handshake_timeout(HANDSHAKE_TIMEOUT)
+        .max_queue_tx(32)
+        .build()
+}
 
 /// One client's DTLS state.
 pub(crate) struct Association {
@@ -95,6 +113,9 @@ impl Shard {
     }
 
     pub(super) fn dtls_send(&mut self, now: Now, key: usize, five_tuple: FiveTuple, message: &[u8]) {
+        if message.len() > PAYLOAD_MAX {
+            return self.count_drop(DropReason::TooLarge, 1);
+        }
         let Some(association) = self.associations.get_mut(key).filter(|a| a.five_tuple == five_tuple) else { return };
         let failed = association.dtls.send_application_data(message).is_err();
         self.pump(now, key, failed);

@@ -45,16 +45,17 @@ pub(crate) struct StreamListener {
 impl Listeners {
     pub(crate) fn bind(settings: &RelaySettings) -> Result<Self, StartError> {
         let mut all = Self { udp: Vec::new(), tcp: Vec::new() };
-        let plain = settings.turn_listen.iter().map(|address| (*address, false));
-        let tls = settings.turn_tls_listen.iter().map(|address| (*address, true));
+        let plain = settings.turn_listen.iter().map(|address| (address, false));
+        let tls = settings.turn_tls_listen.iter().map(|address| (address, true));
         for (address, tls) in plain.chain(tls) {
-            let error = |transport| move |source| StartError::Listen { address, transport, source };
+            let error = |transport| move |source| StartError::Listen { address: *address, transport, source };
             let options = UdpOptions {
                 reuse_port: true,
                 receive_buffer: LISTENER_BUFFER,
                 send_buffer: LISTENER_BUFFER,
                 report_errors: false,
             };
+            let address = if address.port() == 0 { free_port(*address).map_err(error("UDP"))? } else { *address };
             let socket = UdpSocket::bind(address, options).map_err(error("UDP"))?;
             let local = socket.local_addr();
             let listener = tcp::listen(local).map_err(error("TCP"))?;
@@ -92,4 +93,20 @@ impl Listeners {
             .flat_map(|l| transports(l.tls).map(|transport| BoundAddress { address: l.local, transport }))
             .collect()
     }
+}
+
+/// A port nobody listens on, for UDP and TCP. Asked for with `SO_REUSEPORT` the kernel might give one that another
+/// server of the same user shares.
+fn free_port(address: SocketAddr) -> io::Result<SocketAddr> {
+    const TRIES: usize = 32;
+    let mut last = Err(io::ErrorKind::AddrInUse.into());
+    for _ in 0..TRIES {
+        let udp = std::net::UdpSocket::bind(address)?;
+        let found = udp.local_addr()?;
+        last = TcpListener::bind(found).map(|_| found);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }

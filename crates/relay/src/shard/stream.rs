@@ -21,6 +21,8 @@ use crate::{
 
 /// Connections accepted per wake-up.
 const ACCEPTS_MAX: usize = 32;
+/// How long a listener rests when the system has no descriptor left.
+const ACCEPT_REST: std::time::Duration = std::time::Duration::from_millis(100);
 /// Bytes per read.
 const READ_LEN: usize = 16 * 1024;
 /// Reads per wake-up.
@@ -81,7 +83,12 @@ impl Shard {
         for _ in 0..ACCEPTS_MAX {
             let Some(listener) = self.listeners.tcp.get(index) else { return };
             let (tls, local) = (listener.tls, listener.local);
-            let Ok((stream, client)) = listener.socket.accept() else { return };
+            let (stream, client) = match listener.socket.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) => return self.rest_listener(now, index),
+            };
             let max = u64::from(self.shared.limits.load().tcp_connections_max);
             if self.shared.connections.fetch_add(1, Ordering::Relaxed) >= max {
                 self.shared.connections.fetch_sub(1, Ordering::Relaxed);
@@ -90,6 +97,25 @@ impl Shard {
             }
             if self.open_stream(now, stream, client, local, tls).is_err() {
                 self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Out of descriptors: the listener rests until the next sweep, or it would be reported without end.
+    fn rest_listener(&mut self, now: Now, index: usize) {
+        if let Some(listener) = self.listeners.tcp.get(index)
+            && self.epoll.modify(&listener.socket, Token::Tcp(index).bits(), Interest::None).is_ok()
+        {
+            self.next_sweep = self.next_sweep.min(now.mono + ACCEPT_REST);
+            self.resting_listeners.push(index);
+        }
+    }
+
+    fn wake_listeners(&mut self) {
+        for index in std::mem::take(&mut self.resting_listeners) {
+            if let Some(listener) = self.listeners.tcp.get(index) {
+                // Fails only for a descriptor that is not watched.
+                drop(self.epoll.modify(&listener.socket, Token::Tcp(index).bits(), Interest::Read));
             }
         }
     }
@@ -357,12 +383,12 @@ impl Shard {
 
     /// Connections and associations that hold no allocation and have been silent for too long are closed.
     pub(super) fn close_idle(&mut self, now: Now) {
+        self.wake_listeners();
         let Some(silent_since) = now.mono.checked_sub(self.shared.limits.load().idle_timeout) else { return };
-        let idle = |c: &Connection| {
-            c.last_heard < silent_since
-                && !matches!(c.mode, Mode::Spliced(_))
-                && !self.core.has_allocation(&c.five_tuple)
-        };
+        // A spliced connection lives as long as its peer; without one it only has its last bytes to write.
+        let spliced = |c: &Connection| matches!(c.mode, Mode::Spliced(id) if self.peers.contains_key(&id.0));
+        let idle =
+            |c: &Connection| c.last_heard < silent_since && !spliced(c) && !self.core.has_allocation(&c.five_tuple);
         let keys: Vec<usize> = self.connections.iter().filter(|(_, c)| idle(c)).map(|(key, _)| key).collect();
         for key in keys {
             self.close_stream(key);

@@ -39,6 +39,8 @@ pub(super) struct PeerStream {
     /// Shut our side down once `out` is empty.
     finishing: bool,
     write_shut: bool,
+    /// Out of epoll: the peer hung up while its bytes must wait, and a hang-up cannot be masked.
+    unwatched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ impl Shard {
             rate_paused: false,
             finishing: false,
             write_shut: false,
+            unwatched: false,
         };
         self.peers.insert(connection.0, peer);
         Ok(())
@@ -134,7 +137,11 @@ impl Shard {
 
     /// From here on the client's connection carries the peer's bytes.
     pub(super) fn bind_connection(&mut self, now: Now, connection: ConnectionId, client: ClientLeg) {
-        let (Leg::Stream(key), Some(peer)) = (Leg::of(client.leg), self.peers.get_mut(&connection.0)) else { return };
+        let Leg::Stream(key) = Leg::of(client.leg) else { return };
+        let Some(peer) = self.peers.get_mut(&connection.0) else {
+            self.close_stream(key);
+            return self.followups.push_back(Followup::PeerClosed(connection));
+        };
         peer.state = PeerState::Bound(key);
         if let Some(stream) = self.connections.get_mut(key) {
             stream.mode = Mode::Spliced(connection);
@@ -168,6 +175,8 @@ impl Shard {
         if peer.read_closed || peer.held_back || peer.rate_paused {
             if hangup && peer.read_closed {
                 self.peer_gone(now, ConnectionId(id));
+            } else if hangup && self.epoll.remove(&peer.stream).is_ok() {
+                peer.unwatched = true;
             }
             return;
         }
@@ -289,6 +298,13 @@ impl Shard {
             (false, true) => Interest::Write,
             (false, false) => Interest::None,
         };
+        if peer.unwatched {
+            if read && self.epoll.add(&peer.stream, Token::Peer(id).bits(), interest).is_ok() {
+                peer.unwatched = false;
+                peer.interest = interest;
+            }
+            return;
+        }
         if interest != peer.interest && self.epoll.modify(&peer.stream, Token::Peer(id).bits(), interest).is_ok() {
             peer.interest = interest;
         }
