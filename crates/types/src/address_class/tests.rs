@@ -17,7 +17,9 @@ fn every_embedding_of_the_metadata_address_is_unwrapped() {
     ] {
         assert_eq!(embedded(text).as_deref(), Some("169.254.169.254"), "{text}");
     }
-    assert_eq!(embedded("2606:4700::1111"), None);
+    for text in ["2606:4700::1111", "::", "::1"] {
+        assert_eq!(embedded(text), None, "{text}");
+    }
 }
 
 #[test]
