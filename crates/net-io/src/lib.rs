@@ -8,10 +8,12 @@
 
 mod address;
 mod epoll;
+mod limits;
 pub mod tcp;
 mod udp;
 mod waker;
 
 pub use epoll::{Epoll, Event, Events, Interest};
+pub use limits::raise_descriptor_limit;
 pub use udp::{IcmpReport, Received, SEGMENTS_MAX, UdpOptions, UdpSocket};
 pub use waker::Waker;
