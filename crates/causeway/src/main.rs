@@ -1,1 +1,27 @@
-fn main() {}
+//! The `causeway` program: configuration, wiring, signals and exit codes.
+
+mod addresses;
+mod cli;
+mod config;
+mod credential;
+mod http;
+mod keys;
+mod nonce_key;
+mod report;
+mod serve;
+mod telemetry;
+
+use std::process::ExitCode;
+
+/// Bad usage or configuration (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+/// The server could not start.
+const EXIT_FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    // The one provider of this process; a second installation cannot happen before this line.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return ExitCode::from(EXIT_FAILED);
+    }
+    cli::run()
+}

@@ -77,6 +77,8 @@ fn allowing_a_range_does_not_open_its_embedded_forms() {
     let policy = policy(&["127.0.0.0/8"], &[]);
     assert_eq!(policy.check_address("127.0.0.1:5000".parse().unwrap()), Verdict::Allowed);
     assert!(matches!(policy.check_ip(ip("::ffff:127.0.0.1")), Verdict::Refused(_)));
+    let policy = self::policy(&["::1/128"], &[]);
+    assert_eq!(policy.check_address("[::1]:5000".parse().unwrap()), Verdict::Allowed);
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! Which addresses the relay has: from the configuration, or from the default routes.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    ops::RangeInclusive,
+};
+
+use causeway_relay::RelayAddress;
+use causeway_types::special_range;
+
+use crate::config::Settings;
+
+/// Where the relay is, and how that came to be known.
+#[derive(Clone, Debug)]
+pub(crate) struct RelayAddresses {
+    pub(crate) addresses: Vec<RelayAddress>,
+    /// Taken from the default route rather than from the configuration.
+    pub(crate) detected: bool,
+}
+
+impl RelayAddresses {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        if !settings.public_ip.is_empty() {
+            let address = |ip: &crate::config::PublicIp| RelayAddress { advertised: ip.public, bound: ip.private };
+            return Self { addresses: settings.public_ip.iter().map(address).collect(), detected: false };
+        }
+        let mut ips: Vec<IpAddr> = [default_route_v4(), default_route_v6()].into_iter().flatten().collect();
+        if ips.is_empty() {
+            // A machine without any route still relays to itself.
+            ips.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        Self {
+            addresses: ips.into_iter().map(|ip| RelayAddress { advertised: ip, bound: ip }).collect(),
+            detected: true,
+        }
+    }
+
+    /// The address URLs name when there is no host name: IPv4 first, since every client has it.
+    pub(crate) fn preferred(&self) -> IpAddr {
+        self.addresses.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.advertised)
+    }
+
+    /// Every relay address, as advertised and as bound, with its ports.
+    pub(crate) fn with_ports(&self, ports: &RangeInclusive<u16>) -> Vec<(IpAddr, RangeInclusive<u16>)> {
+        self.addresses.iter().flat_map(|a| [a.advertised, a.bound]).map(|ip| (ip, ports.clone())).collect()
+    }
+
+    /// Warnings a person should see at start-up.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let special = |a: &RelayAddress| {
+            let range = special_range(a.advertised)?;
+            let how = if self.detected { "the default route's address" } else { "public_ip" };
+            Some(format!(
+                "relay address {} ({how}) is {}: clients elsewhere will not reach it; set --public-ip",
+                a.advertised, range.name
+            ))
+        };
+        self.addresses.iter().filter_map(special).collect()
+    }
+}
+
+/// The address the system would send from. Connecting a UDP socket sends nothing.
+fn default_route_v4() -> Option<IpAddr> {
+    source_towards(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
+}
+
+fn default_route_v6() -> Option<IpAddr> {
+    let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    source_towards(SocketAddr::from((documentation, 9)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))
+}
+
+fn source_towards(target: SocketAddr, any: SocketAddr) -> Option<IpAddr> {
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}

@@ -1,0 +1,163 @@
+//! The command line: every flag comes from the table of configuration keys.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::{
+    EXIT_FAILED, EXIT_USAGE,
+    config::{self, Faults, KEYS, Settings, Sources},
+    credential, serve,
+};
+
+const SERVE_EXAMPLES: &str = "Examples:
+  causeway serve
+      a laptop: everything on defaults, data in ./causeway-data
+  causeway serve --public-ip 203.0.113.7 --tls-cert fullchain.pem --tls-key privkey.pem --turn-tls-listen 0.0.0.0:5349
+      one public server with TLS
+  causeway serve --public-ip 203.0.113.7/10.0.0.5
+      behind a NAT that maps 203.0.113.7 to 10.0.0.5
+  CAUSEWAY_TURN_SECRET=s3cret causeway serve --config /etc/causeway/causeway.toml
+      with a file; flags beat the environment, the environment beats the file";
+
+/// Runs the program; the exit code tells how it went.
+pub(crate) fn run() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let asked =
+                matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
+            // The terminal may be gone; there is nobody to tell then.
+            drop(error.print());
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
+        }
+    };
+    match matches.subcommand() {
+        Some(("serve", matches)) => with_settings(matches, serve::serve),
+        Some(("check", matches)) => with_settings(matches, |settings| {
+            say(&format!(
+                "configuration is good: {} TURN listeners, realm {}\n",
+                settings.turn_listen.len(),
+                settings.realm
+            ));
+            Ok(())
+        }),
+        Some(("explain", matches)) => explain(matches.get_one::<String>("key").map(String::as_str)),
+        Some(("credential", matches)) => match matches.subcommand() {
+            Some(("mint", matches)) => with_settings(matches, |settings| credential::mint(&settings, matches)),
+            Some(("inspect", matches)) => with_settings(matches, |settings| credential::inspect(&settings, matches)),
+            _ => ExitCode::from(EXIT_USAGE),
+        },
+        _ => ExitCode::from(EXIT_USAGE),
+    }
+}
+
+fn command() -> Command {
+    Command::new("causeway")
+        .about("A self-hosted server for WebRTC applications: STUN/TURN relay and credentials over REST")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_keys(Command::new("serve").about("Starts the server")).after_help(SERVE_EXAMPLES))
+        .subcommand(with_keys(
+            Command::new("check")
+                .about("Checks a configuration and reports every fault at once; exits 64 when there is one"),
+        ))
+        .subcommand(
+            Command::new("explain")
+                .about("Explains a configuration key, or lists all of them")
+                .arg(Arg::new("key").help("e.g. relay_ports or config.relay_ports")),
+        )
+        .subcommand(
+            Command::new("credential")
+                .about("Makes and explains TURN REST credentials")
+                .subcommand_required(true)
+                .subcommand(
+                    with_keys(Command::new("mint").about("Derives a credential from the first CAUSEWAY_TURN_SECRET"))
+                        .arg(Arg::new("user").long("user").value_name("ID").help("User id to put into the name"))
+                        .arg(Arg::new("ttl").long("ttl").value_name("SECONDS").default_value("86400").help("Lifetime")),
+                )
+                .subcommand(
+                    with_keys(Command::new("inspect").about("Explains why a user name and password would be refused"))
+                        .arg(Arg::new("username").required(true).help("As the client sends it"))
+                        .arg(Arg::new("password").required(true).help("As the client was given it")),
+                ),
+        )
+}
+
+/// Adds `--config` and a flag for every key that may be one.
+fn with_keys(command: Command) -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Configuration file (TOML)");
+    KEYS.iter().filter(|key| !key.secret).fold(command.arg(config), |command, key| {
+        let action = if key.list { ArgAction::Append } else { ArgAction::Set };
+        let mut arg = Arg::new(key.name)
+            .long(key.name.replace('_', "-"))
+            .value_name(key.value)
+            .help(key.summary())
+            .action(action);
+        if key.value == "BOOL" {
+            arg = arg.num_args(0..=1).default_missing_value("true").require_equals(true);
+        }
+        command.arg(arg)
+    })
+}
+
+fn with_settings(matches: &ArgMatches, work: impl FnOnce(Settings) -> anyhow::Result<()>) -> ExitCode {
+    let flags = KEYS
+        .iter()
+        .filter(|key| !key.secret)
+        .filter_map(|key| {
+            let values: Vec<String> = matches.get_many::<String>(key.name)?.cloned().collect();
+            Some((key.name, values))
+        })
+        .collect();
+    let sources =
+        Sources { flags, environment: std::env::vars().collect(), file: matches.get_one::<PathBuf>("config").cloned() };
+    let settings = match config::load(sources) {
+        Ok(settings) => settings,
+        Err(Faults(faults)) => {
+            for fault in faults {
+                complain(&format!("{fault}\n"));
+            }
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match work(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}\n"));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn explain(key: Option<&str>) -> ExitCode {
+    let Some(key) = key else {
+        say(&config::reference());
+        return ExitCode::SUCCESS;
+    };
+    let name = key.trim_start_matches("config.").replace('-', "_");
+    match KEYS.iter().find(|key| key.name == name) {
+        Some(key) => {
+            say(&key.page());
+            ExitCode::SUCCESS
+        }
+        None => {
+            complain(&format!("there is no key {name:?}; `causeway explain` lists all of them\n"));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Writes to standard output; a closed pipe is the reader's business.
+pub(crate) fn say(text: &str) {
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+fn complain(text: &str) {
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

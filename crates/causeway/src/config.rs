@@ -1,0 +1,97 @@
+//! Configuration: flags beat the environment, the environment beats the file; all faults are told at once.
+
+mod keys;
+mod load;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+use causeway_app::StaticUser;
+use causeway_certificates::Pair;
+use causeway_types::Secret;
+use ipnet::IpNet;
+
+pub(crate) use keys::{KEYS, reference};
+pub(crate) use load::{Faults, Sources, load};
+
+/// An IP clients are told, and the one sockets are bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PublicIp {
+    pub(crate) public: IpAddr,
+    pub(crate) private: IpAddr,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Human,
+    Json,
+}
+
+/// Everything the server is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) sources: Sources,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http_listen: SocketAddr,
+    pub(crate) http_tls_listen: Option<SocketAddr>,
+    pub(crate) public_host: Option<String>,
+    pub(crate) turn_listen: Vec<SocketAddr>,
+    pub(crate) turn_tls_listen: Vec<SocketAddr>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) more_certificates: Vec<Pair>,
+    pub(crate) advertise_self_signed: bool,
+    pub(crate) public_ip: Vec<PublicIp>,
+    pub(crate) relay_ports: RangeInclusive<u16>,
+    pub(crate) realm: String,
+    pub(crate) allow_peer: Vec<IpNet>,
+    pub(crate) deny_peer: Vec<IpNet>,
+    pub(crate) threads: u8,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log: String,
+    pub(crate) api_token: Option<Secret<String>>,
+    pub(crate) turn_secret: Vec<Secret<String>>,
+    pub(crate) nonce_key: Option<Secret<String>>,
+    pub(crate) users: Vec<StaticUser>,
+    pub(crate) rest_separator: char,
+    pub(crate) rest_ttl_max: Option<Duration>,
+    pub(crate) credential_ttl_default: Duration,
+    pub(crate) credential_ttl_max: Duration,
+    pub(crate) terminate_on_expiry: bool,
+    pub(crate) region: String,
+    pub(crate) software: Option<String>,
+    pub(crate) mobility: bool,
+    pub(crate) tcp_relaying: bool,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) alternate_server: Vec<SocketAddr>,
+    pub(crate) nonce_lifetime: Duration,
+    pub(crate) lifetime_default: Duration,
+    pub(crate) lifetime_max: Duration,
+    pub(crate) allocations_per_user_max: u32,
+    pub(crate) allocations_max: u32,
+    pub(crate) permissions_per_allocation_max: u16,
+    pub(crate) channels_per_allocation_max: u16,
+    pub(crate) connections_per_allocation_max: u16,
+    pub(crate) bandwidth_per_allocation: Option<u64>,
+    pub(crate) bandwidth_total: Option<u64>,
+    pub(crate) pending_requests_max: u32,
+    pub(crate) unauthenticated_replies_per_sec: u32,
+    pub(crate) unauthenticated_replies_burst: u32,
+    pub(crate) tcp_connections_max: u32,
+    pub(crate) tcp_write_queue_bytes: usize,
+    pub(crate) tcp_write_queue_age: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) dtls_associations_max: u32,
+    pub(crate) dtls_handshakes_max: u32,
+    pub(crate) api_requests_per_sec: u32,
+    pub(crate) api_requests_burst: u32,
+}

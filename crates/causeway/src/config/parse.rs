@@ -1,0 +1,135 @@
+//! Texts to values. An error says what is wrong and how to write it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use causeway_types::Secret;
+use ipnet::IpNet;
+
+use super::PublicIp;
+
+/// The last value given, into `slot`.
+pub(super) fn one<T>(values: &[String], parse: impl Fn(&str) -> Result<T, String>, slot: &mut T) -> Result<(), String> {
+    if let Some(value) = values.last() {
+        *slot = parse(value)?;
+    }
+    Ok(())
+}
+
+/// Every value given, into `slot`.
+pub(super) fn list<T>(
+    values: &[String],
+    parse: impl Fn(&str) -> Result<T, String>,
+    slot: &mut Vec<T>,
+) -> Result<(), String> {
+    *slot = values.iter().map(|value| parse(value)).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of every parser")]
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write it as IP:PORT, e.g. \"0.0.0.0:3478\" or \"[::]:3478\"".to_owned())
+}
+
+/// `text` with `port` when it names none.
+pub(super) fn with_default_port(text: &str, port: u16) -> String {
+    match text.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    if !text.is_empty() && text.bytes().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a host name or an IP address".to_owned())
+    }
+}
+
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "write an IP or a network, e.g. \"10.0.0.0/8\" or \"2001:db8::/32\"".to_owned())
+}
+
+pub(super) fn public_ip(text: &str) -> Result<PublicIp, String> {
+    let advice = || "write an IP, or PUBLIC/PRIVATE of one family, e.g. \"203.0.113.7/10.0.0.5\"".to_owned();
+    let (public, private) = text.split_once('/').unwrap_or((text, text));
+    let public: IpAddr = public.parse().map_err(|_| advice())?;
+    let private: IpAddr = private.parse().map_err(|_| advice())?;
+    if public.is_ipv4() == private.is_ipv4() { Ok(PublicIp { public, private }) } else { Err(advice()) }
+}
+
+pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let advice = "write it as LOW-HIGH, e.g. \"49152-65535\"";
+    let parsed = text.split_once('-').map(|(low, high)| (low.trim().parse::<u16>(), high.trim().parse::<u16>()));
+    let Some((Ok(low), Ok(high))) = parsed else { return Err(advice.to_owned()) };
+    if low == 0 {
+        return Err(format!("port 0 is no port; {advice}"));
+    }
+    if low > high {
+        return Err(format!("the first port is above the last; {advice}"));
+    }
+    Ok(low..=high)
+}
+
+pub(super) fn count<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a whole number in range, e.g. \"100\"".to_owned())
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "write true or false".to_owned())
+}
+
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    found.ok_or_else(|| format!("write one of: {}", names.join(", ")))
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(digits) if text.ends_with('s') => (digits, 1),
+        Some(digits) if text.ends_with('m') => (digits, 60),
+        Some(digits) => (digits, 3600),
+        None => (text, 1),
+    };
+    let secs = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+    secs.map(Duration::from_secs).ok_or_else(|| "write a duration, e.g. \"30s\", \"5m\" or \"1h\"".to_owned())
+}
+
+/// Bytes per second; 0 is none.
+pub(super) fn bandwidth(text: &str) -> Result<Option<u64>, String> {
+    let (digits, factor) = match text.strip_suffix(['k', 'M', 'G']) {
+        Some(digits) if text.ends_with('k') => (digits, 1_000),
+        Some(digits) if text.ends_with('M') => (digits, 1_000_000),
+        Some(digits) => (digits, 1_000_000_000),
+        None => (text, 1),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+    let bytes = bytes.ok_or_else(|| "write bytes per second, e.g. \"250k\" or \"10M\"; 0 is unlimited".to_owned())?;
+    Ok((bytes > 0).then_some(bytes))
+}
+
+pub(super) fn separator(text: &str) -> Result<char, String> {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(one), None) if !one.is_ascii_alphanumeric() => Ok(one),
+        _ => Err("write one character that is no letter or digit, e.g. \":\"".to_owned()),
+    }
+}
+
+pub(super) fn secret(text: &str) -> Result<Secret<String>, String> {
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
+}

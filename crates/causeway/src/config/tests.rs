@@ -1,0 +1,96 @@
+use std::{collections::BTreeMap, io::Write};
+
+use super::{load::Fault, *};
+
+fn sources(
+    flags: &[(&'static str, &str)],
+    environment: &[(&str, &str)],
+    file: Option<&tempfile::NamedTempFile>,
+) -> Sources {
+    Sources {
+        flags: flags.iter().map(|(k, v)| (*k, vec![(*v).to_owned()])).collect::<BTreeMap<_, _>>(),
+        environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        file: file.map(|f| f.path().to_owned()),
+    }
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+fn faults(sources: Sources) -> Vec<String> {
+    let Faults(faults) = load(sources).expect_err("faults");
+    faults.iter().map(Fault::to_string).collect()
+}
+
+#[test]
+fn the_defaults_are_those_promised() {
+    let settings = load(Sources::default()).unwrap();
+    assert_eq!(settings.http_listen.to_string(), "127.0.0.1:8080");
+    let listen: Vec<String> = settings.turn_listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["0.0.0.0:3478", "[::]:3478"]);
+    assert_eq!((settings.realm.as_str(), settings.relay_ports), ("causeway", 49152..=65535));
+    assert_eq!(settings.drain_timeout, Duration::from_secs(30));
+}
+
+#[test]
+fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
+    let file = file("realm = \"from-file\"\nregion = \"from-file\"\nsoftware = \"from-file\"\n");
+    let environment = [("CAUSEWAY_REALM", "from-environment"), ("CAUSEWAY_REGION", "from-environment")];
+    let settings = load(sources(&[("realm", "from-flag")], &environment, Some(&file))).unwrap();
+    assert_eq!(settings.realm, "from-flag");
+    assert_eq!(settings.region, "from-environment");
+    assert_eq!(settings.software.as_deref(), Some("from-file"));
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line_and_the_nearest_key() {
+    let file = file(
+        "realm = \"x\"\nrelay_ports = \"65535-49152\"\nrealy_ports = \"1-2\"\nhttp_listen = \"nowhere\"\n[[turn.user]]\nname = \"alice\"\n",
+    );
+    let faults = faults(sources(&[], &[("CAUSEWAY_TURN_SECRETS", "x")], Some(&file)));
+    assert_eq!(faults.len(), 5, "{faults:#?}");
+    let all = faults.join("\n");
+    assert!(
+        all.contains("error[config.relay_ports]: `relay_ports` (") && all.contains("line 2) is \"65535-49152\""),
+        "{all}"
+    );
+    assert!(all.contains("`realy_ports` (line 3) is no key") && all.contains("did you mean `relay_ports`?"), "{all}");
+    assert!(all.contains("write it as IP:PORT"), "{all}");
+    assert!(all.contains("did you mean CAUSEWAY_TURN_SECRET?"), "{all}");
+}
+
+#[test]
+fn secrets_come_from_the_environment_and_are_never_shown() {
+    let settings =
+        load(sources(&[], &[("CAUSEWAY_TURN_SECRET", "first, second"), ("CAUSEWAY_API_TOKEN", "t")], None)).unwrap();
+    assert_eq!(settings.turn_secret.iter().map(|s| s.expose().as_str()).collect::<Vec<_>>(), ["first", "second"]);
+    assert!(!format!("{settings:?}").contains("second"));
+    assert!(KEYS.iter().filter(|key| key.secret).count() >= 3);
+}
+
+#[test]
+fn static_users_and_certificates_are_tables_of_the_file() {
+    let file = file(
+        "[[turn.user]]\nname = \"alice\"\npassword = \"pw\"\n[[tls.certificate]]\ncert = \"a.pem\"\nkey = \"a.key\"\n",
+    );
+    let settings = load(sources(&[], &[], Some(&file))).unwrap();
+    assert_eq!(settings.users.first().map(|u| u.name.as_str()), Some("alice"));
+    assert_eq!(settings.more_certificates.len(), 1);
+}
+
+#[test]
+fn a_public_ip_may_map_to_a_private_one_of_its_family_only() {
+    let settings = load(sources(&[("public_ip", "203.0.113.7/10.0.0.5")], &[], None)).unwrap();
+    assert_eq!(settings.public_ip.first().map(|ip| ip.private.to_string()).as_deref(), Some("10.0.0.5"));
+    assert_eq!(faults(sources(&[("public_ip", "203.0.113.7/::1")], &[], None)).len(), 1);
+}
+
+#[test]
+fn the_reference_page_is_the_one_in_the_repository() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(committed, reference(), "run: cargo run -- explain > docs/configuration.md");
+}
