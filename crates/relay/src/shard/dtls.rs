@@ -29,6 +29,8 @@ pub(super) fn config() -> Result<dimpl::Config, dimpl::Error> {
         .max_queue_tx(32)
         .build()
 }
+/// A plaintext record of DTLS 1.0: alert, fatal, protocol_version (RFC 5246 §7.2). Smaller than any ClientHello.
+const PROTOCOL_VERSION_ALERT: [u8; 15] = [21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 70];
 
 /// One client's DTLS state.
 pub(crate) struct Association {
@@ -80,6 +82,16 @@ impl Shard {
         const CLIENT_HELLO: u8 = 1;
         if bytes.first() != Some(&HANDSHAKE) || bytes.get(13) != Some(&CLIENT_HELLO) {
             self.count_drop(DropReason::Malformed, 1);
+            return None;
+        }
+        // client_version, behind the record's and the message's header. DTLS 1.0 (RFC 8996 forbids it) gets an alert, so
+        // that a client which has a newer version tries that instead of waiting.
+        if bytes.get(25..27) == Some(&[0xfe, 0xff]) {
+            if let Some(socket) = self.listeners.udp.get(listener).map(|l| &l.socket) {
+                let sent =
+                    socket.send(client, Some(server.ip()), &[std::io::IoSlice::new(&PROTOCOL_VERSION_ALERT)], None);
+                self.count_drop(DropReason::SendFailed, u64::from(sent.is_err()));
+            }
             return None;
         }
         let limits = self.shared.limits.load();
