@@ -32,6 +32,8 @@ pub const SPECIAL_RANGES: &[SpecialRange] = &[
     v4("private", [10, 0, 0, 0], 8),
     v4("shared address space (CGNAT)", [100, 64, 0, 0], 10),
     v4("loopback", [127, 0, 0, 0], 8),
+    // Not in the registries, but of the same kind: Azure answers every virtual machine here.
+    v4("host services of Azure (cloud metadata)", [168, 63, 129, 16], 32),
     v4("link-local (cloud metadata)", [169, 254, 0, 0], 16),
     v4("private", [172, 16, 0, 0], 12),
     v4("IETF protocol assignments", [192, 0, 0, 0], 24),

@@ -43,3 +43,20 @@ fn public_addresses_are_not_special() {
         assert_eq!(special_range(text.parse().unwrap()), None, "{text}");
     }
 }
+
+#[test]
+fn metadata_services_of_the_large_clouds_are_special() {
+    for text in [
+        "169.254.169.254", // AWS, Google, Azure, DigitalOcean, Hetzner, OpenStack
+        "169.254.170.2",   // AWS, containers
+        "fd00:ec2::254",   // AWS
+        "fd20:ce::254",    // Google
+        "100.100.100.200", // Alibaba
+        "192.0.0.192",     // Oracle
+        "168.63.129.16",   // Azure host services
+        "::ffff:168.63.129.16",
+    ] {
+        assert!(special_range(text.parse().unwrap()).is_some(), "{text}");
+    }
+    assert!(special_range("168.63.129.17".parse().unwrap()).is_none());
+}
