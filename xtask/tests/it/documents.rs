@@ -1,0 +1,154 @@
+//! Documents say what the code does, and their links lead somewhere.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use causeway_turn_core::{DropReason, REFUSAL_CODES};
+use causeway_types::SPECIAL_RANGES;
+
+/// Directories without documents or sources of ours.
+const SKIPPED: &[&str] = &["target", "node_modules", "corpus", "corpora", "causeway-data"];
+
+pub(crate) fn files(extension: &str) -> Vec<PathBuf> {
+    fn walk(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).expect("a readable directory") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() {
+                if !name.starts_with('.') && !SKIPPED.contains(&name) {
+                    walk(&path, extension, found);
+                }
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&crate::root(), extension, &mut found);
+    found.sort();
+    found
+}
+
+/// The targets of `[text](target)` and `[name]: target`, code blocks left out.
+fn links(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let mut links = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code {
+            continue;
+        }
+        for part in line.split("](").skip(1) {
+            links.extend(part.split(')').next().map(str::to_owned));
+        }
+    }
+    links
+}
+
+/// The anchor a heading gets: lower case, spaces to dashes, other punctuation gone.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let anchor = |heading: &str| -> String {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    text.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+/// What is wrong with a reference from a file in `from` to `target`.
+fn broken(from: &Path, target: &str) -> Option<String> {
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let file = from.join(path);
+    if !file.exists() {
+        return Some(format!("{target} does not exist"));
+    }
+    let text = if anchor.is_empty() { return None } else { fs::read_to_string(&file).unwrap_or_default() };
+    (!anchors(&text).contains(anchor)).then(|| format!("{target}: there is no such heading"))
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for file in files("md") {
+        let text = fs::read_to_string(&file).expect("UTF-8");
+        let directory = file.parent().expect("a directory");
+        for link in
+            links(&text).iter().filter(|l| !l.contains("://") && !l.starts_with('#') && !l.starts_with("mailto:"))
+        {
+            count += 1;
+            faults.extend(broken(directory, link).map(|fault| format!("{}: {fault}", file.display())));
+        }
+    }
+    assert!(count > 10, "only {count} links were found");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn documents_named_in_the_sources_exist() {
+    let mut faults = Vec::new();
+    for file in files("rs") {
+        let text = fs::read_to_string(&file).expect("UTF-8");
+        let words =
+            text.split(|c: char| c.is_whitespace() || matches!(c, '`' | '(' | ')' | '"' | ',' | ';' | '<' | '>'));
+        for word in words {
+            let word = word.trim_end_matches(['.', ':']);
+            let target = if word.starts_with("compat/") { format!("docs/{word}") } else { word.to_owned() };
+            let path = target.split('#').next().unwrap_or_default();
+            if path.starts_with("docs/") && path.ends_with(".md") && !path.contains(['{', '*', '…']) {
+                faults.extend(broken(&crate::root(), &target).map(|fault| format!("{}: {fault}", file.display())));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_broken_link_is_found() {
+    assert!(broken(&crate::root(), "no-such-page.md").is_some());
+    assert!(broken(&crate::root(), "README.md#no-such-heading").is_some());
+    assert_eq!(broken(&crate::root(), "README.md#documentation"), None);
+    assert_eq!(links("see [a](b.md#c) and [d](e)\n```\n[f](g)\n```\n"), ["b.md#c", "e"]);
+}
+
+#[test]
+fn troubleshooting_explains_every_drop_reason_and_error_code() {
+    let text = crate::read("docs/troubleshooting.md");
+    for reason in DropReason::ALL {
+        assert!(text.contains(&format!("| `{}` |", reason.as_str())), "no row for drop reason {}", reason.as_str());
+    }
+    for code in REFUSAL_CODES {
+        assert!(text.contains(&format!("\n| {code} |")), "no row for error code {code}");
+    }
+}
+
+#[test]
+fn the_security_model_lists_exactly_the_ranges_of_the_code() {
+    let text = crate::read("docs/security-model.md");
+    let of_code: Vec<String> = SPECIAL_RANGES
+        .iter()
+        .map(|range| format!("| `{}/{}` | {} |", range.first, range.prefix_len, range.name))
+        .collect();
+    let of_page: Vec<&str> = text
+        .lines()
+        .skip_while(|line| *line != "| range | why |")
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert_eq!(of_page, of_code);
+}
+
+#[test]
+fn committed_documents_name_no_machine() {
+    let marks = [["/wo", "rk/"].concat(), ["/tm", "p/wt"].concat(), ["..", "/shared"].concat(), ["TO", "DO"].concat()];
+    for file in files("md").into_iter().chain(files("toml")) {
+        let text = fs::read_to_string(&file).expect("UTF-8");
+        for mark in &marks {
+            assert!(!text.contains(mark.as_str()), "{} contains {mark}", file.display());
+        }
+    }
+}
