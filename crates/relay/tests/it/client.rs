@@ -77,7 +77,9 @@ impl Reply {
     pub(crate) fn code(&self) -> u16 {
         match self.message().class() {
             Class::Success => 0,
-            _ => self.message().attribute::<ErrorCode<'_>>().expect("decodes").expect("a code").code,
+            Class::Error | Class::Request | Class::Indication => {
+                self.message().attribute::<ErrorCode<'_>>().expect("decodes").expect("a code").code
+            }
         }
     }
 
@@ -136,16 +138,6 @@ impl Client {
     pub(crate) fn user(&mut self, user: &str) {
         user.clone_into(&mut self.user);
         self.key = key::md5_key(user, REALM, PASSWORD);
-    }
-
-    /// The client's own socket address.
-    pub(crate) fn local(&self) -> SocketAddr {
-        match &self.io {
-            Io::Udp(socket) => socket.local_addr(),
-            Io::Stream { stream, .. } => stream.tcp().local_addr(),
-            Io::Dtls(dtls) => dtls.socket.local_addr(),
-        }
-        .expect("an address")
     }
 
     pub(crate) fn udp(&self) -> &UdpSocket {
@@ -379,7 +371,7 @@ impl Dtls {
                 dimpl::Output::ApplicationData(data) => self.inbox.push(data.to_vec()),
                 dimpl::Output::Connected => self.connected = true,
                 dimpl::Output::Timeout(_) => return,
-                _ => {}
+                dimpl::Output::PeerCert(_) | dimpl::Output::KeyingMaterial(..) | _ => {}
             }
         }
     }

@@ -229,7 +229,7 @@ fn client_hello() -> Vec<u8> {
         match session.poll_output(&mut room) {
             dimpl::Output::Packet(packet) => return packet.to_vec(),
             dimpl::Output::Timeout(_) => panic!("no ClientHello"),
-            _ => {}
+            dimpl::Output::PeerCert(_) | dimpl::Output::KeyingMaterial(..) | _ => {}
         }
     }
 }
@@ -348,7 +348,10 @@ fn an_idle_allocation_takes_at_most_four_kibibytes() {
     let each = resident_bytes().saturating_sub(before) / count;
     assert_eq!(server.handle.live_allocations(), u32::try_from(count).unwrap());
     assert!(each <= 4096, "{each} bytes for each of {count} allocations");
-    println!("{each} bytes of user memory for each of {count} idle allocations");
+    #[expect(clippy::print_stdout, reason = "the figure is wanted where the limit is checked")]
+    {
+        println!("{each} bytes of user memory for each of {count} idle allocations");
+    }
 }
 
 fn resident_bytes() -> usize {
