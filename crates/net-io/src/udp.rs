@@ -4,7 +4,7 @@
 
 use std::{
     io::{self, IoSlice},
-    mem,
+    mem::{self, MaybeUninit},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     ptr,
@@ -17,6 +17,9 @@ use crate::address::RawAddress;
 
 /// Most segments the kernel takes in one send (UDP_MAX_SEGMENTS of older kernels).
 pub const SEGMENTS_MAX: usize = 64;
+
+/// Datagrams up to this size are put together before they are sent.
+const GATHER_MAX: usize = 2048;
 
 /// How a socket is opened.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +72,10 @@ pub struct IcmpReport {
 
 /// Ancillary data, aligned as the kernel wants it.
 #[repr(C, align(8))]
-struct Control([u8; 256]);
+struct Control<const N: usize>([u8; N]);
+
+/// Room for a segment size and a local address, which is all a receive or a send carries.
+const CONTROL_LEN: usize = 64;
 
 impl UdpSocket {
     /// Opens and binds a socket.
@@ -139,11 +145,12 @@ impl UdpSocket {
     /// `WouldBlock` when there is nothing; another error may be an ICMP answer to an earlier send.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut name = RawAddress::zeroed();
-        let mut control = Control([0; 256]);
+        let mut control = Control([0; CONTROL_LEN]);
         let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         let mut header = message_header(&mut name, &mut iov, &mut control);
-        // SAFETY: `header` points to locals that outlive the call, with their true lengths.
-        let n = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, 0) };
+        // SAFETY: `header` points to locals that outlive the call, with their true lengths. Past the C library, as in
+        // `send_header`.
+        let n = unsafe { libc::syscall(libc::SYS_recvmsg, self.socket.as_raw_fd(), &raw mut header, 0) };
         let len = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
         let from = name.to_socket_addr().ok_or(io::ErrorKind::InvalidData)?;
         let mut received = Received { len, segment_len: len, from, to: None };
@@ -184,7 +191,10 @@ impl UdpSocket {
         segment_len: Option<u16>,
     ) -> io::Result<()> {
         let (name, name_len) = RawAddress::new(to);
-        let mut control = Control([0; 256]);
+        if segment_len.is_none() && source.is_none_or(|_| !self.wildcard) {
+            return self.send_plain(&name, name_len, parts);
+        }
+        let mut control = Control([0; CONTROL_LEN]);
         // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
         let mut header: libc::msghdr = unsafe { mem::zeroed() };
         header.msg_name = (&raw const name).cast_mut().cast();
@@ -213,19 +223,61 @@ impl UdpSocket {
             header.msg_control = control.0.as_mut_ptr().cast();
             header.msg_controllen = used;
         }
-        // SAFETY: every pointer in `header` leads to memory that outlives the call, with its true length.
-        let send = || match unsafe { libc::sendmsg(self.socket.as_raw_fd(), &raw const header, 0) } {
-            n if n >= 0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        };
-        // An ICMP error for an earlier datagram is told once in place of sending this one; the second try sends it.
-        let Err(error) = send().or_else(|error| if is_pending_error(&error) { send() } else { Err(error) }) else {
-            return Ok(());
-        };
+        let Err(error) = self.send_header(&header) else { return Ok(()) };
         if segment_len.is_some() && matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP)) {
             self.segmentation.store(false, Ordering::Relaxed);
         }
         Err(error)
+    }
+
+    /// One datagram, and nothing to say beside it: small ones are put together here, since for the kernel an address and
+    /// one buffer are much less work than a message header with a list of buffers.
+    fn send_plain(&self, name: &RawAddress, name_len: libc::socklen_t, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut room = [MaybeUninit::<u8>::uninit(); GATHER_MAX];
+        let mut len = 0;
+        for part in parts {
+            let Some(free) = room.get_mut(len..len + part.len()) else {
+                return self.send_list(name, name_len, parts);
+            };
+            // SAFETY: `free` is exactly as long as `part`, and a slice of bytes is a valid slice of maybe-bytes.
+            unsafe { ptr::copy_nonoverlapping(part.as_ptr(), free.as_mut_ptr().cast::<u8>(), part.len()) };
+            len += part.len();
+        }
+        retry_once(|| {
+            // SAFETY: the first `len` bytes of `room` have been written, and `name` holds an address of `name_len` bytes.
+            let n = unsafe {
+                libc::syscall(
+                    libc::SYS_sendto,
+                    self.socket.as_raw_fd(),
+                    room.as_ptr(),
+                    len,
+                    0,
+                    ptr::from_ref(name),
+                    name_len,
+                )
+            };
+            if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        })
+    }
+
+    fn send_list(&self, name: &RawAddress, name_len: libc::socklen_t, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
+        let mut header: libc::msghdr = unsafe { mem::zeroed() };
+        header.msg_name = ptr::from_ref(name).cast_mut().cast();
+        header.msg_namelen = name_len;
+        // IoSlice has the layout of iovec by documented guarantee; the kernel does not write through it here.
+        header.msg_iov = parts.as_ptr().cast_mut().cast();
+        header.msg_iovlen = parts.len();
+        self.send_header(&header)
+    }
+
+    /// sendmsg(2), past the C library: its wrapper is a thread cancellation point, which costs as much as our own code.
+    fn send_header(&self, header: &libc::msghdr) -> io::Result<()> {
+        retry_once(|| {
+            // SAFETY: the callers' headers only point to memory that outlives this call, with its true length.
+            let n = unsafe { libc::syscall(libc::SYS_sendmsg, self.socket.as_raw_fd(), ptr::from_ref(header), 0) };
+            if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        })
     }
 
     /// Whether sends with `segment_len` are worth trying.
@@ -278,6 +330,11 @@ impl AsFd for UdpSocket {
     }
 }
 
+/// An ICMP error for an earlier datagram is told once in place of sending the next one; a second try sends it.
+fn retry_once(send: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    send().or_else(|error| if is_pending_error(&error) { send() } else { Err(error) })
+}
+
 fn is_pending_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -285,7 +342,11 @@ fn is_pending_error(error: &io::Error) -> bool {
     )
 }
 
-fn message_header(name: &mut RawAddress, iov: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+fn message_header<const N: usize>(
+    name: &mut RawAddress,
+    iov: &mut libc::iovec,
+    control: &mut Control<N>,
+) -> libc::msghdr {
     // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_name = ptr::from_mut(name).cast();
@@ -314,7 +375,13 @@ fn for_each_control(header: &libc::msghdr, mut visit: impl FnMut(libc::c_int, li
 }
 
 /// Writes a control message at `offset` and returns the space it takes.
-fn put_control(control: &mut Control, offset: usize, level: libc::c_int, kind: libc::c_int, data: &[u8]) -> usize {
+fn put_control<const N: usize>(
+    control: &mut Control<N>,
+    offset: usize,
+    level: libc::c_int,
+    kind: libc::c_int,
+    data: &[u8],
+) -> usize {
     let data_len = u32::try_from(data.len()).unwrap_or(0);
     // SAFETY: pure arithmetic.
     let (space, len) = unsafe { (libc::CMSG_SPACE(data_len) as usize, libc::CMSG_LEN(data_len) as usize) };
