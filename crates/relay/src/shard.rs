@@ -142,7 +142,7 @@ impl Shard {
             followups: VecDeque::new(),
             drops: DropCounts::default(),
             panics: 0,
-            buffer: vec![0; 65_536],
+            buffer: vec![0; udp::BUFFER_LEN],
             resting_listeners: Vec::new(),
             next_sweep: now.mono,
             next_publish: now.mono,
@@ -176,7 +176,7 @@ impl Shard {
             }
             self.panics += 1;
             if self.buffer.is_empty() {
-                self.buffer = vec![0; 65_536];
+                self.buffer = vec![0; udp::BUFFER_LEN];
             }
             self.followups.clear();
             // What the interrupted input left behind would break the next one.

@@ -23,6 +23,67 @@ const MESSAGE_TOO_LONG: i32 = 90;
 /// Most bytes the kernel takes in one segmented send.
 const BURST_BYTES_MAX: usize = 65_000;
 
+/// Room for what one receive may bring, behind datagrams that wait to be joined.
+pub(super) const BUFFER_LEN: usize = 2 * DATAGRAM_MAX;
+/// The most one receive brings.
+const DATAGRAM_MAX: usize = 65_536;
+
+/// Datagrams received one by one from one source, joined as if the kernel had merged them: what waits in the queue
+/// leaves as a burst, too. Nothing waits for what has not arrived.
+#[derive(Debug, Default)]
+struct Joined {
+    /// They begin at the start of the buffer.
+    waiting: Option<Received>,
+}
+
+impl Joined {
+    /// Where the next receive goes.
+    fn room<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
+        buffer.get_mut(self.waiting.map_or(0, |waiting| waiting.len)..).unwrap_or_default()
+    }
+
+    /// Takes what was received into that room, and gives what cannot wait any longer, in order.
+    fn add(&mut self, received: Received) -> [Option<Placed>; 2] {
+        let placed = Placed { start: self.waiting.map_or(0, |waiting| waiting.len), received };
+        let Some(waiting) = &mut self.waiting else {
+            if received.len == 0 || received.len > received.segment_len {
+                return [Some(placed), None];
+            }
+            self.waiting = Some(received);
+            return [None, None];
+        };
+        let joins = (received.from, received.to) == (waiting.from, waiting.to)
+            && (1..=waiting.segment_len).contains(&received.len)
+            && received.len == received.segment_len;
+        if !joins {
+            return [self.take(), Some(placed)];
+        }
+        waiting.len += received.len;
+        // A shorter one can only be the last.
+        if received.len < waiting.segment_len || waiting.len + DATAGRAM_MAX > BUFFER_LEN {
+            return [self.take(), None];
+        }
+        [None, None]
+    }
+
+    fn take(&mut self) -> Option<Placed> {
+        self.waiting.take().map(|received| Placed { start: 0, received })
+    }
+}
+
+/// What was received, and where in the buffer it is.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    start: usize,
+    received: Received,
+}
+
+impl Placed {
+    fn bytes<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
+        buffer.get(self.start..self.start + self.received.len).unwrap_or_default()
+    }
+}
+
 /// `count` messages of one length, one behind the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segments<'a> {
@@ -49,17 +110,23 @@ impl Shard {
         let mut buffer = std::mem::take(&mut self.buffer);
         let hint = self.listeners.udp.get(index).map_or(1, |l| l.hint);
         let mut taken = 0;
+        let mut joined = Joined::default();
         while taken < hint {
             let Some(listener) = self.listeners.udp.get(index) else { break };
-            match listener.socket.receive(&mut buffer) {
+            match listener.socket.receive(joined.room(&mut buffer)) {
                 Ok(received) => {
                     taken += 1;
-                    self.client_datagrams(now, index, &buffer, received);
+                    for done in joined.add(received).into_iter().flatten() {
+                        self.client_datagrams(now, index, &buffer, done);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An ICMP answer to something sent earlier: the next receive is a datagram again.
                 Err(_) => taken += 1,
             }
+        }
+        if let Some(last) = joined.take() {
+            self.client_datagrams(now, index, &buffer, last);
         }
         if let Some(listener) = self.listeners.udp.get_mut(index) {
             listener.hint = next_hint(hint, taken);
@@ -68,14 +135,15 @@ impl Shard {
     }
 
     /// What one receive on a listener brought: one datagram, or several of one size.
-    fn client_datagrams(&mut self, now: Now, index: usize, buffer: &[u8], received: Received) {
+    fn client_datagrams(&mut self, now: Now, index: usize, buffer: &[u8], placed: Placed) {
+        let received = placed.received;
         let Some(listener) = self.listeners.udp.get(index) else { return };
         let local = listener.socket.local_addr();
         let server = received.to.map_or(local, |ip| SocketAddr::new(ip, local.port()));
         let five_tuple = FiveTuple { transport: ClientTransport::Udp, client: received.from, server };
         let client = ClientLeg { five_tuple, leg: Leg::Udp(index).id() };
         let dtls = listener.dtls;
-        let mut rest = buffer.get(..received.len).unwrap_or_default();
+        let mut rest = placed.bytes(buffer);
         while !rest.is_empty() {
             let len = received.segment_len.min(rest.len());
             let Some(message) = rest.get(..len) else { return };
@@ -209,16 +277,22 @@ impl Shard {
         let mut buffer = std::mem::take(&mut self.buffer);
         let hint = self.relays.get(key).map_or(1, |entry| entry.hint);
         let mut taken = 0;
+        let mut joined = Joined::default();
         while taken < hint {
             let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relays.get(key) else { break };
-            match socket.receive(&mut buffer) {
+            match socket.receive(joined.room(&mut buffer)) {
                 Ok(received) => {
                     taken += 1;
-                    self.peer_datagrams(now, id, &buffer, received);
+                    for done in joined.add(received).into_iter().flatten() {
+                        self.peer_datagrams(now, id, &buffer, done);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => taken += 1,
             }
+        }
+        if let Some(last) = joined.take() {
+            self.peer_datagrams(now, id, &buffer, last);
         }
         if let Some(entry) = self.relays.get_mut(key) {
             entry.hint = next_hint(hint, taken);
@@ -227,8 +301,8 @@ impl Shard {
     }
 
     /// What one receive on a relay socket brought; a last, shorter datagram is judged by itself.
-    fn peer_datagrams(&mut self, now: Now, relay: RelayId, buffer: &[u8], received: Received) {
-        let bytes = buffer.get(..received.len).unwrap_or_default();
+    fn peer_datagrams(&mut self, now: Now, relay: RelayId, buffer: &[u8], placed: Placed) {
+        let (received, bytes) = (placed.received, placed.bytes(buffer));
         if bytes.is_empty() {
             return self.peer_burst(now, relay, received.from, Segments::single(bytes));
         }
@@ -453,5 +527,30 @@ mod tests {
         assert_eq!(next_hint(2, 1), 1);
         assert_eq!(next_hint(32, 32), 32);
         assert_eq!(next_hint(8, 0), 1);
+    }
+
+    #[test]
+    fn datagrams_are_joined_while_source_and_length_stay_and_a_shorter_one_ends_it() {
+        let one = |port: u16, len: usize| Received {
+            len,
+            segment_len: len,
+            from: SocketAddr::from(([127, 0, 0, 1], port)),
+            to: None,
+        };
+        let mut joined = Joined::default();
+        let mut add =
+            |received| joined.add(received).map(|d| d.map(|d| (d.start, d.received.len, d.received.segment_len)));
+        assert_eq!(add(one(1, 100)), [None, None]);
+        assert_eq!(add(one(1, 100)), [None, None]);
+        assert_eq!(add(one(2, 100)), [Some((0, 200, 100)), Some((200, 100, 100))], "another source");
+        assert_eq!(add(one(1, 100)), [None, None]);
+        assert_eq!(add(one(1, 101)), [Some((0, 100, 100)), Some((100, 101, 101))], "longer");
+        assert_eq!(add(one(1, 100)), [None, None]);
+        assert_eq!(add(one(1, 40)), [Some((0, 140, 100)), None], "a shorter last one");
+        assert_eq!(add(one(1, 100)), [None, None]);
+        assert_eq!(add(one(1, 0)), [Some((0, 100, 100)), Some((100, 0, 0))], "an empty one stands alone");
+        assert_eq!(add(Received { segment_len: 50, ..one(1, 100) }), [Some((0, 100, 50)), None], "merged already");
+        assert_eq!(add(one(1, 40_000)), [None, None]);
+        assert_eq!(add(one(1, 40_000)), [Some((0, 80_000, 40_000)), None], "no room for another one");
     }
 }
