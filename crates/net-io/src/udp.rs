@@ -230,32 +230,32 @@ impl UdpSocket {
         Err(error)
     }
 
-    /// One datagram, and nothing to say beside it: small ones are put together here, since for the kernel an address and
-    /// one buffer are much less work than a message header with a list of buffers.
+    /// One datagram, and nothing to say beside it: several small parts are put together here, since for the kernel an
+    /// address and one buffer are much less work than a message header with a list of buffers.
     fn send_plain(&self, name: &RawAddress, name_len: libc::socklen_t, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        if let [whole] = parts {
+            return self.send_to(name, name_len, whole.as_ptr(), whole.len());
+        }
         let mut room = [MaybeUninit::<u8>::uninit(); GATHER_MAX];
         let mut len = 0;
         for part in parts {
             let Some(free) = room.get_mut(len..len + part.len()) else {
                 return self.send_list(name, name_len, parts);
             };
-            // SAFETY: `free` is exactly as long as `part`, and a slice of bytes is a valid slice of maybe-bytes.
+            // SAFETY: `free` is exactly as long as `part`, and bytes may be written to maybe-uninitialised bytes.
             unsafe { ptr::copy_nonoverlapping(part.as_ptr(), free.as_mut_ptr().cast::<u8>(), part.len()) };
             len += part.len();
         }
+        self.send_to(name, name_len, room.as_ptr().cast(), len)
+    }
+
+    /// sendto(2) of `len` bytes at `bytes`, which the callers have written and keep alive through the call.
+    fn send_to(&self, name: &RawAddress, name_len: libc::socklen_t, bytes: *const u8, len: usize) -> io::Result<()> {
+        let fd = self.socket.as_raw_fd();
         retry_once(|| {
-            // SAFETY: the first `len` bytes of `room` have been written, and `name` holds an address of `name_len` bytes.
-            let n = unsafe {
-                libc::syscall(
-                    libc::SYS_sendto,
-                    self.socket.as_raw_fd(),
-                    room.as_ptr(),
-                    len,
-                    0,
-                    ptr::from_ref(name),
-                    name_len,
-                )
-            };
+            // SAFETY: `bytes` leads to `len` written bytes and `name` holds an address of `name_len` bytes; the kernel
+            // checks both ranges and only reads.
+            let n = unsafe { libc::syscall(libc::SYS_sendto, fd, bytes, len, 0, ptr::from_ref(name), name_len) };
             if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
         })
     }
