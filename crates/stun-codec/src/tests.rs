@@ -217,3 +217,35 @@ proptest! {
 fn used<T>(value: &T) {
     std::hint::black_box(value);
 }
+
+#[test]
+fn the_first_two_bits_and_the_length_decide_what_is_stun() {
+    let good = MessageBuilder::new(Class::Request, Method::BINDING, TransactionId([7; 12])).finish();
+    assert!(Message::parse(&good).is_ok());
+    for first in [0x40, 0x80, 0xc0] {
+        let mut bytes = good.clone();
+        *bytes.first_mut().unwrap() |= first;
+        assert!(Message::parse(&bytes).is_err(), "{first:#x}");
+    }
+    // A length that is no multiple of four, too long, too short for what is there.
+    for (len, extra) in [(3_u8, 3_usize), (4, 0), (0, 4)] {
+        let mut bytes = good.clone();
+        *bytes.get_mut(3).unwrap() = len;
+        bytes.extend(vec![0; extra]);
+        assert!(Message::parse(&bytes).is_err(), "length {len}, {extra} bytes");
+    }
+    assert!(Message::parse(good.get(..19).unwrap()).is_err());
+}
+
+#[test]
+fn padding_bytes_may_have_any_value() {
+    let mut bytes = MessageBuilder::new(Class::Request, Method::BINDING, TransactionId([7; 12]))
+        .attribute(&Username("alice"))
+        .attribute(&Realm("r"))
+        .finish();
+    // "alice" ends at 20 + 4 + 5; three bytes of padding follow.
+    bytes.get_mut(29..32).unwrap().copy_from_slice(&[0xde, 0xad, 0xbe]);
+    let message = Message::parse(&bytes).unwrap();
+    assert_eq!(message.attribute::<Username<'_>>().unwrap().unwrap().0, "alice");
+    assert_eq!(message.attribute::<Realm<'_>>().unwrap().unwrap().0, "r");
+}

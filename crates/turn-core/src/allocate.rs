@@ -234,6 +234,12 @@ impl TurnServer {
             result.and_then(Result::ok).map(|opened| RelaySlot { relay: opened.relay, address: opened.address })
         };
         let relays = results.map(slot);
+        // Another Allocate of this client, or a mobility move, may have got here first.
+        if self.by_client.contains_key(&client.five_tuple) {
+            self.release(&grant.username, results.into_iter().flatten().flatten());
+            self.refuse(request, &grant.keys, 437);
+            return;
+        }
         let error = results.iter().flatten().find_map(|result| result.err());
         if relays.iter().all(Option::is_none) {
             let code = match error {

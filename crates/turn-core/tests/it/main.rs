@@ -1,0 +1,14 @@
+//! What the RFCs ask of a TURN server, statement by statement, against the core alone and in virtual time.
+//!
+//! `docs/compliance/*.toml` names these tests.
+
+mod allocate;
+mod auth;
+mod binding;
+mod data;
+mod mobility;
+mod nat_discovery;
+mod permissions;
+mod refresh;
+mod tcp;
+mod world;
