@@ -297,6 +297,7 @@ fn check_mobility(server: &Server, from: ClientTransport, to: ClientTransport) {
     let mut client = Client::new(server, from, false);
     let reply = client.allocate_with(|b| b.attribute(&MobilityTicket(&[]))).granted();
     let ticket = reply.raw(AttributeType::MOBILITY_TICKET).expect("a ticket");
+    assert!(ticket.len() <= 32 && ticket.iter().all(u8::is_ascii_graphic), "coturn's client keeps it as text");
     client.bind_channel(0x4000, peer.address());
     drop(client);
     let mut moved = Client::new(server, to, false);
