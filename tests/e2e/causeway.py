@@ -1,0 +1,142 @@
+"""The program under test as a child process."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+HOST = "198.51.100.1"
+HOST_V6 = "2001:db8:1::1"
+USER, PASSWORD, SECRET = "alice", "wonderland", "causeway-test-secret"
+
+
+def free_port():
+    """A port that is free for UDP and TCP."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind(("0.0.0.0", 0))
+            port = tcp.getsockname()[1]
+            try:
+                udp.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
+
+
+class Causeway:
+    """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out."""
+
+    def __init__(self, data_dir=None, environment=None, **settings):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.data_dir = data_dir or os.path.join(self.scratch.name, "data")
+        self.turn_port, self.tls_port, self.http_port = free_port(), free_port(), free_port()
+        self.settings = {
+            "data_dir": self.data_dir,
+            "http_listen": f"127.0.0.1:{self.http_port}",
+            "turn_listen": [f"0.0.0.0:{self.turn_port}", f"[::]:{self.turn_port}"],
+            "turn_tls_listen": [f"0.0.0.0:{self.tls_port}", f"[::]:{self.tls_port}"],
+            "public_ip": [HOST, HOST_V6],
+            "allow_peer": ["198.51.100.0/24", "2001:db8:1::/64"],
+            "unauthenticated_replies_per_sec": 100000,
+            "unauthenticated_replies_burst": 100000,
+            "threads": 2,
+        }
+        self.settings.update(settings)
+        self.environment = {"CAUSEWAY_TURN_SECRET": SECRET, "CAUSEWAY_API_TOKEN": "e2e-token", **(environment or {})}
+        self.token = self.environment.get("CAUSEWAY_API_TOKEN")
+        self.process = None
+
+    def write_config(self):
+        self.config = os.path.join(self.scratch.name, "causeway.toml")
+        lines = [f"{key} = {json.dumps(value)}" for key, value in self.settings.items() if value is not None]
+        lines += ["[[turn.user]]", f'name = "{USER}"', f'password = "{PASSWORD}"']
+        with open(self.config, "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def __enter__(self):
+        self.write_config()
+        self.log_path = os.path.join(self.scratch.name, "log")
+        self.log_file = open(self.log_path, "ab")
+        self.process = subprocess.Popen(
+            [os.environ["CAUSEWAY_BIN"], "serve", "--config", self.config],
+            stdout=subprocess.PIPE,
+            stderr=self.log_file,
+            env={**{k: v for k, v in os.environ.items() if not k.startswith("CAUSEWAY_")}, **self.environment},
+            text=True,
+        )
+        wait_until(lambda: self.process.poll() is not None or self.health() == 200, 20, "the server to be ready")
+        assert self.process.poll() is None, self.log()
+        self.banner = self.read_banner()
+        return self
+
+    def read_banner(self):
+        os.set_blocking(self.process.stdout.fileno(), False)
+        return self.process.stdout.read() or ""
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def log(self):
+        with open(self.log_path) as file:
+            return re.sub(r"\x1b\[[0-9;]*m", "", file.read())
+
+    def request(self, path, method="GET", body=None, headers=None, token=True):
+        """Status, headers and body of an HTTP request."""
+        headers = dict(headers or {})
+        if token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        data = json.dumps(body).encode() if body is not None else None
+        if data is not None:
+            headers.setdefault("Content-Type", "application/json")
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read().decode()
+
+    def health(self):
+        try:
+            return self.request("/healthz", token=False)[0]
+        except OSError:
+            return None
+
+    def mint(self, **parameters):
+        """An ICE credential over REST."""
+        status, _, body = self.request("/api/v1/credentials/ice", "POST", parameters)
+        assert status == 200, body
+        return json.loads(body)
+
+    def metrics(self):
+        """Prometheus samples by name with labels."""
+        text = self.request("/metrics", token=False)[2]
+        pairs = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, value in pairs}
+
+    def metric(self, name):
+        return self.metrics().get(name, 0.0)
+
+
+def wait_until(condition, seconds, what):
+    """Waits for a state, not for a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for {what}")
