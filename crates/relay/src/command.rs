@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Adopt { connection: Box<Connection>, message: Vec<u8> },
     /// A message of a client whose socket is on shard `via`.
     RemoteMessage { via: ShardIndex, client: ClientLeg, message: Vec<u8> },
-    /// A message for a client whose socket is here.
-    RemoteTransmit { leg: LegId, five_tuple: FiveTuple, bytes: Vec<u8> },
+    /// A message of shard `from` for a client whose socket is here.
+    RemoteTransmit { from: ShardIndex, leg: LegId, five_tuple: FiveTuple, bytes: Vec<u8> },
     /// A datagram from a relay on another shard to a relay here.
     Hairpin { relay: RelayId, from: SocketAddr, payload: Vec<u8> },
     /// End everything and the thread.

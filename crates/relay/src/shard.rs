@@ -293,7 +293,8 @@ impl Shard {
                 let forward = self.core.handle_client_message(now, client, &message);
                 self.forward(now, forward, udp::Segments::single(&message));
             }
-            Command::RemoteTransmit { leg, five_tuple, bytes } => {
+            Command::RemoteTransmit { from, leg, five_tuple, bytes } => {
+                self.follow_move(from, five_tuple, &bytes);
                 let client = causeway_turn_core::ClientLeg { five_tuple, leg };
                 self.send_to_client(now, client, &bytes, client_out::Weight::Data);
             }

@@ -239,7 +239,8 @@ pub struct IcmpError {
 /// Why a client's message has to continue on another shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandOverReason {
-    /// A mobility ticket of an allocation over there: all further messages of this five-tuple follow it.
+    /// A mobility ticket of an allocation over there. Once that shard has granted the Refresh, all further messages of this
+    /// five-tuple follow it; not before, since the ticket and its sender are still to be believed.
     Mobility,
     /// ConnectionBind for a peer connection over there: the client's TCP connection moves.
     ConnectionBind,

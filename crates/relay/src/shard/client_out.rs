@@ -35,8 +35,12 @@ impl Shard {
             Leg::Dtls(key) => self.dtls_send(now, key, client.five_tuple, message),
             Leg::Remote(key) => {
                 let Some(remote) = self.remote.get(key) else { return };
-                let command =
-                    Command::RemoteTransmit { leg: remote.leg, five_tuple: client.five_tuple, bytes: message.to_vec() };
+                let command = Command::RemoteTransmit {
+                    from: self.index,
+                    leg: remote.leg,
+                    five_tuple: client.five_tuple,
+                    bytes: message.to_vec(),
+                };
                 if !self.shared.send(remote.via, command) {
                     self.count_drop(DropReason::SendQueueFull, 1);
                 }

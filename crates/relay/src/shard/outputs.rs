@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use causeway_net_io::Interest;
+use causeway_stun_codec::{Class, Message, Method};
 use causeway_turn_core::{
     Admission, ConnectOutcome, ConnectionId, HandOverReason, KeyAnswer, OpenRelay, OpenRelayError, Output, QueryId,
     RelayId, RelayOpened, RelayRequestId, Transmit,
 };
-use causeway_types::Now;
+use causeway_types::{FiveTuple, Now, ShardIndex};
 
 use super::{RelayEntry, Shard, client_out::Weight};
 use crate::{
@@ -131,10 +132,26 @@ impl Shard {
         }
     }
 
+    /// Sends what `client` says from here on to shard `from`, once that shard has granted it a Refresh: until then
+    /// anybody with a made-up ticket could fill the table.
+    pub(super) fn follow_move(&mut self, from: ShardIndex, client: FiveTuple, message: &[u8]) {
+        if self.forwarded.contains_key(&client) {
+            return;
+        }
+        let granted = Message::parse(message)
+            .is_ok_and(|message| (message.class(), message.method()) == (Class::Success, Method::REFRESH));
+        if granted {
+            if self.forwarded.len() >= super::FORWARDED_MAX {
+                self.forwarded.clear();
+            }
+            self.forwarded.insert(client, from);
+        }
+    }
+
     fn hand_over(
         &mut self,
         client: causeway_turn_core::ClientLeg,
-        to: causeway_types::ShardIndex,
+        to: ShardIndex,
         message: Vec<u8>,
         reason: HandOverReason,
     ) {
@@ -147,13 +164,8 @@ impl Shard {
                 None => return,
             },
             (HandOverReason::ConnectionBind, Leg::Udp(_) | Leg::Dtls(_) | Leg::Remote(_)) => return,
-            (HandOverReason::Mobility, _) => {
-                if self.forwarded.len() >= super::FORWARDED_MAX {
-                    self.forwarded.clear();
-                }
-                self.forwarded.insert(client.five_tuple, to);
-                Command::RemoteMessage { via: self.index, client, message }
-            }
+            // One message, no route yet: its ticket and its sender are still to be believed.
+            (HandOverReason::Mobility, _) => Command::RemoteMessage { via: self.index, client, message },
         };
         if !self.shared.send(to, command) {
             self.count_drop(causeway_turn_core::DropReason::SendQueueFull, 1);

@@ -9,8 +9,8 @@ use std::{
 
 use causeway_relay::RelaySettings;
 use causeway_stun_codec::{
-    Class, MessageBuilder, Method, TransactionId,
-    attributes::{Lifetime, XorMappedAddress},
+    AttributeType, Class, MessageBuilder, Method, TransactionId,
+    attributes::{Lifetime, MobilityTicket, XorMappedAddress},
 };
 use causeway_turn_core::{DropReason, TurnConfig};
 use causeway_types::{ClientTransport, RelayEvent};
@@ -358,4 +358,48 @@ fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("a proc file system");
     let pages: usize = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
     pages * 4096
+}
+
+#[test]
+fn tickets_that_are_no_good_do_not_cut_off_clients_that_moved() {
+    let server = start_with(RelaySettings { threads: 2, ..settings() });
+    let mut used = Vec::new();
+    // Enough of them that some moved to the other thread.
+    let mut moved: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = Client::new(&server, ClientTransport::Udp, false);
+            let reply = client.allocate_with(|b| b.attribute(&MobilityTicket(&[]))).granted();
+            let ticket = reply.raw(AttributeType::MOBILITY_TICKET).expect("a ticket");
+            used.push(ticket.clone());
+            let (socket, address) = peer();
+            client.bind_channel(0x4000, address);
+            let mut elsewhere = Client::new(&server, ClientTransport::Udp, false);
+            elsewhere.call(Method::REFRESH, |b| b.attribute(&MobilityTicket(&ticket))).granted();
+            (elsewhere, socket, reply.relayed())
+        })
+        .collect();
+    for (client, peer, relayed) in &mut moved {
+        check_talk(client, peer, *relayed, 1);
+    }
+    let mut mallory = Client::new(&server, ClientTransport::Udp, false);
+    mallory.call(Method::REFRESH, |b| b);
+    // The shard is in the first two characters.
+    used.sort();
+    used.dedup_by_key(|ticket| ticket[..2].to_vec());
+    let messages: Vec<Vec<u8>> =
+        used.iter().map(|ticket| mallory.request(Method::REFRESH, |b| b.attribute(&MobilityTicket(ticket)))).collect();
+    let to = server.address(ClientTransport::Udp, false);
+    for n in 0..11_000 {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
+        for message in &messages {
+            socket.send_to(message, to).expect("sends");
+        }
+        if n % 32 == 0 {
+            // Not faster than the server takes them.
+            mallory.call(Method::REFRESH, |b| b);
+        }
+    }
+    for (client, peer, relayed) in &mut moved {
+        check_talk(client, peer, *relayed, 2);
+    }
 }
