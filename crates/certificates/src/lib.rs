@@ -272,4 +272,43 @@ mod tests {
         assert_eq!(store.resolver.keys.load().len(), 1);
         assert!(!store.has_changed());
     }
+
+    /// What a client that offers `offered` gets selected.
+    fn negotiated(offered: &[&[u8]]) -> Option<Vec<u8>> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pair = self_signed(directory.path(), &["localhost".to_owned()]).expect("a pair");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // Another test may have been first.
+        drop(rustls::crypto::CryptoProvider::install_default((*provider).clone()));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&pair.certificate).expect("PEM")).expect("a certificate");
+        let mut client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut client = rustls::ClientConnection::new(Arc::new(client), name).expect("a client");
+        let store = CertificateStore::load(vec![pair]).expect("a store");
+        let mut server = rustls::ServerConnection::new(store.server_config(&[b"stun.turn"])).expect("a server");
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).expect("writes");
+            server.read_tls(&mut wire.as_slice()).expect("reads");
+            server.process_new_packets().expect("is understood");
+            wire.clear();
+            server.write_tls(&mut wire).expect("writes");
+            client.read_tls(&mut wire.as_slice()).expect("reads");
+            client.process_new_packets().expect("is understood");
+        }
+        server.alpn_protocol().map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn the_alpn_label_is_taken_and_absence_of_alpn_too() {
+        assert_eq!(negotiated(&[b"stun.turn"]).as_deref(), Some(&b"stun.turn"[..]));
+        assert_eq!(negotiated(&[b"stun.nat-discovery", b"stun.turn"]).as_deref(), Some(&b"stun.turn"[..]));
+        assert_eq!(negotiated(&[]), None);
+    }
 }
