@@ -100,6 +100,10 @@ attribute_types! {
     RESPONSE_ORIGIN = 0x802B;
     /// OTHER-ADDRESS (RFC 5780 §7.4).
     OTHER_ADDRESS = 0x802C;
+    /// ADDITIONAL-ADDRESS-FAMILY under its number in the drafts of RFC 8656, which coturn's client still sends.
+    DRAFT_ADDITIONAL_ADDRESS_FAMILY = 0x8032;
+    /// ADDRESS-ERROR-CODE under its number in the drafts of RFC 8656.
+    DRAFT_ADDRESS_ERROR_CODE = 0x8033;
     /// MOBILITY-TICKET (RFC 8016 §3.4).
     MOBILITY_TICKET = 0x8030;
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use causeway_stun_codec::{
-    AttributeError, AttributeType, Message, MessageBuilder,
+    Attribute, AttributeError, AttributeType, Message, MessageBuilder,
     attributes::{
         AdditionalAddressFamily, AddressErrorCode, AlternateServer, EvenPort, Lifetime, MobilityTicket,
         RequestedAddressFamily, RequestedTransport, ReservationToken as TokenAttribute, UnknownAttributes,
@@ -101,6 +101,7 @@ impl TurnServer {
         let token = message.attribute::<TokenAttribute>()?;
         let requested = message.attribute::<RequestedAddressFamily>()?;
         let additional = message.attribute::<AdditionalAddressFamily>()?;
+        let draft = if additional.is_none() { draft_additional_family(message)? } else { None };
         if transport == RelayTransport::Tcp {
             let datagram_leg = request.client.five_tuple.transport.is_datagram();
             // RFC 6062 §5.1: only over TCP or TLS, and without these three.
@@ -117,6 +118,8 @@ impl TurnServer {
         if additional.is_some() && even.is_some_and(|even| even.reserve_next) {
             return Err(Refusal(400));
         }
+        // Deviation: with the drafts' number, a reserved port is no contradiction: coturn's client asks for both.
+        let additional = additional.or(draft.filter(|_| token.is_none() && requested.is_none()));
         let families = match (requested, additional) {
             (Some(RequestedAddressFamily(family)), _) => [Some(family.map_err(|_| Refusal(440))?), None],
             (None, Some(AdditionalAddressFamily(Ok(AddressFamily::V6)))) => {
@@ -346,6 +349,12 @@ impl TurnServer {
     pub(crate) fn refuse_unknown(&mut self, request: Authenticated<'_>, keys: &IntegrityKeys, unknown: &[u16]) {
         self.refuse_with(request, keys, 420, |builder| builder.attribute(&UnknownAttributes(unknown)));
     }
+}
+
+/// ADDITIONAL-ADDRESS-FAMILY as coturn's client numbers it.
+fn draft_additional_family(message: &Message<'_>) -> Result<Option<AdditionalAddressFamily>, AttributeError> {
+    let raw = message.attributes().find(|raw| raw.typ == AttributeType::DRAFT_ADDITIONAL_ADDRESS_FAMILY);
+    raw.map(|raw| AdditionalAddressFamily::decode(raw.value, message.cookie_and_id())).transpose()
 }
 
 /// The second family of a dual allocation follows the parity but never reserves.
