@@ -10,7 +10,13 @@
 mod rows;
 mod writer;
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use causeway_app::{ApiCaller, CredentialRecord, NewToken, Store, StoreError};
 use causeway_types::UnixTime;
@@ -32,6 +38,12 @@ pub struct OpenError {
     pub source: sqlx::Error,
 }
 
+/// Makes the file when it is missing, and sees to it that only its owner reads it.
+fn keep_private(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -46,6 +58,8 @@ impl SqliteStore {
     /// See [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let wrap = |source| OpenError { path: path.display().to_string(), source };
+        // The passwords of issued credentials are in it; SQLite gives its side files the mode of the main one.
+        keep_private(path).map_err(|error| wrap(error.into()))?;
         // FULL: a commit that returned survives a power cut, not only a crash of the process.
         let options = SqliteConnectOptions::new()
             .filename(path)

@@ -72,3 +72,22 @@ async fn concurrent_inserts_all_arrive_and_a_clash_fails_its_batch_loudly() {
     assert!(store.insert_credential(record("user-5")).await.is_err());
     assert!(store.is_healthy().await);
 }
+
+#[tokio::test]
+async fn only_the_owner_reads_the_file_and_its_side_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("causeway.db");
+    // Left over from before, too open.
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let store = open(&directory).await;
+    store.insert_credential(record("alice")).await.unwrap();
+    let modes: Vec<(String, u32)> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().to_string_lossy().into_owned(), entry.metadata().unwrap().permissions().mode() & 0o777)
+        })
+        .collect();
+    assert!(modes.len() >= 2 && modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+}
