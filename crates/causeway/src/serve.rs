@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use axum::Router;
 use causeway_api_causeway::{self as own_api, Health, Metric, Sample};
 use causeway_api_turnix::{self as turnix, RateLimit, Region};
@@ -44,7 +45,10 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What reloads and signals work on.
 struct Server {
+    /// As started with.
     settings: Settings,
+    /// As last reloaded: what certificates and the drain are applied with.
+    in_force: ArcSwap<Settings>,
     relays: RelayAddresses,
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
@@ -78,6 +82,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let http: Vec<(SocketAddr, bool)> = listeners.iter().map(HttpListener::bound).collect::<Result<_, _>>()?;
 
     let server = Server {
+        in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
         directory: Arc::clone(&directory),
@@ -287,13 +292,13 @@ impl Server {
                 _ = interrupt.recv() => break,
                 _ = watch.tick() => {
                     if self.certificates.has_changed() {
-                        self.reload_certificates(http, &self.settings);
+                        self.reload_certificates(http, &self.in_force.load());
                     }
                 }
             }
         }
         self.draining.store(true, Ordering::Relaxed);
-        self.apply(http, &self.settings);
+        self.apply(http, &self.in_force.load());
         let deadline = Instant::now() + self.settings.drain_timeout;
         tracing::info!(allocations = self.live(), "draining; a second signal ends at once");
         while self.live() > 0 && Instant::now() < deadline {
@@ -316,7 +321,8 @@ impl Server {
         match config::load(self.settings.sources.clone()) {
             Ok(settings) => {
                 self.directory.reload(directory_config(&settings));
-                self.reload_certificates(http, &settings);
+                self.in_force.store(Arc::new(settings));
+                self.reload_certificates(http, &self.in_force.load());
                 tracing::info!("configuration reloaded: peers, secrets, users, limits and certificates");
             }
             Err(config::Faults(faults)) => {
