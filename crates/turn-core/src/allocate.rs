@@ -119,7 +119,7 @@ impl TurnServer {
             return Err(Refusal(400));
         }
         // Deviation: with the drafts' number, a reserved port is no contradiction: coturn's client asks for both.
-        let additional = additional.or(draft.filter(|_| token.is_none() && requested.is_none()));
+        let additional = additional.or_else(|| draft.filter(|_| token.is_none() && requested.is_none()));
         let families = match (requested, additional) {
             (Some(RequestedAddressFamily(family)), _) => [Some(family.map_err(|_| Refusal(440))?), None],
             (None, Some(AdditionalAddressFamily(Ok(AddressFamily::V6)))) => {
