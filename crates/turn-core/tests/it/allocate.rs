@@ -113,6 +113,17 @@ fn a_dual_allocation_has_both_families() {
 }
 
 #[test]
+fn a_dual_allocation_may_be_asked_for_under_the_drafts_number() {
+    // As turnutils_uclient -Z does, with an even port and the next one reserved as well.
+    let mut world = World::new();
+    let mut alice = world.alice();
+    let draft = |b: MessageBuilder| b.raw_attribute(AttributeType::DRAFT_ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+    let reply = alice.allocate(&mut world, |b| draft(b).attribute(&EvenPort { reserve_next: true })).granted();
+    assert_eq!(reply.relays().len(), 2);
+    assert!(reply.has(AttributeType::RESERVATION_TOKEN));
+}
+
+#[test]
 fn half_of_a_dual_allocation_comes_with_an_address_error_code() {
     for (missing, family, error, code) in [(0, V4, OpenRelayError::NoPort, 508), (1, V6, OpenRelayError::NoFamily, 440)]
     {
