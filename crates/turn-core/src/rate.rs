@@ -14,14 +14,18 @@ pub(crate) struct TokenBucket {
     rate_per_sec: u64,
     capacity: i64,
     tokens: i64,
+    /// Billionths of a token.
+    fraction: u32,
     refilled: Instant,
 }
+
+const NANOS_PER_SEC: u128 = 1_000_000_000;
 
 impl TokenBucket {
     /// A full bucket of `rate_per_sec` that holds a quarter of a second, at least 64 KiB.
     pub(crate) fn for_bandwidth(rate_per_sec: u64, now: Instant) -> Self {
         let capacity = i64::try_from((rate_per_sec / 4).max(65_536)).unwrap_or(i64::MAX);
-        Self { rate_per_sec, capacity, tokens: capacity, refilled: now }
+        Self { rate_per_sec, capacity, tokens: capacity, fraction: 0, refilled: now }
     }
 
     /// Takes `amount`; false when the bucket is empty, and then nothing is taken.
@@ -47,12 +51,15 @@ impl TokenBucket {
 
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.refilled);
-        let gained = elapsed.as_nanos() * u128::from(self.rate_per_sec) / 1_000_000_000;
-        if gained == 0 {
+        if elapsed.is_zero() {
             return;
         }
         self.refilled = now;
-        self.tokens = self.tokens.saturating_add(i64::try_from(gained).unwrap_or(i64::MAX)).min(self.capacity);
+        // Fractions are carried over: with many small packets they would add up.
+        let gained = elapsed.as_nanos() * u128::from(self.rate_per_sec) + u128::from(self.fraction);
+        self.fraction = u32::try_from(gained % NANOS_PER_SEC).unwrap_or(0);
+        let gained = i64::try_from(gained / NANOS_PER_SEC).unwrap_or(i64::MAX);
+        self.tokens = self.tokens.saturating_add(gained).min(self.capacity);
     }
 }
 
@@ -112,6 +119,21 @@ mod tests {
             }
         }
         assert!((10_000_000..=10_000_000 + 250_000 + 10_000).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn asking_often_does_not_slow_the_bucket_down() {
+        let start = Instant::now();
+        // 1.9 bytes a microsecond, asked every microsecond for two seconds: fractions must not be lost.
+        let mut bucket = TokenBucket::for_bandwidth(1_900_000, start);
+        let mut passed = 0_u64;
+        for micros in 0..2_000_000_u64 {
+            if bucket.take(10, start + Duration::from_micros(micros)) {
+                passed += 10;
+            }
+        }
+        let burst = 1_900_000 / 4;
+        assert!((3_800_000 + burst - 20..=3_800_000 + burst + 20).contains(&passed), "{passed}");
     }
 
     #[test]
