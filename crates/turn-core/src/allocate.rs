@@ -32,7 +32,7 @@ const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 pub(crate) struct Wanted {
     transport: RelayTransport,
     families: [Option<AddressFamily>; 2],
-    ports: PortChoice,
+    pub(crate) ports: PortChoice,
     lifetime_secs: u32,
     mobility: bool,
 }
@@ -239,7 +239,7 @@ impl TurnServer {
         let relays = results.map(slot);
         // Another Allocate of this client, or a mobility move, may have got here first.
         if self.by_client.contains_key(&client.five_tuple) {
-            self.release(&grant.username, results.into_iter().flatten().flatten());
+            self.release(&grant.username, wanted.ports, results.into_iter().flatten().flatten());
             self.refuse(request, &grant.keys, 437);
             return;
         }
@@ -252,7 +252,7 @@ impl TurnServer {
             if error == Some(OpenRelayError::NoPort) {
                 self.limit_reached(LimitName::RelayPorts, Some(Arc::clone(&grant.username)));
             }
-            self.release(&grant.username, std::iter::empty());
+            self.release(&grant.username, wanted.ports, std::iter::empty());
             self.refuse(request, &grant.keys, code);
             return;
         }
@@ -264,6 +264,10 @@ impl TurnServer {
             }
             PortChoice::Any | PortChoice::Even | PortChoice::Reserved(_) => None,
         };
+        let missing = wanted.families.iter().zip(results).find_map(|(family, result)| match (family, result) {
+            (Some(family), Some(Err(error))) => Some((*family, error)),
+            _ => None,
+        });
         let ticket = wanted.mobility.then(|| self.random_bytes());
         let id = AllocationId(self.random_u64());
         let bandwidth = grant.limits.bandwidth.or(self.config.limits.bandwidth_per_allocation);
@@ -279,6 +283,7 @@ impl TurnServer {
             lifetime_secs: wanted.lifetime_secs,
             transaction: message.transaction_id(),
             reservation,
+            missing,
             ticket,
             bandwidth,
         });
@@ -301,32 +306,24 @@ impl TurnServer {
             self.own_relay(slot.relay, key);
         }
         self.deadlines.insert((expires, TimerKind::Allocation, key as u64));
-        let missing = wanted.families.iter().zip(results).find_map(|(family, result)| match (family, result) {
-            (Some(family), Some(Err(error))) => Some((*family, error)),
-            _ => None,
-        });
-        self.answer_allocate(request, key, missing);
+        self.answer_allocate(request, key);
     }
 
     /// Allocate on a five-tuple that has an allocation: the same answer for a retransmission, else 437.
     pub(crate) fn allocate_again(&mut self, request: Authenticated<'_>, key: usize) {
         let Some(allocation) = self.allocations.get(key) else { return };
         if allocation.transaction == request.message.transaction_id() {
-            self.answer_allocate(request, key, None);
+            self.answer_allocate(request, key);
         } else {
             let keys = allocation.grant.keys.clone();
             self.refuse(request, &keys, 437);
         }
     }
 
-    fn answer_allocate(
-        &mut self,
-        request: Authenticated<'_>,
-        key: usize,
-        missing: Option<(AddressFamily, OpenRelayError)>,
-    ) {
+    fn answer_allocate(&mut self, request: Authenticated<'_>, key: usize) {
         let Some(allocation) = self.allocations.get(key) else { return };
         let (relays, lifetime, reservation) = (allocation.relays, allocation.lifetime_secs, allocation.reservation);
+        let missing = allocation.missing;
         let keys = allocation.grant.keys.clone();
         let ticket = self.ticket_of(key);
         self.succeed(request, &keys, |mut builder: MessageBuilder| {

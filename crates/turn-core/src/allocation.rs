@@ -11,7 +11,7 @@ use causeway_types::{AddressFamily, AllocationId, RelayTransport, TrafficCounter
 
 use crate::{
     config::Grant,
-    io::{ClientLeg, ConnectionId, RelayId, ReservationToken},
+    io::{ClientLeg, ConnectionId, OpenRelayError, RelayId, ReservationToken},
     peer_policy::Verdict,
     rate::TokenBucket,
 };
@@ -101,6 +101,8 @@ pub(crate) struct Allocation {
     pub(crate) transaction: TransactionId,
     pub(crate) lifetime_secs: u32,
     pub(crate) reservation: Option<ReservationToken>,
+    /// The family asked for and not given, and why: told again to a retransmission.
+    pub(crate) missing: Option<(AddressFamily, OpenRelayError)>,
     pub(crate) ticket: Option<[u8; 16]>,
     pub(crate) connections: Vec<ConnectionId>,
     pub(crate) traffic: TrafficCounters,
@@ -126,6 +128,7 @@ pub(crate) struct NewAllocation {
     pub(crate) lifetime_secs: u32,
     pub(crate) transaction: TransactionId,
     pub(crate) reservation: Option<ReservationToken>,
+    pub(crate) missing: Option<(AddressFamily, OpenRelayError)>,
     pub(crate) ticket: Option<[u8; 16]>,
     pub(crate) bandwidth: Option<u64>,
 }
@@ -146,6 +149,7 @@ impl Allocation {
             transaction: new.transaction,
             lifetime_secs: new.lifetime_secs,
             reservation: new.reservation,
+            missing: new.missing,
             ticket: new.ticket,
             connections: Vec::new(),
             traffic: TrafficCounters::default(),

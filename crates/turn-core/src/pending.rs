@@ -18,7 +18,9 @@ use crate::{
     auth::{self, Claim},
     config::Grant,
     drop_reason::DropReason,
-    io::{ClientLeg, KeyAnswer, KeyQuery, OpenRelayError, Output, QueryId, RelayOpened, TimerKind, UserRef},
+    io::{
+        ClientLeg, KeyAnswer, KeyQuery, OpenRelayError, Output, PortChoice, QueryId, RelayOpened, TimerKind, UserRef,
+    },
     reply::{Authenticated, Signature},
 };
 
@@ -163,14 +165,22 @@ impl TurnServer {
             Stage::Admission { grant, .. } => {
                 self.late_admissions.insert(id, grant.username);
             }
-            Stage::Relays { grant, results, .. } => {
-                self.release(&grant.username, results.into_iter().flatten().flatten());
+            Stage::Relays { grant, wanted, results } => {
+                self.release(&grant.username, wanted.ports, results.into_iter().flatten().flatten());
             }
         }
     }
 
-    /// Closes sockets and returns the admission.
-    pub(crate) fn release(&mut self, username: &Arc<str>, opened: impl Iterator<Item = RelayOpened>) {
+    /// Closes sockets, forgets the port reserved beside them and returns the admission.
+    pub(crate) fn release(
+        &mut self,
+        username: &Arc<str>,
+        ports: PortChoice,
+        opened: impl Iterator<Item = RelayOpened>,
+    ) {
+        if let PortChoice::EvenAndReserveNext(token) = ports {
+            self.outputs.push_back(Output::DropReservation { token });
+        }
         for relay in opened {
             self.outputs.push_back(Output::CloseRelay { relay: relay.relay });
         }

@@ -278,7 +278,15 @@ impl TurnServer {
             return self.drop_one(DropReason::UnexpectedMessage);
         }
         let Some(claim) = self.claim(now, from, message) else { return Forward::Nothing };
-        match self.owner_of(now, from, message) {
+        let mut owner = self.owner_of(now, from, message);
+        // The timer may be late: nothing but the deadline decides, and no request brings back what has expired.
+        if let Owner::Local(key) = owner
+            && self.allocations.get(key).is_some_and(|allocation| allocation.expires <= now.mono)
+        {
+            self.allocation_due(now, key);
+            owner = Owner::None;
+        }
+        match owner {
             Owner::Local(key) => self.authenticate_with_allocation(now, from, message, &claim, key),
             Owner::Elsewhere => {}
             Owner::None => self.ask_for_key(now, from, message, &claim),

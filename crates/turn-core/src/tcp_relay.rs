@@ -97,6 +97,10 @@ impl TurnServer {
             }
             return;
         };
+        // A second outcome for the same connection changes nothing.
+        if !matches!(entry.state, State::Connecting { .. }) {
+            return;
+        }
         let State::Connecting { client, bytes, signature } = std::mem::replace(&mut entry.state, State::Waiting) else {
             return;
         };

@@ -131,7 +131,11 @@ fn half_of_a_dual_allocation_comes_with_an_address_error_code() {
         world.relay_errors = vec![None, None];
         world.relay_errors[missing] = Some(error);
         let mut alice = world.alice();
-        let reply = alice.allocate(&mut world, |b| b.attribute(&AdditionalAddressFamily(Ok(V6)))).granted();
+        let both = AdditionalAddressFamily(Ok(V6));
+        let bytes =
+            alice.signed(&mut world, Method::ALLOCATE, |b| b.attribute(&RequestedTransport::UDP).attribute(&both));
+        let reply = alice.send(&mut world, &bytes).granted();
+        assert_eq!(alice.send(&mut world, &bytes), reply, "a retransmission is told the same");
         assert_eq!(reply.relays().len(), 1);
         let told = reply.message().attribute::<AddressErrorCode<'_>>().unwrap().unwrap();
         assert_eq!((told.family, told.code), (family, code));
@@ -268,4 +272,25 @@ fn two_allocates_under_way_on_one_five_tuple_leave_one_allocation() {
     let given_back = world.others.iter().filter(|o| matches!(o, Output::ReleaseAdmission { .. })).count();
     let closed = world.others.iter().filter(|o| matches!(o, Output::CloseRelay { .. })).count();
     assert_eq!((given_back, closed), (1, 1));
+}
+
+#[test]
+fn a_port_reserved_for_an_allocate_that_fails_is_not_kept() {
+    let mut world = World::new();
+    let mut alice = world.alice();
+    alice.challenge(&mut world);
+    world.late = true;
+    let even = EvenPort { reserve_next: true };
+    let bytes = alice.signed(&mut world, Method::ALLOCATE, |b| b.attribute(&RequestedTransport::UDP).attribute(&even));
+    alice.send_in_vain(&mut world, &bytes);
+    for _ in 0..2 {
+        world.answer_next_question();
+    }
+    let PortChoice::EvenAndReserveNext(token) = world.opened[0].ports else { panic!("no reservation asked for") };
+    world.server.handle_client_closed(world.now, alice.leg);
+    world.drain();
+    assert!(world.others.iter().any(|o| matches!(o, Output::DropReservation { token: t } if *t == token)));
+    assert!(world.others.iter().any(|o| matches!(o, Output::ReleaseAdmission { .. })));
+    world.answer_next_question();
+    assert!(world.others.iter().any(|o| matches!(o, Output::CloseRelay { .. })), "the late socket is closed");
 }

@@ -84,3 +84,12 @@ fn an_expired_allocation_is_gone_even_when_the_timer_is_late() {
     assert_eq!(world.peer_says(0, "8.8.8.8:1", 10), Forward::Nothing);
     assert_eq!(world.drops(DropReason::NoAllocation), 3);
 }
+
+#[test]
+fn no_request_brings_back_an_allocation_whose_timer_is_late() {
+    let mut world = World::new();
+    let mut alice = world.allocated();
+    world.advance_without_timers(secs(600));
+    alice.request(&mut world, Method::REFRESH, |b| b.attribute(&Lifetime(600))).refused(437);
+    assert_eq!(world.server.allocation_count(), 0);
+}

@@ -170,3 +170,19 @@ fn one_connection_more_than_the_limit_gets_508() {
     alice.connect(&mut world, "8.8.8.8:4");
     world.last_reply().refused(508);
 }
+
+#[test]
+fn a_second_outcome_does_not_unbind_a_connection() {
+    let mut world = World::new();
+    let mut alice = world.allocated_tcp();
+    alice.connect(&mut world, "8.8.8.8:80");
+    let connection = world.connecting().unwrap();
+    world.connected(connection, ConnectOutcome::Connected);
+    world.last_reply().granted();
+    let id = ConnectionIdAttribute(connection.0);
+    let mut data = world.client("alice", ClientTransport::Tcp, "203.0.113.10:5001");
+    data.request(&mut world, Method::CONNECTION_BIND, |b| b.attribute(&id)).granted();
+    world.connected(connection, ConnectOutcome::Connected);
+    let mut other = world.client("alice", ClientTransport::Tcp, "203.0.113.10:5002");
+    other.request(&mut world, Method::CONNECTION_BIND, |b| b.attribute(&id)).refused(400);
+}

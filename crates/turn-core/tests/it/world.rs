@@ -104,6 +104,8 @@ pub(crate) struct World {
     pub(crate) late: bool,
     questions: VecDeque<Question>,
     next_relay: u32,
+    /// How often the shell said yes to an admission.
+    pub(crate) admissions_granted: usize,
     next_id: u32,
 }
 
@@ -129,6 +131,7 @@ impl World {
             late: false,
             questions: VecDeque::new(),
             next_relay: 0,
+            admissions_granted: 0,
             next_id: 0,
         }
     }
@@ -170,6 +173,22 @@ impl World {
         self.late = false;
     }
 
+    pub(crate) fn relays_opened(&self) -> usize {
+        usize::try_from(self.next_relay).expect("few relays")
+    }
+
+    pub(crate) fn questions_waiting(&self) -> usize {
+        self.questions.len()
+    }
+
+    /// Answers the oldest kept question; false when there is none.
+    pub(crate) fn answer_next_question(&mut self) -> bool {
+        let Some(question) = self.questions.pop_front() else { return false };
+        self.reply_to(question);
+        self.drain();
+        true
+    }
+
     fn take(&mut self, output: Output) {
         match output {
             Output::Transmit(transmit) => self.sent.push(transmit),
@@ -209,7 +228,10 @@ impl World {
                 let answer = self.answer(&query);
                 self.server.handle_key(self.now, query.id, answer);
             }
-            Question::Admission(id) => self.server.handle_admission(self.now, id, self.admission),
+            Question::Admission(id) => {
+                self.admissions_granted += usize::from(self.admission == Admission::Granted);
+                self.server.handle_admission(self.now, id, self.admission);
+            }
             Question::Relay(request) => {
                 let result = self.open(&request);
                 self.server.handle_relay_opened(self.now, request.request, result);
