@@ -4,6 +4,7 @@
 
 mod allocate;
 mod auth;
+mod balance;
 mod binding;
 mod data;
 mod mobility;
