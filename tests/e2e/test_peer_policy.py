@@ -147,3 +147,14 @@ def test_causeways_own_services_are_refused_whatever_is_allowed(start):
     with client(server, tcp=True) as turn:
         assert turn.allocate(transport=6).code == 0
         assert turn.connect_peer(("127.0.0.1", server.http_port)).code == 403
+
+
+def test_another_address_of_this_host_is_no_way_to_its_services(start):
+    # 198.51.100.2 is an address of this host that no configuration names; HTTP listens on all of them.
+    server = start(allow_peer=["0.0.0.0/0"])
+    server.stop()
+    server.settings["http_listen"] = f"0.0.0.0:{server.http_port}"
+    with server as again, client(again) as turn:
+        assert turn.allocate().code == 0
+        assert turn.bind(0x4000, ("198.51.100.2", again.http_port)).code == 403
+        assert turn.bind(0x4000, ("198.51.100.2", 1)).code == 0

@@ -377,11 +377,20 @@ fn relay_limits(settings: &Settings) -> RelayLimits {
     }
 }
 
-/// Addresses of this host that the configuration names; relay addresses have rules of their own.
+/// Addresses of this host: of its interfaces, and those the configuration names. Peers may not reach its services by any
+/// of them; relay addresses have rules of their own.
 fn local_addresses(settings: &Settings) -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "interface addresses are not known: peers are checked against configured ones only");
+        Vec::new()
+    });
     let listeners = settings.turn_listen.iter().chain(&settings.turn_tls_listen).map(SocketAddr::ip);
     let http = std::iter::once(settings.http_listen).chain(settings.http_tls_listen).map(|address| address.ip());
-    listeners.chain(http).filter(|ip| !ip.is_unspecified()).collect()
+    let named = listeners.chain(http).filter(|ip| !ip.is_unspecified());
+    let mut all: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).chain(named).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Every pair of two IPs and two ports of which all four are listened on (RFC 5780 §6).
