@@ -47,10 +47,13 @@ impl TurnServer {
                     ClaimError::Stale => self.challenge(now, client, message, 438),
                     ClaimError::BadRequest => self.refuse_unauthenticated(now, client, message, 400, &[]),
                     ClaimError::BidDown => {
-                        self.auth_refused(client, None, causeway_types::AuthRefusal::BidDown);
-                        self.refuse_unauthenticated(now, client, message, 400, &[]);
+                        let told = self.refuse_unauthenticated(now, client, message, 400, &[]);
+                        if told {
+                            self.auth_refused(client, None, causeway_types::AuthRefusal::BidDown);
+                        }
+                        told
                     }
-                }
+                };
                 None
             }
         }

@@ -42,7 +42,10 @@ impl TurnServer {
         };
         let change = match message.attribute::<ChangeRequest>() {
             Ok(change) => change.unwrap_or_default(),
-            Err(_) => return self.refuse_unauthenticated(now, from, message, 400, &[]),
+            Err(_) => {
+                self.refuse_unauthenticated(now, from, message, 400, &[]);
+                return;
+            }
         };
         let mut unknown = self.unknown_attributes(message);
         // RFC 5780 §6.1: a server without a second address does not understand a wish to change.
@@ -50,15 +53,24 @@ impl TurnServer {
             unknown.push(AttributeType::CHANGE_REQUEST.0);
         }
         if !unknown.is_empty() {
-            return self.refuse_unauthenticated(now, from, message, 420, &unknown);
+            {
+                self.refuse_unauthenticated(now, from, message, 420, &unknown);
+                return;
+            }
         }
         let Ok(response_port) = message.attribute::<ResponsePort>() else {
-            return self.refuse_unauthenticated(now, from, message, 400, &[]);
+            {
+                self.refuse_unauthenticated(now, from, message, 400, &[]);
+                return;
+            }
         };
         let has_padding = message.has(AttributeType::PADDING);
         // RFC 5780 §6.1: the two contradict each other.
         if has_padding && response_port.is_some() {
-            return self.refuse_unauthenticated(now, from, message, 400, &[]);
+            {
+                self.refuse_unauthenticated(now, from, message, 400, &[]);
+                return;
+            }
         }
         if !self.may_reply_unauthenticated(now, from) {
             return;

@@ -97,15 +97,17 @@ impl TurnServer {
         let grants = match answer {
             KeyAnswer::Known(grants) => grants,
             KeyAnswer::Refused(refusal) => {
-                self.auth_refused(pending.client, claimed, refusal);
-                self.challenge(now, pending.client, &message, 401);
+                if self.challenge(now, pending.client, &message, 401) {
+                    self.auth_refused(pending.client, claimed, refusal);
+                }
                 return;
             }
         };
         let fits = |grant: &Grant| auth::verify(&message, pending.signature, &grant.keys);
         let Some(grant) = grants.into_iter().find(fits) else {
-            self.auth_refused(pending.client, claimed, AuthRefusal::WrongKey);
-            self.challenge(now, pending.client, &message, 401);
+            if self.challenge(now, pending.client, &message, 401) {
+                self.auth_refused(pending.client, claimed, AuthRefusal::WrongKey);
+            }
             return;
         };
         let request = Authenticated { client: pending.client, message, signature: pending.signature };
@@ -120,8 +122,9 @@ impl TurnServer {
         }
         if let Some(at) = grant.expires.filter(|at| *at < now.unix) {
             let ago = now.unix.saturating_since(at);
-            self.auth_refused(pending.client, Some(grant.username), AuthRefusal::Expired { ago });
-            self.challenge(now, pending.client, &message, 401);
+            if self.challenge(now, pending.client, &message, 401) {
+                self.auth_refused(pending.client, Some(grant.username), AuthRefusal::Expired { ago });
+            }
             return;
         }
         self.allocate(now, request, grant);

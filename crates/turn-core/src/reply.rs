@@ -71,17 +71,19 @@ const fn reason(code: u16) -> &'static str {
 }
 
 impl TurnServer {
-    /// Sends an answer without integrity, if the source has replies left.
+    /// Sends an answer without integrity, if the source has replies left; whether it had.
     pub(crate) fn reply_unauthenticated(
         &mut self,
         now: Now,
         client: ClientLeg,
         builder: MessageBuilder,
         message: &Message<'_>,
-    ) {
-        if self.may_reply_unauthenticated(now, client) {
+    ) -> bool {
+        let allowed = self.may_reply_unauthenticated(now, client);
+        if allowed {
             self.send(client, finish(builder, message));
         }
+        allowed
     }
 
     /// Counts one reply against the source's allowance.
@@ -95,7 +97,7 @@ impl TurnServer {
         allowed
     }
 
-    /// 400, 420 and their like before the sender is known.
+    /// 400, 420 and their like before the sender is known; whether it was sent.
     pub(crate) fn refuse_unauthenticated(
         &mut self,
         now: Now,
@@ -103,20 +105,20 @@ impl TurnServer {
         message: &Message<'_>,
         code: u16,
         unknown: &[u16],
-    ) {
+    ) -> bool {
         self.stats.count_refusal(code);
         let mut builder = MessageBuilder::reply_to(message, Class::Error).attribute(&ErrorCode { code, reason: "" });
         if code == 420 {
             builder = builder.attribute(&UnknownAttributes(unknown));
         }
-        self.reply_unauthenticated(now, client, builder, message);
+        self.reply_unauthenticated(now, client, builder, message)
     }
 
-    /// 401 or 438 with everything the client needs to try again (RFC 8489 §9.2.4).
-    pub(crate) fn challenge(&mut self, now: Now, client: ClientLeg, message: &Message<'_>, code: u16) {
+    /// 401 or 438 with everything the client needs to try again (RFC 8489 §9.2.4); whether it was sent.
+    pub(crate) fn challenge(&mut self, now: Now, client: ClientLeg, message: &Message<'_>, code: u16) -> bool {
         self.stats.count_refusal(code);
         if !self.may_reply_unauthenticated(now, client) {
-            return;
+            return false;
         }
         let source = client.five_tuple.client.ip();
         let nonce = nonce::issue(&self.config.nonce_keys, &self.config.realm, source, now.unix);
@@ -126,6 +128,7 @@ impl TurnServer {
             .attribute(&Nonce(&nonce))
             .attribute(&PasswordAlgorithms::OFFERED);
         self.send(client, finish(self.with_software(builder), message));
+        true
     }
 
     /// A signed refusal.

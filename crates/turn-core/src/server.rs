@@ -323,21 +323,18 @@ impl TurnServer {
                 UserRef::Name(name) => Some(Arc::clone(name)),
                 UserRef::Hash(_) => None,
             };
-            self.auth_refused(from, name, AuthRefusal::OtherUser);
             // Not signed: the keys in hand are another user's.
-            self.refuse_unauthenticated(
-                now,
-                from,
-                message,
-                if message.method() == Method::ALLOCATE { 437 } else { 441 },
-                &[],
-            );
+            let code = if message.method() == Method::ALLOCATE { 437 } else { 441 };
+            if self.refuse_unauthenticated(now, from, message, code, &[]) {
+                self.auth_refused(from, name, AuthRefusal::OtherUser);
+            }
             return;
         }
         let username = allocation.username();
         if !auth::verify(message, claim.signature, &keys) {
-            self.auth_refused(from, Some(username), AuthRefusal::WrongKey);
-            self.challenge(now, from, message, 401);
+            if self.challenge(now, from, message, 401) {
+                self.auth_refused(from, Some(username), AuthRefusal::WrongKey);
+            }
             return;
         }
         let request = Authenticated { client: from, message: *message, signature: claim.signature };
@@ -370,6 +367,7 @@ impl TurnServer {
         unknown
     }
 
+    /// Tells of a refusal whose answer was sent: a flood runs out of answers, and of events with them.
     pub(crate) fn auth_refused(&mut self, client: ClientLeg, username: Option<Arc<str>>, refusal: AuthRefusal) {
         let five_tuple = client.five_tuple;
         self.outputs.push_back(Output::Event(RelayEvent::AuthRefused { five_tuple, username, refusal }));

@@ -255,3 +255,26 @@ fn a_stranger_leaves_no_state_behind() {
     assert!(world.opened.is_empty() && world.others.is_empty());
     assert_eq!(world.drops(DropReason::PendingRequests), 0);
 }
+
+#[test]
+fn a_flood_of_wrong_passwords_runs_out_of_answers_and_of_events() {
+    for with_allocation in [false, true] {
+        let mut limited = config();
+        limited.limits.unauthenticated_replies_burst = 5;
+        let mut world = World::with(limited);
+        let mut alice = world.alice();
+        alice.challenge(&mut world);
+        if with_allocation {
+            alice.allocate(&mut world, |b| b).granted();
+        }
+        alice.password = "guess";
+        world.sent.clear();
+        world.events.clear();
+        for _ in 0..50 {
+            let bytes = alice.signed(&mut world, Method::REFRESH, |b| b);
+            world.feed(alice.leg, &bytes);
+        }
+        assert_eq!((world.sent.len(), world.events.len()), (4, 4));
+        assert_eq!(world.drops(DropReason::UnauthenticatedRate), 46);
+    }
+}

@@ -114,6 +114,7 @@ impl World {
         Self::with(config())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "an `Instant` to start from has no other source")]
     pub(crate) fn with(config: TurnConfig) -> Self {
         let now = Now { mono: Instant::now(), unix: START };
         let user =
