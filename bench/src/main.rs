@@ -1,1 +1,3 @@
+//! Compares causeway with coturn on the machine it runs on. Empty until its first load exists.
+
 fn main() {}
