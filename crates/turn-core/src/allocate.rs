@@ -298,6 +298,7 @@ impl TurnServer {
             relayed: relays.map(|slot| slot.map(|s| s.address)),
             transport: wanted.transport,
             lifetime,
+            security: None,
         }));
         self.stats.allocations_created += 1;
         let key = self.allocations.insert(allocation);

@@ -106,6 +106,7 @@ pub(crate) struct Allocation {
     pub(crate) ticket: Option<[u8; 16]>,
     pub(crate) connections: Vec<ConnectionId>,
     pub(crate) traffic: TrafficCounters,
+    pub(crate) messages: TrafficCounters,
     pub(crate) buckets: Option<Box<Buckets>>,
     /// The deadline the server's timer set holds for it.
     pub(crate) scheduled: Instant,
@@ -153,6 +154,7 @@ impl Allocation {
             ticket: new.ticket,
             connections: Vec::new(),
             traffic: TrafficCounters::default(),
+            messages: TrafficCounters::default(),
             buckets: new.bandwidth.map(|rate| Box::new(Buckets { from_client: bucket(rate), to_client: bucket(rate) })),
             scheduled: expires,
             permissions: Vec::new(),

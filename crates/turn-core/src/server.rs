@@ -67,8 +67,10 @@ pub struct AllocationView {
     pub five_tuple: FiveTuple,
     /// Relayed transport addresses.
     pub relayed: [Option<SocketAddr>; 2],
-    /// What it carried so far.
+    /// Payload it carried so far.
     pub traffic: TrafficCounters,
+    /// Whole TURN messages at the client side so far: framing and control messages included.
+    pub messages: TrafficCounters,
 }
 
 impl TurnServer {
@@ -240,6 +242,7 @@ impl TurnServer {
             five_tuple: a.client.five_tuple,
             relayed: a.relays.map(|slot| slot.map(|s| s.address)),
             traffic: a.traffic,
+            messages: a.messages,
         })
     }
 
@@ -443,6 +446,7 @@ impl TurnServer {
             reason,
             duration: now.mono.saturating_duration_since(allocation.created),
             traffic: allocation.traffic,
+            messages: allocation.messages,
         }));
     }
 

@@ -138,6 +138,15 @@ pub struct TrafficCounters {
     pub to_client: TrafficCount,
 }
 
+/// What protects a client's leg, for TLS and DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientSecurity {
+    /// As OpenSSL and coturn write it: `TLSv1.3`, `DTLSv1.2`.
+    pub version: &'static str,
+    /// As OpenSSL writes it: `TLS_AES_256_GCM_SHA384`, `ECDHE-ECDSA-AES128-GCM-SHA256`.
+    pub cipher: &'static str,
+}
+
 /// The two ends of a mobility move (RFC 8016).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MobilityMove {
@@ -169,6 +178,31 @@ pub enum RelayEvent {
         transport: RelayTransport,
         /// Granted lifetime.
         lifetime: Duration,
+        /// What protects the client's leg. The core leaves it empty; the shell, which owns the leg, fills it in.
+        security: Option<ClientSecurity>,
+    },
+    /// A client installed a permission, bound a channel or connected to a peer for the first time.
+    PeerPermitted {
+        /// For which allocation.
+        allocation: AllocationId,
+        /// Which peer, as the client named it; the port may be 0 for a permission.
+        peer: SocketAddr,
+    },
+    /// The first payload went through, in either direction.
+    FirstData {
+        /// Through which allocation.
+        allocation: AllocationId,
+        /// Since it was created.
+        after: Duration,
+    },
+    /// Told each time 4096 more packets were counted on the two legs together.
+    TrafficCounted {
+        /// Which one.
+        allocation: AllocationId,
+        /// Payload so far.
+        traffic: TrafficCounters,
+        /// Whole TURN messages at the client side so far: framing and control messages included.
+        messages: TrafficCounters,
     },
     /// A client extended an allocation.
     AllocationRefreshed {
@@ -198,6 +232,8 @@ pub enum RelayEvent {
         duration: Duration,
         /// What it carried.
         traffic: TrafficCounters,
+        /// Whole TURN messages at the client side: framing and control messages included.
+        messages: TrafficCounters,
     },
     /// A client was not believed.
     AuthRefused {
