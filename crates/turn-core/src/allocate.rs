@@ -307,6 +307,7 @@ impl TurnServer {
             self.own_relay(slot.relay, key);
         }
         self.deadlines.insert((expires, TimerKind::Allocation, key as u64));
+        self.count_control_from(now, client, bytes.len());
         self.answer_allocate(request, key);
     }
 

@@ -107,6 +107,10 @@ pub(crate) struct Allocation {
     pub(crate) connections: Vec<ConnectionId>,
     pub(crate) traffic: TrafficCounters,
     pub(crate) messages: TrafficCounters,
+    /// Packets counted on both legs since the figures were last told.
+    pub(crate) packets_untold: u64,
+    /// Peers the control plane was told of, as the client named them.
+    pub(crate) peers_told: Vec<SocketAddr>,
     pub(crate) buckets: Option<Box<Buckets>>,
     /// The deadline the server's timer set holds for it.
     pub(crate) scheduled: Instant,
@@ -155,6 +159,8 @@ impl Allocation {
             connections: Vec::new(),
             traffic: TrafficCounters::default(),
             messages: TrafficCounters::default(),
+            packets_untold: 0,
+            peers_told: Vec::new(),
             buckets: new.bandwidth.map(|rate| Box::new(Buckets { from_client: bucket(rate), to_client: bucket(rate) })),
             scheduled: expires,
             permissions: Vec::new(),

@@ -7,14 +7,15 @@ use causeway_stun_codec::{
     attributes::{Data, DontFragment, Icmp, XorPeerAddress},
     channel_data,
 };
-use causeway_types::{AllocationEndReason, Now, RelayTransport, TrafficCount};
+use causeway_types::{AllocationEndReason, Now, RelayTransport};
 use rand_chacha::rand_core::Rng;
 
 use crate::{
     TurnServer,
     allocation::{Allocation, Reach, RelaySlot},
     drop_reason::DropReason,
-    io::{ClientLeg, Forward, IcmpError, Prefix, RelayId},
+    io::{ClientLeg, Forward, IcmpError, Prefix, RelayId, StreamDirection},
+    meter::{self, Packets},
     peer_policy::Verdict,
 };
 
@@ -52,7 +53,8 @@ impl TurnServer {
                 own_relay_only: channel.reach == Reach::OwnRelayOnly,
             })
         });
-        self.pass_to_peer(now, key, decision, count)
+        let received = Packets::on_leg(from.five_tuple.transport, count, bytes.len());
+        self.pass_to_peer(now, key, decision, received)
     }
 
     /// A Send indication from a client (RFC 8656 §11.2). Whatever is wrong with it, it is dropped without an answer.
@@ -84,7 +86,7 @@ impl TurnServer {
             };
             Ok(ToPeer { slot, peer, start, len: payload.len(), dont_fragment, own_relay_only })
         });
-        self.pass_to_peer(now, key, decision, 1)
+        self.pass_to_peer(now, key, decision, Packets { count: 1, len: message.as_bytes().len() })
     }
 
     fn port_is_refused(&self, peer: SocketAddr) -> Option<DropReason> {
@@ -99,46 +101,57 @@ impl TurnServer {
         now: Now,
         key: usize,
         decision: Option<Result<ToPeer, DropReason>>,
-        count: u16,
+        received: Packets,
     ) -> Forward {
-        let to = match decision {
-            Some(Ok(to)) => to,
-            Some(Err(reason)) => {
-                self.drops.add(reason, u64::from(count));
-                return Forward::Nothing;
+        let forward = match decision {
+            Some(decision) => {
+                if let Some(allocation) = self.allocations.get_mut(key) {
+                    allocation.count_messages(StreamDirection::FromClient, received);
+                }
+                decision.and_then(|to| self.charge_to_peer(now, key, to, received.count))
             }
-            None => {
-                self.drops.add(DropReason::NoAllocation, u64::from(count));
-                return Forward::Nothing;
-            }
+            None => Err(DropReason::NoAllocation),
         };
+        self.tell_traffic(key);
+        match forward {
+            Ok(forward) => forward,
+            Err(reason) => {
+                self.drops.add(reason, u64::from(received.count));
+                Forward::Nothing
+            }
+        }
+    }
+
+    /// Counts what goes to a peer, unless a limit stops it.
+    fn charge_to_peer(&mut self, now: Now, key: usize, to: ToPeer, count: u16) -> Result<Forward, DropReason> {
         let (Ok(start), Ok(len)) = (u16::try_from(to.start), u16::try_from(to.len)) else {
-            self.drops.add(DropReason::TooLarge, u64::from(count));
-            return Forward::Nothing;
+            return Err(DropReason::TooLarge);
         };
-        let Some(allocation) = self.allocations.get_mut(key) else { return Forward::Nothing };
-        let bytes = u64::from(len) * u64::from(count);
+        let Some(allocation) = self.allocations.get_mut(key) else { return Err(DropReason::NoAllocation) };
+        let payload = Packets { count, len: to.len };
         if let Some(buckets) = &mut allocation.buckets
-            && !buckets.from_client.take(bytes, now.mono)
+            && !buckets.from_client.take(payload.bytes(), now.mono)
         {
-            self.drops.add(DropReason::BandwidthFromClient, u64::from(count));
-            return Forward::Nothing;
+            return Err(DropReason::BandwidthFromClient);
         }
-        count_traffic(&mut allocation.traffic.from_client, count, bytes);
-        count_traffic(&mut self.stats.from_client, count, bytes);
-        let over = is_over_quota(allocation);
-        if over {
+        let first = allocation.is_fresh();
+        allocation.count_payload(StreamDirection::FromClient, payload);
+        meter::add(&mut self.stats.from_client, payload);
+        if is_over_quota(allocation) {
             self.end_allocation(now, key, AllocationEndReason::Terminated);
-            return Forward::Nothing;
+            return Ok(Forward::Nothing);
         }
-        Forward::ToPeer {
+        if first {
+            self.tell_first_data(now, key);
+        }
+        Ok(Forward::ToPeer {
             relay: to.slot.relay,
             peer: to.peer,
             start,
             len,
             dont_fragment: to.dont_fragment,
             own_relay_only: to.own_relay_only,
-        }
+        })
     }
 
     /// Takes `count` datagrams of `len` payload bytes each from one peer: judged and counted at once, one decision for
@@ -157,15 +170,16 @@ impl TurnServer {
             self.drops.add(DropReason::NoPermission, u64::from(count));
             return Forward::Nothing;
         }
-        let bytes = u64::from(len) * u64::from(count);
+        let payload = Packets { count, len: usize::from(len) };
         if let Some(buckets) = &mut allocation.buckets
-            && !buckets.to_client.take(bytes, now.mono)
+            && !buckets.to_client.take(payload.bytes(), now.mono)
         {
             self.drops.add(DropReason::BandwidthToClient, u64::from(count));
             return Forward::Nothing;
         }
-        count_traffic(&mut allocation.traffic.to_client, count, bytes);
-        count_traffic(&mut self.stats.to_client, count, bytes);
+        let first = allocation.is_fresh();
+        allocation.count_payload(StreamDirection::ToClient, payload);
+        meter::add(&mut self.stats.to_client, payload);
         let over = is_over_quota(allocation);
         let client = allocation.client;
         let channel = allocation.channel_to(from, now.mono);
@@ -173,16 +187,23 @@ impl TurnServer {
             self.end_allocation(now, key, AllocationEndReason::Terminated);
             return Forward::Nothing;
         }
-        match channel {
+        let (prefix, padding) = match channel {
             Some(number) => {
                 let padding = if client.five_tuple.transport.is_datagram() { 0 } else { padding_of(len) };
-                Forward::ToClient { client, prefix: Prefix::new(&channel_data::header(number, len)), padding }
+                (Some(Prefix::new(&channel_data::header(number, len))), padding)
             }
-            None => match self.data_indication_prefix(from, len) {
-                Some(prefix) => Forward::ToClient { client, prefix, padding: padding_of(len) },
-                None => self.drop_one(DropReason::TooLarge),
-            },
+            None => (self.data_indication_prefix(from, len), padding_of(len)),
+        };
+        let Some(prefix) = prefix else { return self.drop_one(DropReason::TooLarge) };
+        if let Some(allocation) = self.allocations.get_mut(key) {
+            let len = prefix.as_slice().len() + payload.len + usize::from(padding);
+            allocation.count_messages(StreamDirection::ToClient, Packets { count, len });
         }
+        if first {
+            self.tell_first_data(now, key);
+        }
+        self.tell_traffic(key);
+        Forward::ToClient { client, prefix, padding }
     }
 
     /// Everything of a Data indication that goes before its payload.
@@ -248,11 +269,6 @@ const fn is_reported(peer: SocketAddr, error: IcmpError) -> bool {
         SocketAddr::V4(_) => matches!(error.icmp_type, 3 | 11),
         SocketAddr::V6(_) => matches!(error.icmp_type, 1..=3),
     }
-}
-
-const fn count_traffic(count: &mut TrafficCount, packets: u16, bytes: u64) {
-    count.packets = count.packets.wrapping_add(packets as u64);
-    count.bytes = count.bytes.wrapping_add(bytes);
 }
 
 fn is_over_quota(allocation: &Allocation) -> bool {

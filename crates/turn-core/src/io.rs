@@ -41,10 +41,11 @@ impl ConnectionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationToken(pub [u8; 8]);
 
-/// What to do with the bytes just handed in. Copied, small, and it borrows nothing.
+/// What to do with the bytes just handed in. Copied, small, and it borrows nothing. Whatever it is, drain the outputs:
+/// figures are told now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forward {
-    /// Nothing to forward: handled as a control message, or dropped and counted. Drain the outputs.
+    /// Nothing to forward: handled as a control message, or dropped and counted.
     Nothing,
     /// Send `input[start..start + len]` to `peer` from the relay socket `relay`.
     ToPeer {

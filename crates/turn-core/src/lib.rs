@@ -16,6 +16,7 @@ mod config;
 mod data_path;
 mod drop_reason;
 mod io;
+mod meter;
 mod mobility;
 mod nonce;
 pub mod peer_policy;

@@ -52,7 +52,7 @@ impl TurnServer {
     }
 
     /// Moves the allocation to `client` and gives it a new ticket; the integrity value has been verified.
-    pub(crate) fn move_client(&mut self, client: ClientLeg, key: usize) {
+    pub(crate) fn move_client(&mut self, now: Now, client: ClientLeg, key: usize, request_len: usize) {
         let ticket = self.random_bytes();
         let Some(allocation) = self.allocations.get_mut(key) else { return };
         if allocation.ticket.is_none() {
@@ -68,6 +68,8 @@ impl TurnServer {
         allocation.client = client;
         allocation.detached = false;
         self.by_client.insert(moved.to, key);
+        // When it came, its five-tuple had no allocation yet.
+        self.count_control_from(now, client, request_len);
         self.outputs.push_back(Output::Event(RelayEvent::AllocationMoved { allocation: id, moved }));
     }
 

@@ -174,6 +174,7 @@ impl TurnServer {
     }
 
     pub(crate) fn send(&mut self, client: ClientLeg, bytes: Vec<u8>) {
+        self.count_control_to(client, bytes.len());
         self.outputs.push_back(Output::Transmit(Transmit { client, bytes, source: None, to: None }));
     }
 
@@ -184,6 +185,9 @@ impl TurnServer {
         source: Option<SocketAddr>,
         to: Option<SocketAddr>,
     ) {
+        if to.is_none() {
+            self.count_control_to(client, bytes.len());
+        }
         self.outputs.push_back(Output::Transmit(Transmit { client, bytes, source, to }));
     }
 }

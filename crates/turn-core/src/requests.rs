@@ -48,7 +48,7 @@ impl TurnServer {
         }
         let Ok(lifetime_secs) = self.granted_lifetime(message) else { return self.refuse(request, &keys, 400) };
         if message.has(AttributeType::MOBILITY_TICKET) {
-            self.move_client(request.client, key);
+            self.move_client(now, request.client, key, message.as_bytes().len());
         }
         let lifetime = Duration::from_secs(u64::from(lifetime_secs));
         let Some(allocation) = self.allocations.get(key) else { return };
@@ -113,6 +113,9 @@ impl TurnServer {
                 allocation.permit(ip, reach, now.mono);
             }
         }
+        for peer in peers {
+            self.tell_peer(key, peer);
+        }
         self.reschedule(key);
         self.succeed(request, &keys, |builder| builder);
     }
@@ -158,6 +161,7 @@ impl TurnServer {
                 return self.refuse(request, &keys, 400);
             }
         }
+        self.tell_peer(key, peer);
         self.reschedule(key);
         self.succeed(request, &keys, |builder| builder);
     }

@@ -250,8 +250,11 @@ impl TurnServer {
         if message.fingerprint() == Fingerprint::Invalid {
             return self.drop_one(DropReason::BadFingerprint);
         }
+        if (message.class(), message.method()) == (Class::Indication, Method::SEND) {
+            return self.forward_send(now, from, &message);
+        }
+        self.count_control_from(now, from, message.as_bytes().len());
         match (message.class(), message.method()) {
-            (Class::Indication, Method::SEND) => self.forward_send(now, from, &message),
             // A client may keep its NAT binding alive with Binding indications (RFC 8489 §12).
             (Class::Indication, Method::BINDING) => Forward::Nothing,
             (Class::Request, method) => {

@@ -22,6 +22,7 @@ use crate::{
     allocation::Reach,
     drop_reason::DropReason,
     io::{ClientLeg, ConnectOutcome, ConnectionId, HandOverReason, Output, RelayId, StreamDirection, TimerKind},
+    meter::{self, Packets},
     reply::{Authenticated, Signature},
     server::Owner,
 };
@@ -85,6 +86,7 @@ impl TurnServer {
             signature: request.signature,
         };
         let connection = self.add_connection(now, key, peer, state);
+        self.tell_peer(key, peer);
         self.outputs.push_back(Output::ConnectPeer { connection, relay: slot.relay, peer });
     }
 
@@ -213,14 +215,15 @@ impl TurnServer {
         self.debug_assert_drained();
         let key = self.connections.get(&connection)?.allocation;
         let allocation = self.allocations.get_mut(key)?;
-        let (count, total) = match direction {
-            StreamDirection::FromClient => (&mut allocation.traffic.from_client, &mut self.stats.from_client),
-            StreamDirection::ToClient => (&mut allocation.traffic.to_client, &mut self.stats.to_client),
+        let first = allocation.is_fresh();
+        let chunk = Packets { count: 1, len: usize::try_from(bytes).unwrap_or(usize::MAX) };
+        allocation.count_messages(direction, chunk);
+        allocation.count_payload(direction, chunk);
+        let total = match direction {
+            StreamDirection::FromClient => &mut self.stats.from_client,
+            StreamDirection::ToClient => &mut self.stats.to_client,
         };
-        for counter in [count, total] {
-            counter.packets = counter.packets.wrapping_add(1);
-            counter.bytes = counter.bytes.wrapping_add(bytes);
-        }
+        meter::add(total, chunk);
         let pause = allocation.buckets.as_mut().and_then(|buckets| match direction {
             StreamDirection::FromClient => buckets.from_client.charge(bytes, now.mono),
             StreamDirection::ToClient => buckets.to_client.charge(bytes, now.mono),
@@ -228,7 +231,12 @@ impl TurnServer {
         let carried = allocation.traffic.from_client.bytes.saturating_add(allocation.traffic.to_client.bytes);
         if allocation.grant.limits.bytes_max.is_some_and(|max| carried > max) {
             self.end_allocation(now, key, AllocationEndReason::Terminated);
+            return None;
         }
+        if first {
+            self.tell_first_data(now, key);
+        }
+        self.tell_traffic(key);
         pause
     }
 

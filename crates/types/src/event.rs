@@ -181,7 +181,8 @@ pub enum RelayEvent {
         /// What protects the client's leg. The core leaves it empty; the shell, which owns the leg, fills it in.
         security: Option<ClientSecurity>,
     },
-    /// A client installed a permission, bound a channel or connected to a peer for the first time.
+    /// A client installed a permission, bound a channel or connected to a peer for the first time. Told of the first 32
+    /// peers of an allocation.
     PeerPermitted {
         /// For which allocation.
         allocation: AllocationId,

@@ -179,10 +179,11 @@ impl Shard {
         self.forward(now, forward, Segments::single(message));
     }
 
-    /// Does what the core decided about `segments`, then what it has to say.
+    /// Takes what the core has to say, then does what it decided about `segments`.
     pub(super) fn forward(&mut self, now: Now, forward: Forward, segments: Segments<'_>) {
+        self.drain(now);
         match forward {
-            Forward::Nothing => self.drain(now),
+            Forward::Nothing => {}
             Forward::ToPeer { relay, peer, start, len, dont_fragment, own_relay_only } => {
                 let payload = Payload { segments, start: usize::from(start), len: usize::from(len) };
                 if !self.shared.rate.take(payload.total(), now.mono) {
@@ -256,12 +257,13 @@ impl Shard {
     fn deliver_burst(&mut self, now: Now, relay: RelayId, from: SocketAddr, len: usize, segments: Segments<'_>) {
         let (Ok(len16), Ok(count)) = (u16::try_from(len), u16::try_from(segments.count)) else { return };
         let forward = self.core.handle_peer_datagram(now, relay, from, len16, count);
+        self.drain(now);
         match forward {
             Forward::ToClient { client, prefix, padding } => {
                 let cut = Cut { segments, len };
                 self.parts_to_client(now, client, prefix.as_slice(), usize::from(padding), cut.iter());
             }
-            Forward::Nothing | Forward::ToPeer { .. } => self.drain(now),
+            Forward::Nothing | Forward::ToPeer { .. } => {}
         }
     }
 
@@ -321,6 +323,7 @@ impl Shard {
         if let Forward::ToClient { .. } = forward
             && !self.shared.rate.take(u64::from(len) * u64::from(count), now.mono)
         {
+            self.drain(now);
             self.count_drop(DropReason::BandwidthTotal, u64::from(count));
             return;
         }

@@ -104,6 +104,7 @@ fn unknown_user_wrong_password_and_expired_credential_get_the_same_401() {
         passwords: vec!["wonder"],
         expires: Some(causeway_types::UnixTime::from_secs(START.as_secs() - 1)),
         on_expiry: OnExpiry::GateNew,
+        limits: causeway_turn_core::GrantLimits::default(),
     });
     let mut lens = Vec::new();
     for (name, password) in [("mallory", "wonder"), ("alice", "guess"), ("old", "wonder")] {

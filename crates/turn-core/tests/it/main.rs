@@ -7,6 +7,7 @@ mod auth;
 mod balance;
 mod binding;
 mod data;
+mod meter;
 mod mobility;
 mod nat_discovery;
 mod permissions;

@@ -45,6 +45,7 @@ pub(crate) struct User {
     pub(crate) passwords: Vec<&'static str>,
     pub(crate) expires: Option<UnixTime>,
     pub(crate) on_expiry: OnExpiry,
+    pub(crate) limits: GrantLimits,
 }
 
 pub(crate) fn config() -> TurnConfig {
@@ -117,8 +118,13 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "an `Instant` to start from has no other source")]
     pub(crate) fn with(config: TurnConfig) -> Self {
         let now = Now { mono: Instant::now(), unix: START };
-        let user =
-            |name, password| User { name, passwords: vec![password], expires: None, on_expiry: OnExpiry::GateNew };
+        let user = |name, password| User {
+            name,
+            passwords: vec![password],
+            expires: None,
+            on_expiry: OnExpiry::GateNew,
+            limits: GrantLimits::default(),
+        };
         Self {
             server: TurnServer::new(Arc::new(config), ShardIndex(0), [1; 32], now),
             now,
@@ -255,7 +261,7 @@ impl World {
             },
             expires: user.expires,
             on_expiry: user.on_expiry,
-            limits: GrantLimits::default(),
+            limits: user.limits,
         };
         KeyAnswer::Known(user.passwords.iter().map(grant).collect())
     }
