@@ -216,6 +216,13 @@ impl TurnServer {
         self.allocations.len()
     }
 
+    /// How the client at this five-tuple is reached, if it holds an allocation here.
+    #[must_use]
+    pub fn client_leg(&self, five_tuple: &FiveTuple) -> Option<ClientLeg> {
+        let key = *self.by_client.get(five_tuple)?;
+        self.allocations.get(key).map(|allocation| allocation.client)
+    }
+
     /// Whether this five-tuple holds an allocation here.
     #[must_use]
     pub fn has_allocation(&self, five_tuple: &FiveTuple) -> bool {

@@ -6,11 +6,11 @@ use std::{
 };
 
 use causeway_turn_core::{ClientLeg, DropReason};
-use causeway_types::{ClientTransport, FiveTuple, Now};
+use causeway_types::{ClientSecurity, ClientTransport, FiveTuple, Now};
 use dimpl::{Dtls, DtlsCertificate, Output};
 
 use super::{Shard, outputs::Followup};
-use crate::leg::Leg;
+use crate::{leg::Leg, security};
 
 /// Room for the largest record dimpl hands out.
 const RECORD_MAX: usize = 18_000;
@@ -38,8 +38,17 @@ pub(crate) struct Association {
     listener: usize,
     five_tuple: FiveTuple,
     connected: bool,
+    /// The cipher suite of our latest ServerHello.
+    suite: Option<u16>,
     timer: Instant,
     last_heard: Instant,
+}
+
+impl Association {
+    /// What protects it.
+    pub(super) fn security(&self) -> Option<ClientSecurity> {
+        security::of_dtls(&self.dtls, self.suite)
+    }
 }
 
 /// What pumping an association brought.
@@ -110,6 +119,7 @@ impl Shard {
             listener,
             five_tuple,
             connected: false,
+            suite: None,
             timer: now.mono,
             last_heard: now.mono,
         });
@@ -140,7 +150,12 @@ impl Shard {
         let mut room = vec![0; RECORD_MAX];
         let due = loop {
             match association.dtls.poll_output(&mut room) {
-                Output::Packet(record) => pumped.records.push(record.to_vec()),
+                Output::Packet(record) => {
+                    if !association.connected {
+                        association.suite = security::suite_of_server_hello(record).or(association.suite);
+                    }
+                    pumped.records.push(record.to_vec());
+                }
                 Output::ApplicationData(message) => pumped.messages.push(message.to_vec()),
                 Output::Connected => {
                     // Said once per association.

@@ -8,9 +8,9 @@ use causeway_turn_core::{
     Admission, ConnectOutcome, ConnectionId, HandOverReason, KeyAnswer, OpenRelay, OpenRelayError, Output, QueryId,
     RelayId, RelayOpened, RelayRequestId, Transmit,
 };
-use causeway_types::{FiveTuple, Now, ShardIndex};
+use causeway_types::{FiveTuple, Now, RelayEvent, ShardIndex};
 
-use super::{RelayEntry, Shard, client_out::Weight};
+use super::{RelayEntry, Shard, client_out::Weight, dtls::Association, stream::Connection};
 use crate::{
     command::Command,
     keys::KeyLookup,
@@ -74,8 +74,22 @@ impl Shard {
             Output::ClosePeerConnection { connection } => self.close_peer(connection),
             Output::HandOver { client, to, message, reason } => self.hand_over(client, to, message, reason),
             Output::CloseClient { client } => self.close_client(client),
-            Output::Event(event) => self.shared.emit(event),
+            Output::Event(event) => self.tell(event),
         }
+    }
+
+    /// Passes an event on, with what only the shell knows.
+    fn tell(&self, mut event: RelayEvent) {
+        if let RelayEvent::AllocationCreated { five_tuple, security, .. } = &mut event {
+            let leg = self.core.client_leg(five_tuple).map(|client| Leg::of(client.leg));
+            *security = match leg {
+                Some(Leg::Stream(key)) => self.connections.get(key).and_then(Connection::security),
+                Some(Leg::Dtls(key)) => self.associations.get(key).and_then(Association::security),
+                // The session of a remote leg is another shard's.
+                Some(Leg::Udp(_) | Leg::Remote(_)) | None => None,
+            };
+        }
+        self.shared.emit(event);
     }
 
     fn transmit(&mut self, now: Now, transmit: Transmit) {

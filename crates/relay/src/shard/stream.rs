@@ -11,12 +11,13 @@ use std::{
 use causeway_net_io::{Event, Interest};
 use causeway_stun_codec::framing::{Frame, frame};
 use causeway_turn_core::{ClientLeg, ConnectionId, DropReason};
-use causeway_types::{ClientTransport, FiveTuple, Now};
+use causeway_types::{ClientSecurity, ClientTransport, FiveTuple, Now};
 
 use super::{Shard, client_out::Weight, outputs::Followup};
 use crate::{
     leg::{Leg, Token},
     proxy_protocol::{self, Header},
+    security,
 };
 
 /// Connections accepted per wake-up.
@@ -401,6 +402,11 @@ impl Shard {
 }
 
 impl Connection {
+    /// What protects it, once that is agreed.
+    pub(super) fn security(&self) -> Option<ClientSecurity> {
+        self.tls.as_deref().and_then(security::of_tls)
+    }
+
     fn wants_write(&self) -> bool {
         !self.queue.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }

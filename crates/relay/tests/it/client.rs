@@ -21,6 +21,7 @@ use causeway_stun_codec::{
     key,
 };
 use causeway_types::{AddressFamily, ClientTransport};
+use rustls::CipherSuite;
 
 use crate::server::{PASSWORD, REALM, Server};
 
@@ -118,10 +119,16 @@ impl Client {
         let io = match transport {
             ClientTransport::Udp => Io::Udp(udp()),
             ClientTransport::Tcp => stream_io(TcpStream::connect(address).expect("connects")),
-            ClientTransport::Tls => stream_io(tls(TcpStream::connect(address).expect("connects"))),
+            ClientTransport::Tls => stream_io(tls(TcpStream::connect(address).expect("connects"), |_| true)),
             ClientTransport::Dtls => Io::Dtls(Box::new(Dtls::connect(udp()))),
         };
         Self::over(io)
+    }
+
+    /// Over TLS with the suites that `wanted` picks.
+    pub(crate) fn tls_with(server: &Server, wanted: impl Fn(CipherSuite) -> bool) -> Self {
+        let address = server.address(ClientTransport::Tls, false);
+        Self::over(stream_io(tls(TcpStream::connect(address).expect("connects"), wanted)))
     }
 
     /// On a TCP stream the test has prepared.
@@ -423,10 +430,20 @@ fn stream_io(stream: impl Stream + 'static) -> Io {
     Io::Stream { stream: Box::new(stream), inbox: Vec::new() }
 }
 
-fn tls(stream: TcpStream) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+fn tls(
+    stream: TcpStream,
+    wanted: impl Fn(CipherSuite) -> bool,
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|suite| wanted(suite.suite()));
+    let all = [&rustls::version::TLS13, &rustls::version::TLS12];
+    let served = |version: &&&rustls::SupportedProtocolVersion| {
+        provider.cipher_suites.iter().any(|suite| suite.version().version == version.version)
+    };
+    let versions: Vec<_> = all.iter().filter(served).copied().collect();
+    let provider = Arc::new(provider);
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions)
         .expect("versions")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
