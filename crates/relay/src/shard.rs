@@ -75,6 +75,7 @@ pub(crate) struct Shard {
     dtls_timers: BTreeSet<(Instant, usize)>,
     dtls_handshakes: usize,
     dtls_config: Arc<dimpl::Config>,
+    doorkeeper: dtls::Doorkeeper,
     dtls_identity: Option<DtlsIdentity>,
     tls: Option<Arc<rustls::ServerConfig>>,
     proxy_protocol: bool,
@@ -117,6 +118,8 @@ impl Shard {
         }
         listeners.register(&epoll)?;
         let dtls_config = dtls::config().map_err(std::io::Error::other)?;
+        let doorkeeper =
+            dtls::Doorkeeper::new(&dtls_config, now.mono).map_err(|_| std::io::Error::other("no randomness"))?;
         Ok(Self {
             index,
             shared,
@@ -131,6 +134,7 @@ impl Shard {
             dtls_timers: BTreeSet::new(),
             dtls_handshakes: 0,
             dtls_config: Arc::new(dtls_config),
+            doorkeeper,
             dtls_identity: settings.dtls.clone(),
             tls: settings.tls.clone(),
             proxy_protocol: settings.proxy_protocol,

@@ -44,11 +44,17 @@ pub enum DropReason {
     SendFailed,
     /// `tcp_connections_max`: the connection was closed at once.
     ConnectionLimit,
+    /// A DTLS ClientHello with a cookie that is not, or no longer, ours.
+    DtlsCookie,
+    /// `dtls_handshakes_max` or `dtls_associations_max`: the handshake was ignored.
+    DtlsLimit,
+    /// A stream that did not begin as TURN: it was closed.
+    NotTurn,
 }
 
 impl DropReason {
     /// All reasons, in counter order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::BadFingerprint,
         Self::UnexpectedMessage,
@@ -69,6 +75,9 @@ impl DropReason {
         Self::SlowReader,
         Self::SendFailed,
         Self::ConnectionLimit,
+        Self::DtlsCookie,
+        Self::DtlsLimit,
+        Self::NotTurn,
     ];
 
     /// Stable snake-case name for metrics and documents.
@@ -95,6 +104,9 @@ impl DropReason {
             Self::SlowReader => "slow_reader",
             Self::SendFailed => "send_failed",
             Self::ConnectionLimit => "connection_limit",
+            Self::DtlsCookie => "dtls_cookie",
+            Self::DtlsLimit => "dtls_limit",
+            Self::NotTurn => "not_turn",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Answers: built once, signed as the request was, sent the way it came.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use causeway_stun_codec::{
     Class, Fingerprint, Message, MessageBuilder,
@@ -88,9 +88,15 @@ impl TurnServer {
 
     /// Counts one reply against the source's allowance.
     pub(crate) fn may_reply_unauthenticated(&mut self, now: Now, client: ClientLeg) -> bool {
+        self.allow_unauthenticated_reply(now, client.five_tuple.client.ip())
+    }
+
+    /// Counts something done for a source that has not proved itself against its allowance; false, and a counted drop,
+    /// when there is none left. For what the shell answers by itself, such as a DTLS hello.
+    pub fn allow_unauthenticated_reply(&mut self, now: Now, source: IpAddr) -> bool {
         let limits = &self.config.limits;
         let (rate, burst) = (limits.unauthenticated_replies_per_sec, limits.unauthenticated_replies_burst);
-        let allowed = self.sources.allow(client.five_tuple.client.ip(), rate, burst, now.mono);
+        let allowed = self.sources.allow(source, rate, burst, now.mono);
         if !allowed {
             self.drops.add(DropReason::UnauthenticatedRate, 1);
         }

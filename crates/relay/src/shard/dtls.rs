@@ -1,7 +1,13 @@
 //! DTLS associations (RFC 7350), on the UDP side of TLS listeners.
 
+mod cookie;
+mod first_flight;
+mod hello;
+
 use std::{
+    io::IoSlice,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,6 +15,13 @@ use causeway_turn_core::{ClientLeg, DropReason};
 use causeway_types::{ClientSecurity, ClientTransport, FiveTuple, Now};
 use dimpl::{Dtls, DtlsCertificate, Output};
 
+pub(crate) use first_flight::Doorkeeper;
+
+use self::{
+    cookie::{Cookie, expecting},
+    first_flight::{FirstFlight, Proven, Version},
+    hello::ClientHello,
+};
 use super::{Shard, outputs::Followup};
 use crate::{leg::Leg, security};
 
@@ -24,19 +37,22 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// TURN clients have no certificates, so none is asked for.
 pub(super) fn config() -> Result<dimpl::Config, dimpl::Error> {
     dimpl::Config::builder()
+        .with_crypto_provider(cookie::provider())
         .require_client_certificate(false)
         .handshake_timeout(HANDSHAKE_TIMEOUT)
         .max_queue_tx(32)
         .build()
 }
-/// A plaintext record of DTLS 1.0: alert, fatal, protocol_version (RFC 5246 §7.2). Smaller than any ClientHello.
-const PROTOCOL_VERSION_ALERT: [u8; 15] = [21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 70];
 
 /// One client's DTLS state.
 pub(crate) struct Association {
     dtls: Dtls,
     listener: usize,
     five_tuple: FiveTuple,
+    /// What its client proved its address with.
+    cookie: Cookie,
+    /// See [`Proven::record_offset`].
+    record_offset: u64,
     connected: bool,
     /// The cipher suite of our latest ServerHello.
     suite: Option<u16>,
@@ -70,16 +86,24 @@ impl Shard {
         bytes: &[u8],
     ) {
         let known = self.association_by_client.get(&(listener, from)).copied();
-        let Some(key) = known.or_else(|| self.open_association(now, listener, from, server, bytes)) else { return };
+        // Anybody can write a ClientHello with somebody else's address on it: what is connected stays so until a client
+        // at that address has answered (RFC 6347 §4.2.8).
+        let connected = |key: &usize| self.associations.get(*key).is_some_and(|a| a.connected);
+        let key = match known.filter(|key| !(connected(key) && ClientHello::is_at(bytes))) {
+            Some(key) => key,
+            None => match self.first_flight(now, listener, from, server, bytes) {
+                Some(key) => key,
+                None => return,
+            },
+        };
         let Some(association) = self.associations.get_mut(key) else { return };
         association.last_heard = now.mono;
-        // dimpl reads its clock from the latest timeout call; the packet comes after it.
-        let fed = association.dtls.handle_timeout(now.mono).and_then(|()| association.dtls.handle_packet(bytes));
-        self.pump(now, key, fed.is_err());
+        let failed = !association.feed(now.mono, bytes);
+        self.pump(now, key, failed);
     }
 
-    /// Only a ClientHello opens an association, and only while handshakes and associations are under their limits.
-    fn open_association(
+    /// A ClientHello of a client without association: answered with nothing kept, or the opening of one.
+    fn first_flight(
         &mut self,
         now: Now,
         listener: usize,
@@ -87,42 +111,79 @@ impl Shard {
         server: SocketAddr,
         bytes: &[u8],
     ) -> Option<usize> {
-        const HANDSHAKE: u8 = 22;
-        const CLIENT_HELLO: u8 = 1;
-        if bytes.first() != Some(&HANDSHAKE) || bytes.get(13) != Some(&CLIENT_HELLO) {
-            self.count_drop(DropReason::Malformed, 1);
+        let judged = self.doorkeeper.judge(now.mono, client, bytes);
+        let reason = match &judged {
+            FirstFlight::Malformed => Some(DropReason::Malformed),
+            FirstFlight::BadCookie => Some(DropReason::DtlsCookie),
+            FirstFlight::Answer(_) | FirstFlight::Proven(_) => None,
+        };
+        if let Some(reason) = reason {
+            self.count_drop(reason, 1);
             return None;
         }
-        // client_version, behind the record's and the message's header. DTLS 1.0 (RFC 8996 forbids it) gets an alert, so
-        // that a client which has a newer version tries that instead of waiting.
-        if bytes.get(25..27) == Some(&[0xfe, 0xff]) {
-            if let Some(socket) = self.listeners.udp.get(listener).map(|l| &l.socket) {
-                let sent =
-                    socket.send(client, Some(server.ip()), &[std::io::IoSlice::new(&PROTOCOL_VERSION_ALERT)], None);
-                self.count_drop(DropReason::SendFailed, u64::from(sent.is_err()));
-            }
+        if !self.core.allow_unauthenticated_reply(now, client.ip()) {
             return None;
+        }
+        match judged {
+            FirstFlight::Answer(answer) => {
+                let socket = self.listeners.udp.get(listener).map(|l| &l.socket)?;
+                let sent = socket.send(client, Some(server.ip()), &[IoSlice::new(&answer)], None);
+                self.count_drop(DropReason::SendFailed, u64::from(sent.is_err()));
+                None
+            }
+            FirstFlight::Proven(proven) => self.open_association(now, listener, client, server, proven),
+            FirstFlight::Malformed | FirstFlight::BadCookie => None,
+        }
+    }
+
+    /// Only a client that received our cookie gets here, and only while handshakes and associations are under their
+    /// limits. An association it had before is gone.
+    fn open_association(
+        &mut self,
+        now: Now,
+        listener: usize,
+        client: SocketAddr,
+        server: SocketAddr,
+        proven: Proven,
+    ) -> Option<usize> {
+        if let Some(&old) = self.association_by_client.get(&(listener, client)) {
+            if self.associations.get(old).is_some_and(|a| a.cookie == proven.cookie) {
+                // A late copy of the hello that opened it.
+                return None;
+            }
+            self.close_association(old);
+            self.drain(now);
         }
         let limits = self.shared.limits.load();
         let handshakes_max = usize::try_from(limits.dtls_handshakes_max).unwrap_or(usize::MAX);
         let associations_max = usize::try_from(limits.dtls_associations_max).unwrap_or(usize::MAX);
         if self.dtls_handshakes >= handshakes_max || self.associations.len() >= associations_max {
-            self.count_drop(DropReason::UnauthenticatedRate, 1);
+            self.count_drop(DropReason::DtlsLimit, 1);
             return None;
         }
         let identity = self.dtls_identity.as_ref()?;
         let certificate =
             DtlsCertificate { certificate: identity.certificate.clone(), private_key: identity.private_key.clone() };
-        let five_tuple = FiveTuple { transport: ClientTransport::Dtls, client, server };
-        let key = self.associations.insert(Association {
-            dtls: Dtls::new_auto(std::sync::Arc::clone(&self.dtls_config), certificate, now.mono),
+        let config = Arc::clone(&self.dtls_config);
+        let mut association = Association {
+            dtls: match proven.version {
+                Version::Dtls12 => Dtls::new_12(config, certificate, now.mono),
+                Version::Dtls13 => Dtls::new_13(config, certificate, now.mono),
+            },
             listener,
-            five_tuple,
+            five_tuple: FiveTuple { transport: ClientTransport::Dtls, client, server },
+            cookie: proven.cookie,
+            record_offset: proven.record_offset,
             connected: false,
             suite: None,
             timer: now.mono,
             last_heard: now.mono,
-        });
+        };
+        if !association.prime(now.mono, &proven.primer) {
+            self.count_drop(DropReason::Malformed, 1);
+            return None;
+        }
+        let key = self.associations.insert(association);
         self.dtls_handshakes += 1;
         self.association_by_client.insert((listener, client), key);
         Some(key)
@@ -150,11 +211,15 @@ impl Shard {
         let mut room = vec![0; RECORD_MAX];
         let due = loop {
             match association.dtls.poll_output(&mut room) {
-                Output::Packet(record) => {
+                Output::Packet(packet) => {
                     if !association.connected {
-                        association.suite = security::suite_of_server_hello(record).or(association.suite);
+                        association.suite = security::suite_of_server_hello(packet).or(association.suite);
                     }
-                    pumped.records.push(record.to_vec());
+                    let mut datagram = packet.to_vec();
+                    if association.record_offset > 0 {
+                        first_flight::renumber(&mut datagram, association.record_offset);
+                    }
+                    pumped.records.push(datagram);
                 }
                 Output::ApplicationData(message) => pumped.messages.push(message.to_vec()),
                 Output::Connected => {
@@ -205,5 +270,22 @@ impl Shard {
     pub(super) fn idle_associations(&self, silent_since: Instant) -> Vec<usize> {
         let idle = |a: &Association| a.last_heard < silent_since && !self.core.has_allocation(&a.five_tuple);
         self.associations.iter().filter(|(_, a)| idle(a)).map(|(key, _)| key).collect()
+    }
+}
+
+impl Association {
+    /// Gives the library a datagram; false when the association cannot go on.
+    fn feed(&mut self, now: Instant, bytes: &[u8]) -> bool {
+        let cookie = (!self.connected).then_some(self.cookie);
+        // dimpl reads its clock from the latest timeout call; the packet comes after it.
+        expecting(cookie, || self.dtls.handle_timeout(now).and_then(|()| self.dtls.handle_packet(bytes))).is_ok()
+    }
+
+    /// Shows the library the flight that was answered without it, and throws its own answer away.
+    fn prime(&mut self, now: Instant, primer: &[u8]) -> bool {
+        let fed = self.feed(now, primer);
+        let mut room = vec![0; RECORD_MAX];
+        while !matches!(self.dtls.poll_output(&mut room), Output::Timeout(_)) {}
+        fed
     }
 }

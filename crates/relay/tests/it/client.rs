@@ -43,6 +43,9 @@ enum Io {
     Dtls(Box<Dtls>),
 }
 
+/// A DTLS session of one version or another.
+pub(crate) type MakeDtls = fn(Arc<dimpl::Config>, dimpl::DtlsCertificate, Instant) -> dimpl::Dtls;
+
 struct Dtls {
     socket: UdpSocket,
     session: dimpl::Dtls,
@@ -120,7 +123,7 @@ impl Client {
             ClientTransport::Udp => Io::Udp(udp()),
             ClientTransport::Tcp => stream_io(TcpStream::connect(address).expect("connects")),
             ClientTransport::Tls => stream_io(tls(TcpStream::connect(address).expect("connects"), |_| true)),
-            ClientTransport::Dtls => Io::Dtls(Box::new(Dtls::connect(udp()))),
+            ClientTransport::Dtls => return Self::over_dtls(udp(), dimpl::Dtls::new_12),
         };
         Self::over(io)
     }
@@ -134,6 +137,11 @@ impl Client {
     /// On a TCP stream the test has prepared.
     pub(crate) fn on_tcp(stream: TcpStream) -> Self {
         Self::over(stream_io(stream))
+    }
+
+    /// Over DTLS on a connected socket the test has prepared.
+    pub(crate) fn over_dtls(socket: UdpSocket, make: MakeDtls) -> Self {
+        Self::over(Io::Dtls(Box::new(Dtls::connect(socket, make))))
     }
 
     fn over(io: Io) -> Self {
@@ -152,6 +160,14 @@ impl Client {
             Io::Udp(socket) => socket,
             Io::Stream { .. } | Io::Dtls(_) => panic!("not a UDP client"),
         }
+    }
+
+    /// Throws away what has arrived and is not for this client's session.
+    pub(crate) fn skip_foreign_datagrams(&self) {
+        let Io::Dtls(dtls) = &self.io else { panic!("not a DTLS client") };
+        dtls.socket.set_nonblocking(true).expect("an option");
+        while dtls.socket.recv(&mut [0; 2000]).is_ok() {}
+        dtls.socket.set_nonblocking(false).expect("an option");
     }
 
     /// The bare socket, so that nothing else of the client stays in memory.
@@ -334,13 +350,8 @@ impl Client {
 }
 
 impl Dtls {
-    fn connect(socket: UdpSocket) -> Self {
-        let config = dimpl::Config::builder().build().expect("a configuration");
-        let certificate = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
-        let mut session = dimpl::Dtls::new_12(Arc::new(config), certificate, Instant::now());
-        session.set_active(true);
-        let mut this = Self { socket, session, connected: false, inbox: Vec::new() };
-        this.session.handle_timeout(Instant::now()).expect("starts");
+    fn connect(socket: UdpSocket, make: MakeDtls) -> Self {
+        let mut this = Self { socket, session: dtls_session(make), connected: false, inbox: Vec::new() };
         let deadline = Instant::now() + PATIENCE;
         while !this.connected {
             assert!(Instant::now() < deadline, "no handshake");
@@ -382,6 +393,16 @@ impl Dtls {
             }
         }
     }
+}
+
+/// A session that has its first hello ready.
+pub(crate) fn dtls_session(make: MakeDtls) -> dimpl::Dtls {
+    let config = dimpl::Config::builder().build().expect("a configuration");
+    let certificate = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
+    let mut session = make(Arc::new(config), certificate, Instant::now());
+    session.set_active(true);
+    session.handle_timeout(Instant::now()).expect("starts");
+    session
 }
 
 /// A ChannelData message, padded on streams (RFC 8656 §12.5).

@@ -20,7 +20,7 @@ use crate::{
     server::{PANIC_USER, Server, identity, settings, start, start_with, turn_config, wait_until},
 };
 
-fn peer() -> (UdpSocket, SocketAddr) {
+pub(crate) fn peer() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
     socket.set_read_timeout(Some(PATIENCE)).expect("an option");
     let address = socket.local_addr().expect("an address");
@@ -28,7 +28,7 @@ fn peer() -> (UdpSocket, SocketAddr) {
 }
 
 /// A client with channel 0x4000 to a new peer, known to work.
-fn talking(server: &Server, transport: ClientTransport) -> (Client, UdpSocket, SocketAddr) {
+pub(crate) fn talking(server: &Server, transport: ClientTransport) -> (Client, UdpSocket, SocketAddr) {
     let mut client = Client::new(server, transport, false);
     let relayed = client.allocate(false);
     let (socket, address) = peer();
@@ -37,7 +37,7 @@ fn talking(server: &Server, transport: ClientTransport) -> (Client, UdpSocket, S
     (client, socket, relayed)
 }
 
-fn check_talk(client: &mut Client, peer: &UdpSocket, relayed: SocketAddr, tag: u8) {
+pub(crate) fn check_talk(client: &mut Client, peer: &UdpSocket, relayed: SocketAddr, tag: u8) {
     client.send_channel(0x4000, &[tag; 9]);
     let mut room = [0; 100];
     assert_eq!(peer.recv_from(&mut room).expect("arrives"), (9, relayed));
@@ -198,40 +198,6 @@ fn connections_beyond_the_limit_are_closed_and_room_comes_back() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&binding).is_ok() && matches!(stream.read(&mut [0]), Ok(1))
     });
-}
-
-#[test]
-fn dtls_handshakes_beyond_the_limit_are_ignored_and_do_not_harm_the_others() {
-    let mut settings = settings();
-    settings.limits.dtls_handshakes_max = 3;
-    let server = start_with(settings);
-    let (mut client, peer, relayed) = talking(&server, ClientTransport::Dtls);
-    // ClientHellos from new addresses, never followed up.
-    let hello = client_hello();
-    let sockets: Vec<UdpSocket> = (0..10).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-    for socket in &sockets {
-        socket.send_to(&hello, server.address(ClientTransport::Dtls, false)).unwrap();
-    }
-    wait_until("the rest is dropped", || server.drops(DropReason::UnauthenticatedRate) >= 7);
-    assert!(server.sum(|s| s.dtls_associations) <= 4);
-    check_talk(&mut client, &peer, relayed, 3);
-}
-
-/// The first datagram of a DTLS 1.2 handshake.
-fn client_hello() -> Vec<u8> {
-    let config = Arc::new(dimpl::Config::builder().build().expect("a configuration"));
-    let certificate = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
-    let mut session = dimpl::Dtls::new_12(config, certificate, std::time::Instant::now());
-    session.set_active(true);
-    session.handle_timeout(std::time::Instant::now()).expect("starts");
-    let mut room = vec![0; 4096];
-    loop {
-        match session.poll_output(&mut room) {
-            dimpl::Output::Packet(packet) => return packet.to_vec(),
-            dimpl::Output::Timeout(_) => panic!("no ClientHello"),
-            dimpl::Output::PeerCert(_) | dimpl::Output::KeyingMaterial(..) | _ => {}
-        }
-    }
 }
 
 #[test]
