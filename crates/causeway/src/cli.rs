@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::{
     EXIT_FAILED, EXIT_USAGE,
     config::{self, Faults, KEYS, Settings, Sources},
-    credential, serve,
+    credential, probe, serve,
 };
 
 const SERVE_EXAMPLES: &str = "Examples:
@@ -43,6 +43,7 @@ pub(crate) fn run() -> ExitCode {
             Ok(())
         }),
         Some(("explain", matches)) => explain(matches.get_one::<String>("key").map(String::as_str)),
+        Some(("probe", matches)) => probe::run(matches),
         Some(("credential", matches)) => match matches.subcommand() {
             Some(("mint", matches)) => with_settings(matches, |settings| credential::mint(&settings, matches)),
             Some(("inspect", matches)) => with_settings(matches, |settings| credential::inspect(&settings, matches)),
@@ -68,6 +69,7 @@ fn command() -> Command {
                 .about("Explains a configuration key, or lists all of them")
                 .arg(Arg::new("key").help("e.g. relay_ports or config.relay_ports")),
         )
+        .subcommand(probe::command())
         .subcommand(
             Command::new("credential")
                 .about("Makes and explains TURN REST credentials")
@@ -158,6 +160,7 @@ pub(crate) fn say(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
-fn complain(text: &str) {
+/// Writes to standard error.
+pub(crate) fn complain(text: &str) {
     drop(std::io::stderr().write_all(text.as_bytes()));
 }

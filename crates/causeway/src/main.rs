@@ -7,6 +7,7 @@ mod credential;
 mod http;
 mod keys;
 mod nonce_key;
+mod probe;
 mod report;
 mod serve;
 mod telemetry;
