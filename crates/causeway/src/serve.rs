@@ -60,6 +60,10 @@ struct Server {
 /// Runs the server until a signal ends it.
 pub(crate) fn serve(settings: Settings) -> anyhow::Result<()> {
     telemetry::start(&settings)?;
+    match causeway_net_io::raise_descriptor_limit() {
+        Ok(limit) => tracing::info!(limit, "descriptors this process may open"),
+        Err(error) => tracing::warn!(%error, "the descriptor limit stays as it is"),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(settings))
 }
