@@ -5,10 +5,10 @@ use causeway_app::{ApiCaller, Store};
 
 use crate::{Shared, error::ApiError, rate::Allowance};
 
-/// The token of `Authorization: Bearer …`, scheme in any case.
+/// The token of `Authorization: Bearer …`, scheme in any case; an empty one is none.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).filter(|token| !token.is_empty())
 }
 
 /// Checks a token and takes one request off its allowance.
@@ -16,7 +16,7 @@ pub(crate) async fn identify<S: Store>(
     shared: &Shared<S>,
     token: Option<&str>,
 ) -> Result<(ApiCaller, Allowance), ApiError> {
-    let Some(token) = token.filter(|token| !token.is_empty()) else {
+    let Some(token) = token else {
         let message = "send the API token as `Authorization: Bearer <token>`";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "missing_token", message));
     };

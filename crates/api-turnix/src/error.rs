@@ -105,3 +105,24 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    async fn body_of(error: ApiError) -> (u16, String) {
+        let response = error.respond(&RequestId("the-id".to_owned()));
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_internal_error_tells_nothing_of_the_inside() {
+        let expected =
+            r#"{"error":"internal","message":"the server failed; its log tells why","requestId":"the-id"}"#.to_owned();
+        assert_eq!(body_of(ApiError::from(MintError::NoRandomness)).await, (500, expected));
+    }
+}

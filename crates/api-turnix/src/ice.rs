@@ -3,8 +3,9 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
+    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, request::Parts},
     response::Response,
 };
 use causeway_app::{ApiCaller, ClientRole, MintRequest, Store};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 use crate::{
-    Shared, caller,
+    Shared, body, caller,
     error::{ApiError, json},
     parameters::Parameters,
     request_id,
@@ -26,9 +27,17 @@ const TIME: &[BorrowedFormatItem<'_>] =
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
-    ice_servers: (StunServer<'a>, TurnServer<'a>),
+    ice_servers: Vec<IceServer<'a>>,
     expires_at: String,
     region: &'a str,
+}
+
+/// One without URLs is left out: browsers refuse it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum IceServer<'a> {
+    Stun(StunServer<'a>),
+    Turn(TurnServer<'a>),
 }
 
 #[derive(Serialize)]
@@ -53,7 +62,7 @@ pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request
         Err(error) => return error.respond(&id),
     };
     let answer = if allowance.granted {
-        match Parameters::read(parts.uri.query(), &parts.headers, body).await {
+        match parameters(&parts, body).await {
             Ok(parameters) => mint_checked(&shared, caller, parameters, &parts.headers, now).await,
             Err(error) => Err(error),
         }
@@ -61,6 +70,12 @@ pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request
         Err(caller::too_many())
     };
     allowance.mark(answer.unwrap_or_else(|error| error.respond(&id)), now)
+}
+
+async fn parameters(parts: &Parts, body: Body) -> Result<Parameters, ApiError> {
+    let mut parameters = Parameters::of_query(parts.uri.query());
+    parameters.add_body(&parts.headers, &body::taken(body).await?)?;
+    Ok(parameters)
 }
 
 async fn mint_checked<S: Store>(
@@ -100,14 +115,15 @@ async fn mint_checked<S: Store>(
     parameters.finish()?;
     let minted = shared.state.minting.mint(caller, request, now).await?;
     let urls = (shared.state.ice_urls)();
-    let body = Answer {
-        ice_servers: (
-            StunServer { urls: &urls.stun },
-            TurnServer { username: &minted.username, credential: minted.credential.expose(), urls: &urls.turn },
-        ),
-        expires_at: timestamp(minted.expires_at),
-        region: &minted.region,
-    };
+    let mut ice_servers = Vec::with_capacity(2);
+    if !urls.stun.is_empty() {
+        ice_servers.push(IceServer::Stun(StunServer { urls: &urls.stun }));
+    }
+    if !urls.turn.is_empty() {
+        let (username, credential) = (minted.username.as_str(), minted.credential.expose());
+        ice_servers.push(IceServer::Turn(TurnServer { username, credential, urls: &urls.turn }));
+    }
+    let body = Answer { ice_servers, expires_at: timestamp(minted.expires_at), region: &minted.region };
     Ok(json(StatusCode::OK, &body))
 }
 

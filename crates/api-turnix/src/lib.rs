@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
 mod caller;
 mod error;
 mod ice;
@@ -19,7 +20,7 @@ use std::{fmt, sync::Arc};
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, StatusCode},
+    http::{HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::Response,
     routing::{any, get, post},
@@ -83,6 +84,7 @@ pub fn router<S: Store>(state: ApiState<S>) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(shared)
+        .layer(middleware::from_fn(body::whole))
         .layer(middleware::from_fn(with_request_id))
 }
 
@@ -100,8 +102,8 @@ async fn unknown_path(request: Request) -> Response {
     ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path").respond(&request_id(&request))
 }
 
-async fn unknown_method(method: Method, request: Request) -> Response {
-    let message = format!("{method} is not served at this path");
+async fn unknown_method(request: Request) -> Response {
+    let message = "this method is not served at this path; the Allow header names those that are";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).respond(&request_id(&request))
 }
 

@@ -1,89 +1,75 @@
 //! Parameters from query, form or JSON, whatever the client prefers (`compat/turnix.md#encodings`).
 //!
-//! Body beats query; a key given twice: the last wins; JSON `null` and the empty string mean "absent".
+//! Body beats query; a key given twice: the last wins; JSON `null` and the empty string count as not given.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use axum::{
-    body::{Body, to_bytes},
-    http::{HeaderMap, StatusCode, header},
-};
+use axum::http::{HeaderMap, StatusCode, header};
 use causeway_app::{Identifier, IdentifierError};
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::error::{ApiError, Detail};
 
-/// Largest body.
-const BODY_MAX: usize = 16 * 1024;
+/// A value that was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Given {
+    /// Of a query or form, or a JSON string. Not empty.
+    Text(String),
+    /// The digits of a JSON integer of any size, with its sign.
+    Integer(String),
+    /// Any other JSON: a truth value, a fraction, an exponent, an array, an object.
+    Other,
+}
 
 /// All parameters of a request, and the faults found in them so far.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, Given>,
     faults: Vec<(Detail, String)>,
 }
 
 impl Parameters {
-    /// Reads query and body.
-    pub(crate) async fn read(query: Option<&str>, headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
-        let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| {
-            let message = format!("the body is larger than {BODY_MAX} bytes or was cut off");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
-        })?;
-        let mut parameters = Self::default();
-        parameters.add_form(query.unwrap_or_default().as_bytes())?;
-        if bytes.is_empty() {
-            return Ok(parameters);
+    /// Those of the query.
+    pub(crate) fn of_query(query: Option<&str>) -> Self {
+        Self { values: read_form(query.unwrap_or_default().as_bytes()), faults: Vec::new() }
+    }
+
+    /// Adds the body, whose values win.
+    pub(crate) fn add_body(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
+        if body.is_empty() {
+            return Ok(());
         }
         let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/json" => parameters.add_json(&bytes)?,
-            "application/x-www-form-urlencoded" => parameters.add_form(&bytes)?,
+        let values = match essence.as_str() {
+            "application/json" => read_json(body)?,
+            "application/x-www-form-urlencoded" => read_form(body),
             _ => {
                 let message = "send application/json or application/x-www-form-urlencoded";
                 return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
             }
-        }
-        Ok(parameters)
-    }
-
-    fn add_form(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_bytes(bytes).map_err(|_| malformed("the form does not parse"))?;
-        for (name, value) in pairs {
-            self.set(name, Value::String(value));
-        }
+        };
+        self.values.extend(values);
         Ok(())
-    }
-
-    fn add_json(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|_| malformed("the JSON does not parse"))?;
-        let Value::Object(fields) = value else { return Err(malformed("the JSON body must be an object")) };
-        for (name, value) in fields {
-            self.set(name, value);
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, name: String, value: Value) {
-        let absent = value.is_null() || value.as_str().is_some_and(str::is_empty);
-        if absent {
-            self.values.remove(&name);
-        } else {
-            self.values.insert(name, value);
-        }
     }
 
     /// A text parameter; a JSON integer counts as its digits.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         match self.values.get(name)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Given::Text(text) | Given::Integer(text) => Some(text.clone()),
+            Given::Other => {
                 self.fault(name, "bad_type", format!("{name}: must be a text"));
                 None
             }
+        }
+    }
+
+    /// The API key, where it may be a parameter.
+    pub(crate) fn key(&self) -> Option<String> {
+        match self.values.get("key")? {
+            Given::Text(text) => Some(text.clone()),
+            Given::Integer(_) | Given::Other => None,
         }
     }
 
@@ -106,21 +92,21 @@ impl Parameters {
     /// A lifetime in whole seconds, as an integer or its digits.
     pub(crate) fn ttl(&mut self, name: &'static str, max: Duration) -> Option<Duration> {
         let secs = match self.values.get(name)? {
-            Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse::<u64>().ok(),
-            Value::Number(number) => number.as_u64(),
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+            // Too many digits for a number is too long a lifetime, not a bad one.
+            Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().unwrap_or(u64::MAX)
+            }
+            Given::Text(_) | Given::Integer(_) | Given::Other => 0,
         };
-        match secs {
-            Some(secs) if secs > max.as_secs() => {
-                self.fault(name, "ttl_too_long", format!("{name}: at most {} seconds", max.as_secs()));
-                None
-            }
-            Some(secs) if secs > 0 => Some(Duration::from_secs(secs)),
-            _ => {
-                self.fault(name, "bad_ttl", format!("{name}: must be a whole number of seconds, at least 1"));
-                None
-            }
+        if secs == 0 {
+            self.fault(name, "bad_ttl", format!("{name}: must be a whole number of seconds, at least 1"));
+            return None;
         }
+        if secs > max.as_secs() {
+            self.fault(name, "ttl_too_long", format!("{name}: at most {} seconds", max.as_secs()));
+            return None;
+        }
+        Some(Duration::from_secs(secs))
     }
 
     /// Notes a fault; all of them are told at once.
@@ -136,6 +122,41 @@ impl Parameters {
         let (details, messages): (Vec<_>, Vec<_>) = self.faults.into_iter().unzip();
         Err(ApiError::invalid(messages.join("; "), details))
     }
+}
+
+/// Any bytes are a form; what is not UTF-8 becomes U+FFFD, which no parameter takes.
+fn read_form(bytes: &[u8]) -> BTreeMap<String, Given> {
+    let pairs: BTreeMap<String, String> = serde_urlencoded::from_bytes(bytes).unwrap_or_default();
+    pairs.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, Given::Text(text))).collect()
+}
+
+fn read_json(bytes: &[u8]) -> Result<BTreeMap<String, Given>, ApiError> {
+    let Ok(fields) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(bytes) else {
+        let parses = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+        let message = if parses { "the JSON body must be an object" } else { "the JSON does not parse" };
+        return Err(malformed(message));
+    };
+    let mut values = BTreeMap::new();
+    for (name, raw) in fields {
+        if let Some(given) = read_json_value(raw.get())? {
+            values.insert(name, given);
+        }
+    }
+    Ok(values)
+}
+
+/// A value by its first byte; `None` when it counts as not given.
+fn read_json_value(json: &str) -> Result<Option<Given>, ApiError> {
+    let is_integer = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    Ok(match json.as_bytes().first() {
+        Some(b'"') => {
+            let text: String = serde_json::from_str(json).map_err(|_| malformed("the JSON does not parse"))?;
+            Some(Given::Text(text)).filter(|given| *given != Given::Text(String::new()))
+        }
+        Some(b'n') => None,
+        Some(_) if is_integer(json.strip_prefix('-').unwrap_or(json)) => Some(Given::Integer(json.to_owned())),
+        _ => Some(Given::Other),
+    })
 }
 
 fn malformed(message: &str) -> ApiError {

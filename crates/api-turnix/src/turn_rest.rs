@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Bytes,
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use causeway_app::{RestRequest, Store};
@@ -12,7 +13,7 @@ use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 
 use crate::{
-    Shared, caller,
+    Shared, body, caller,
     error::{ApiError, json},
     parameters::Parameters,
     request_id,
@@ -29,29 +30,41 @@ struct Answer<'a> {
 /// `/`: the draft's own path, recognised by its query.
 pub(crate) async fn root<S: Store>(state: State<Arc<Shared<S>>>, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let asks = query.split('&').any(|pair| pair == "service" || pair.starts_with("service="));
-    if asks && matches!(*request.method(), Method::GET | Method::POST) {
-        return mint(state, request).await;
+    if !query.split('&').any(|pair| pair == "service" || pair.starts_with("service=")) {
+        return crate::unknown_path(request).await;
     }
-    crate::unknown_path(request).await
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
+        let mut response = crate::unknown_method(request).await;
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD,POST"));
+        return response;
+    }
+    mint(state, request).await
 }
 
 pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
     let id = request_id(&request);
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
-    // The key may be in the body, so the body comes first here; it is small.
-    let mut parameters = match Parameters::read(parts.uri.query(), &parts.headers, body).await {
-        Ok(parameters) => parameters,
+    let mut body = match body::taken(body).await {
+        Ok(body) => body,
         Err(error) => return error.respond(&id),
     };
-    let key = parameters.text("key");
-    let token = caller::bearer(&parts.headers).or(key.as_deref());
-    let (_, allowance) = match caller::identify(&shared, token).await {
+    let mut parameters = Parameters::of_query(parts.uri.query());
+    let mut token = caller::bearer(&parts.headers).map(str::to_owned).or_else(|| parameters.key());
+    // The key may be in the body; only then is a body looked at before its sender is known.
+    if token.is_none() && parameters.add_body(&parts.headers, &body).is_ok() {
+        body = Bytes::new();
+        token = parameters.key();
+    }
+    let (_, allowance) = match caller::identify(&shared, token.as_deref()).await {
         Ok(known) => known,
         Err(error) => return error.respond(&id),
     };
-    let answer = if allowance.granted { mint_checked(&shared, parameters, now) } else { Err(caller::too_many()) };
+    let answer = if allowance.granted {
+        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&shared, parameters, now))
+    } else {
+        Err(caller::too_many())
+    };
     allowance.mark(answer.unwrap_or_else(|error| error.respond(&id)), now)
 }
 
@@ -61,9 +74,9 @@ fn mint_checked<S: Store>(shared: &Shared<S>, mut parameters: Parameters, now: U
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_service", message));
     }
     let user = parameters.text("username");
-    if user.as_deref().is_some_and(|user| !is_user_id(user)) {
-        let message = "username: letters, digits and _ . @ + - are allowed, at most 100 characters".to_owned();
-        parameters.fault("username", "bad_characters", message);
+    if let Some(code) = user.as_deref().and_then(user_id_fault) {
+        let message = "username: only letters, digits and _ . @ + - are allowed, at most 100 characters";
+        parameters.fault("username", code, message.to_owned());
     }
     let ttl = parameters.ttl("ttl", shared.state.minting.policy().ttl_max);
     drop(parameters.identifier("room"));
@@ -79,8 +92,11 @@ fn mint_checked<S: Store>(shared: &Shared<S>, mut parameters: Parameters, now: U
     Ok(json(StatusCode::OK, &body))
 }
 
-/// What a USERNAME may carry without trouble: no separator, space, quote or control character.
-fn is_user_id(text: &str) -> bool {
+/// What is wrong with a user id: a USERNAME carries it best without separator, space, quote or control character.
+fn user_id_fault(text: &str) -> Option<&'static str> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'@' | b'+' | b'-');
-    text.len() <= 100 && text.bytes().all(good)
+    if !text.bytes().all(good) {
+        return Some("bad_characters");
+    }
+    (text.len() > 100).then_some("too_long")
 }

@@ -1,179 +1,242 @@
-//! The router over a store in memory.
+//! The routes behind a listener of their own, served as the binary serves them, and clients that send bytes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderMap, Method, Request, header},
-};
+use axum::Router;
 use causeway_api_turnix::{ApiState, IceUrls, RateLimit, Region, router};
-use causeway_app::{
-    ApiCaller, CredentialDirectory, CredentialRecord, DirectoryConfig, MintPolicy, Minting, ProjectId, Store,
-    StoreError, TokenId,
-};
-use causeway_credentials::{token, turn_rest::SharedSecrets};
+use causeway_app::{CredentialDirectory, CredentialRecord, DirectoryConfig, MintPolicy, Minting};
+use causeway_credentials::turn_rest::SharedSecrets;
 use causeway_types::Secret;
-use http_body_util::BodyExt;
-use parking_lot::Mutex;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
 use serde_json::Value;
-use tower::ServiceExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
 
-/// Knows one token and keeps what it is given.
-#[derive(Debug, Default)]
-struct Memory {
-    records: Mutex<Vec<CredentialRecord>>,
-    fails: AtomicBool,
+use crate::memory::{Memory, TOKEN};
+
+pub(crate) const MINT: &str = "/api/v1/credentials/ice";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const JSON: &str = "application/json";
+/// The TURN REST secret.
+pub(crate) const SECRET: &str = "causeway-test-secret";
+
+/// No answer takes longer, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the server under test differs from an ordinary one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// Requests a token may send at once; one a second comes back. `None` is plenty.
+    pub(crate) burst: Option<u32>,
+    pub(crate) store_is_down: bool,
+    pub(crate) no_secret: bool,
+    pub(crate) no_udp: bool,
 }
 
-impl Memory {
-    fn answer<T>(&self, value: T) -> Result<T, StoreError> {
-        if self.fails.load(Ordering::Relaxed) { Err(StoreError { reason: "down".to_owned() }) } else { Ok(value) }
-    }
-}
-
-impl Store for Memory {
-    async fn insert_credential(&self, record: CredentialRecord) -> Result<(), StoreError> {
-        self.records.lock().push(record);
-        self.answer(())
-    }
-
-    async fn credential(&self, _username: &str) -> Result<Option<CredentialRecord>, StoreError> {
-        self.answer(None)
-    }
-
-    async fn credential_by_hash(&self, _hash: [u8; 32]) -> Result<Option<CredentialRecord>, StoreError> {
-        self.answer(None)
-    }
-
-    async fn caller_by_token(&self, hash: [u8; 32]) -> Result<Option<ApiCaller>, StoreError> {
-        let known = hash == token::hash("cwp_good");
-        self.answer(known.then_some(ApiCaller { project: ProjectId(1), token: TokenId(1) }))
-    }
-
-    async fn is_healthy(&self) -> bool {
-        true
-    }
-}
-
+/// A running server; it ends with this value.
 pub(crate) struct World {
-    router: Router,
+    address: SocketAddr,
     store: Arc<Memory>,
+    routes: Router,
+    task: JoinHandle<()>,
 }
 
-/// What came back.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    headers: HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Answer {
-    #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().expect("ASCII")
+impl Drop for World {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
-        Self::with_rate(RateLimit { per_sec: 1000, burst: 1000 })
+    pub(crate) async fn start() -> Self {
+        Self::under(Conditions::default()).await
     }
 
-    pub(crate) fn with_burst(burst: u32) -> Self {
-        Self::with_rate(RateLimit { per_sec: 1, burst })
-    }
-
-    fn with_rate(rate_limit: RateLimit) -> Self {
+    pub(crate) async fn under(conditions: Conditions) -> Self {
         let store = Arc::new(Memory::default());
-        let directory = CredentialDirectory::new(DirectoryConfig {
-            realm: "causeway".to_owned(),
-            secrets: SharedSecrets::new(vec![Secret::new("causeway-test-secret".to_owned())]),
-            rest_separator: ':',
-            rest_ttl_max: None,
-            users: Vec::new(),
-            cache_max: 100,
-        });
-        let policy = MintPolicy {
-            ttl_default: std::time::Duration::from_secs(30),
-            ttl_max: std::time::Duration::from_secs(86_400),
-            region: "local".to_owned(),
-            realm: "causeway".to_owned(),
-            rest_separator: ':',
-        };
-        let urls = IceUrls {
-            stun: vec!["stun:turn.example.net:3478".to_owned()],
-            turn: vec!["turn:turn.example.net:3478?transport=udp".to_owned()],
-        };
-        let region = Region {
-            slug: "local".to_owned(),
-            nat2: "DE".to_owned(),
-            city: "Frankfurt".to_owned(),
-            name: "Local".to_owned(),
-            lat: 50.11,
-            lon: 8.68,
-        };
-        let router = router(ApiState {
-            minting: Arc::new(Minting::new(Arc::clone(&store), Arc::new(directory), policy)),
-            ice_urls: Arc::new(move || urls.clone()),
-            region,
-            rate_limit,
-        });
-        Self { router, store }
+        store.is_down.store(conditions.store_is_down, std::sync::atomic::Ordering::Relaxed);
+        let routes = routes(&store, conditions);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let task = tokio::spawn(serve(listener, routes.clone()));
+        Self { address, store, routes, task }
     }
 
-    pub(crate) fn store_fails(&self) {
-        self.store.fails.store(true, Ordering::Relaxed);
+    /// The routes without listener, for many requests in a row.
+    pub(crate) fn routes(&self) -> Router {
+        self.routes.clone()
     }
 
+    pub(crate) fn records(&self) -> Vec<CredentialRecord> {
+        self.store.records.lock().clone()
+    }
+
+    /// What was minted last.
     pub(crate) fn last_record(&self) -> CredentialRecord {
         self.store.records.lock().last().cloned().expect("a record")
     }
 
-    /// Asks with a good token.
-    pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
-        self.call_as(Some("Bearer cwp_good"), request).await
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    pub(crate) async fn call_as(&self, authorization: Option<&str>, mut request: Request<Body>) -> Answer {
-        if let Some(authorization) = authorization {
-            let value = authorization.parse().expect("a header value");
-            request.headers_mut().insert(header::AUTHORIZATION, value);
+    /// One connection, these bytes, one answer and nothing behind it.
+    pub(crate) async fn exchange(&self, request: &[u8]) -> Answer {
+        let mut stream = self.connect().await;
+        // A server that has read enough may answer and close before it has everything.
+        let sent = stream.write_all(request).await;
+        let answer = read_answer(&mut stream, request.starts_with(b"HEAD ")).await;
+        if sent.is_ok() && stream.shutdown().await.is_ok() {
+            let mut rest = Vec::new();
+            timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the end in time").unwrap_or_default();
+            assert_eq!(rest, b"", "bytes behind the answer");
         }
-        let response = self.router.clone().oneshot(request).await.expect("never fails");
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.expect("a body").to_bytes();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: serde_json::from_slice(&bytes).expect("JSON"),
-        }
+        answer
+    }
+
+    /// A request with a good token, with `Content-Length`, and with a media type if one is given.
+    pub(crate) async fn post(&self, path: &str, media_type: Option<&str>, body: impl AsRef<[u8]>) -> Answer {
+        let body = body.as_ref();
+        let media_type = media_type.map(|text| format!("Content-Type: {text}\r\n")).unwrap_or_default();
+        let head = format!("{media_type}Content-Length: {}\r\n", body.len());
+        let mut request = head_of("POST", path, &head).into_bytes();
+        request.extend_from_slice(body);
+        self.exchange(&request).await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.post(path, Some(JSON), body.to_string()).await
+    }
+
+    pub(crate) async fn post_form(&self, path: &str, body: &str) -> Answer {
+        self.post(path, Some(FORM), body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.exchange(head_of("GET", path, "").as_bytes()).await
     }
 }
 
-fn request(method: Method, path: &str, media_type: Option<&str>, body: &str) -> Request<Body> {
-    let mut builder = Request::builder().method(method).uri(path);
-    if let Some(media_type) = media_type {
-        builder = builder.header(header::CONTENT_TYPE, media_type);
+/// A request's head with a good token and further header lines, each with its line end.
+pub(crate) fn head_of(method: &str, path: &str, more: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: causeway.example\r\nAuthorization: Bearer {TOKEN}\r\n{more}\r\n")
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// Every byte.
+    pub(crate) bytes: String,
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.bytes.lines().skip(1).take_while(|line| !line.is_empty());
+        lines.filter_map(|line| line.split_once(": ")).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
-    builder.body(Body::from(body.to_owned())).expect("a request")
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.bytes))
+    }
+
+    /// What `details` of an error say, as `field code`.
+    #[track_caller]
+    pub(crate) fn details(&self) -> Vec<String> {
+        let details = self.json()["details"].as_array().cloned().unwrap_or_default();
+        let text = |detail: &Value, key| detail[key].as_str().unwrap_or("?").to_owned();
+        details.iter().map(|detail| format!("{} {}", text(detail, "field"), text(detail, "code"))).collect()
+    }
+
+    /// Status and `error` are these, and the rest of the shape is there.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, code: &str) {
+        let body = self.json();
+        assert_eq!((self.status, body["error"].as_str()), (status, Some(code)), "{}", self.bytes);
+        assert!(body["message"].as_str().is_some_and(|text| !text.is_empty() && !text.contains('\n')), "{body}");
+        assert_eq!(body["requestId"].as_str(), self.header("x-request-id"), "{}", self.bytes);
+    }
 }
 
-pub(crate) fn get(path: &str) -> Request<Body> {
-    request(Method::GET, path, None, "")
+/// Reads one answer: its head, then as many bytes as it announces.
+pub(crate) async fn read_answer(stream: &mut TcpStream, is_head: bool) -> Answer {
+    let mut bytes = Vec::new();
+    let mut missing = usize::MAX;
+    while missing > 0 {
+        let mut chunk = [0; 4096];
+        let n = timeout(PATIENCE, stream.read(&mut chunk[..missing.min(4096)])).await.expect("in time");
+        let n = n.expect("an answer");
+        assert!(n > 0, "the answer breaks off: {:?}", String::from_utf8_lossy(&bytes));
+        bytes.extend_from_slice(&chunk[..n]);
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        let length: usize = if is_head { 0 } else { length.parse().expect("a number") };
+        missing = (end + 4 + length).checked_sub(bytes.len()).expect("no more than announced");
+    }
+    let bytes = String::from_utf8(bytes).expect("UTF-8");
+    let status = bytes.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let text = bytes.split_once("\r\n\r\n").expect("a head").1.to_owned();
+    Answer { bytes, status, text }
 }
 
-pub(crate) fn post(path: &str, media_type: Option<&str>, body: &str) -> Request<Body> {
-    request(Method::POST, path, media_type, body)
+/// As `causeway::http` does it.
+async fn serve(listener: TcpListener, routes: Router) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let service = TowerToHyperService::new(routes.clone());
+        tokio::spawn(async move {
+            let builder = auto::Builder::new(TokioExecutor::new());
+            builder.serve_connection(TokioIo::new(stream), service).await.ok();
+        });
+    }
 }
 
-pub(crate) fn form(path: &str, body: &str) -> Request<Body> {
-    post(path, Some("application/x-www-form-urlencoded"), body)
-}
-
-pub(crate) fn post_json(path: &str, body: &Value) -> Request<Body> {
-    post(path, Some("application/json"), &body.to_string())
+fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
+    let secrets = if conditions.no_secret { Vec::new() } else { vec![Secret::new(SECRET.to_owned())] };
+    let directory = CredentialDirectory::new(DirectoryConfig {
+        realm: "causeway".to_owned(),
+        secrets: SharedSecrets::new(secrets),
+        rest_separator: ':',
+        rest_ttl_max: None,
+        users: Vec::new(),
+        cache_max: 100,
+    });
+    let policy = MintPolicy {
+        ttl_default: Duration::from_secs(30),
+        ttl_max: Duration::from_secs(86_400),
+        region: "local".to_owned(),
+        realm: "causeway".to_owned(),
+        rest_separator: ':',
+    };
+    let turn = |scheme: &str, port, transport| format!("{scheme}:turn.example.net:{port}?transport={transport}");
+    let (stun, udp) = (vec!["stun:turn.example.net:3478".to_owned()], vec![turn("turn", 3478, "udp")]);
+    let stream = [turn("turn", 3478, "tcp"), turn("turns", 443, "udp"), turn("turns", 443, "tcp")];
+    let (stun, udp) = if conditions.no_udp { (Vec::new(), Vec::new()) } else { (stun, udp) };
+    let urls = IceUrls { stun, turn: udp.into_iter().chain(stream).collect() };
+    let region = Region {
+        slug: "local".to_owned(),
+        nat2: "DE".to_owned(),
+        city: "Frankfurt".to_owned(),
+        name: "Local".to_owned(),
+        lat: 50.11,
+        lon: 8.68,
+    };
+    router(ApiState {
+        minting: Arc::new(Minting::new(Arc::clone(store), Arc::new(directory), policy)),
+        ice_urls: Arc::new(move || urls.clone()),
+        region,
+        rate_limit: conditions
+            .burst
+            .map_or(RateLimit { per_sec: 1_000_000, burst: 1_000_000 }, |burst| RateLimit { per_sec: 1, burst }),
+    })
 }
