@@ -317,10 +317,7 @@ impl UdpSocket {
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-        let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
-        // SAFETY: `value` is a live int of the stated length.
-        let n = unsafe { libc::setsockopt(self.socket.as_raw_fd(), level, name, (&raw const value).cast(), len) };
-        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        set_option(self.socket.as_fd(), level, name, value)
     }
 }
 
@@ -328,6 +325,21 @@ impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Makes every plain write to `socket` leave as datagrams of `segment_len` bytes, the last may be shorter.
+///
+/// # Errors
+/// The kernel knows no segmentation offload.
+pub fn segment_writes(socket: &impl AsFd, segment_len: u16) -> io::Result<()> {
+    set_option(socket.as_fd(), libc::IPPROTO_UDP, libc::UDP_SEGMENT, libc::c_int::from(segment_len))
+}
+
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
+    // SAFETY: `value` is a live int of the stated length.
+    let n = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// An ICMP error for an earlier datagram is told once in place of sending the next one; a second try sends it.

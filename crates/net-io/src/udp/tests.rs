@@ -82,3 +82,16 @@ fn a_closed_port_is_reported_with_its_address() {
         assert_eq!(report, IcmpReport { peer: closed, icmp_type, icmp_code, mtu: 0 });
     }
 }
+
+#[test]
+fn writes_of_a_segmenting_socket_arrive_as_single_datagrams() {
+    let bob = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let alice = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    alice.connect(bob.local_addr().unwrap()).unwrap();
+    segment_writes(&alice, 20).unwrap();
+    alice.send(&[7; 50]).unwrap();
+    let mut buffer = [0; 100];
+    for len in [20, 20, 10] {
+        assert_eq!(bob.recv(&mut buffer).unwrap(), len);
+    }
+}
