@@ -2,6 +2,8 @@
 .PHONY: run test check bench fuzz fmt
 
 CARGO ?= cargo
+# Length of each of the bench's measurements; 1 makes two minutes in all.
+BENCH_SECONDS ?= 1
 
 run: ## Build the server and start it on embedded defaults
 	@echo "building causeway (the first build takes a few minutes) …"
@@ -11,7 +13,7 @@ run: ## Build the server and start it on embedded defaults
 test: ## Install what the tests need and run everything
 	scripts/install-test-tools
 	$(MAKE) check
-	$(CARGO) build --package causeway
+	$(CARGO) build --package causeway --package causeway-bench
 	tests/e2e/run
 
 check: ## The quick loop: format, lints, documents, unit and integration tests
@@ -20,8 +22,9 @@ check: ## The quick loop: format, lints, documents, unit and integration tests
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --quiet
 	$(CARGO) test --workspace --quiet
 
-bench: ## Compare with coturn on this machine
-	@echo "there is no bench yet: see docs/performance.md" && exit 1
+bench: ## Compare with coturn on this machine and write docs/performance.md
+	$(CARGO) build --release --package causeway
+	$(CARGO) run --release --package causeway-bench -- --seconds $(BENCH_SECONDS) --write docs/performance.md
 
 fuzz: ## Run each fuzz target for ten minutes
 	@echo "there is no fuzz target yet" && exit 1

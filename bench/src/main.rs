@@ -1,3 +1,213 @@
-//! Compares causeway with coturn on the machine it runs on. Empty until its first load exists.
+//! Compares causeway with coturn on the machine it runs on: the load generator behind `make bench`.
+//!
+//! It starts both servers, loads them in turn, and prints and writes a table of their figures, ratios and targets. It is
+//! a tool for developers; no product code uses it. Entry points: [`plan`] says what is measured, [`report`] how it is
+//! told, `method.md` how it is done.
 
-fn main() {}
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+mod flows;
+mod idle;
+mod latency;
+mod load;
+mod machine;
+mod plan;
+mod process;
+mod report;
+mod sink;
+mod subject;
+mod turn;
+
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+
+use crate::{
+    idle::Made,
+    latency::{Latency, Path},
+    load::{Load, Measured, Run},
+    machine::Machine,
+    plan::{Effort, LATENCY_ALLOCATIONS, LATENCY_LOAD, LOADS},
+    report::{Both, LatencyResult, LoadResult, Report},
+    subject::{Processors, Subject, find_coturn, pin_generator},
+};
+
+/// Compares causeway with coturn.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// How often each measurement is made on each server; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Allocations made for memory and rate.
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
+    /// Every row, but none of it long enough to mean anything.
+    #[arg(long)]
+    quick: bool,
+    /// Only loads whose name contains this; prints them and stops.
+    #[arg(long, value_name = "WORDS")]
+    only: Option<String>,
+    /// The page to write.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// The causeway to measure. Default: the one built beside this program.
+    #[arg(long, value_name = "FILE")]
+    causeway: Option<PathBuf>,
+    /// The turnserver to compare with. Default: the installed one.
+    #[arg(long, value_name = "FILE")]
+    coturn: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let effort = effort(&options)?;
+    let machine = Machine::this();
+    let processors = (machine.n_processors > 1).then_some(Processors { server: 0, generator: 1 });
+    let coturn_program = find_coturn(options.coturn.clone())?;
+    let causeway_program = match &options.causeway {
+        Some(program) => program.canonicalize().context("--causeway")?,
+        None => std::env::current_exe()?.with_file_name("causeway"),
+    };
+    ensure!(causeway_program.is_file(), "build causeway first: cargo build --release --package causeway");
+    let coturn_version = version_of_coturn(&coturn_program)?;
+    println!("causeway and coturn {coturn_version}, {} s each, {} rounds", effort.seconds, effort.rounds);
+    if let Some(processors) = processors {
+        pin_generator(processors)?;
+    }
+    let servers = Both {
+        causeway: Subject::causeway(&causeway_program, processors)?,
+        coturn: Subject::coturn(&coturn_program, processors)?,
+    };
+
+    if let Some(words) = &options.only {
+        return measure_loads(&servers, effort, words).map(drop);
+    }
+    // First, while both processes are fresh.
+    let idle = measure_idle(&servers, effort)?;
+    let loads = measure_loads(&servers, effort, "")?;
+    let latency = measure_latency(&servers, effort, &loads)?;
+    let report = Report { machine, coturn_version, effort, loads, latency, idle };
+    println!("\n{}", report.tables());
+    for line in report.missed() {
+        println!("falls short: {line}");
+    }
+    if let Some(path) = &options.write {
+        fs::write(path, report.page()).with_context(|| path.display().to_string())?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn effort(options: &Options) -> Result<Effort> {
+    ensure!(options.seconds > 0.0 && options.rounds > 0 && options.idle > 0, "nothing to do");
+    let n_descriptors = usize::try_from(causeway_net_io::raise_descriptor_limit()?)?;
+    // A socket here for each allocation, and one in each server.
+    let n_idle_max = n_descriptors.saturating_sub(500);
+    if options.idle > n_idle_max {
+        println!("only {n_idle_max} idle allocations: the limit of open files is {n_descriptors} (ulimit -n)");
+    }
+    let n_idle = options.idle.min(n_idle_max);
+    Ok(if options.quick {
+        Effort { seconds: 0.05, rounds: 1, n_idle: n_idle.min(200) }
+    } else {
+        Effort { seconds: options.seconds, rounds: options.rounds, n_idle }
+    })
+}
+
+fn version_of_coturn(program: &std::path::Path) -> Result<String> {
+    let output = Command::new(program).arg("--version").output().context("coturn cannot be started")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("of unknown version").trim().to_owned())
+}
+
+fn measure_idle(servers: &Both<Subject>, effort: Effort) -> Result<Both<Made>> {
+    println!("making {} allocations …", effort.n_idle);
+    let mut rounds = Both { causeway: Vec::new(), coturn: Vec::new() };
+    for _ in 0..effort.rounds {
+        rounds.causeway.push(idle::measure(&servers.causeway, effort.n_idle)?);
+        rounds.coturn.push(idle::measure(&servers.coturn, effort.n_idle)?);
+    }
+    Ok(rounds.map(|made| Made {
+        allocations_per_sec: median(made, |m| m.allocations_per_sec),
+        cpu_micros_per_allocation: median(made, |m| m.cpu_micros_per_allocation),
+        // Only the first round grows the process; the others find the memory of the one before.
+        bytes_per_allocation: made.first().map_or(0.0, |m| m.bytes_per_allocation),
+    }))
+}
+
+fn measure_loads(servers: &Both<Subject>, effort: Effort, words: &str) -> Result<Vec<LoadResult>> {
+    let mut results = Vec::new();
+    for planned in LOADS.iter().filter(|planned| planned.load.name().contains(words)) {
+        let result = LoadResult { planned: *planned, measured: measure_load(servers, effort, planned.load)? };
+        println!("{}", result.line());
+        results.push(result);
+    }
+    Ok(results)
+}
+
+fn measure_load(servers: &Both<Subject>, effort: Effort, load: Load) -> Result<Both<Measured>> {
+    let duration = Duration::from_secs_f64(effort.seconds);
+    let runs = Both { causeway: Run::open(&servers.causeway, load)?, coturn: Run::open(&servers.coturn, load)? };
+    let mut rounds = Both { causeway: Vec::new(), coturn: Vec::new() };
+    for _ in 0..effort.rounds {
+        rounds.causeway.push(runs.causeway.measure(duration)?);
+        rounds.coturn.push(runs.coturn.measure(duration)?);
+    }
+    runs.causeway.release()?;
+    runs.coturn.release()?;
+    Ok(rounds.map(|measured| Measured {
+        cpu_micros_per_packet: median(measured, |m| m.cpu_micros_per_packet),
+        packets_per_sec: median(measured, |m| m.packets_per_sec),
+        busy: median(measured, |m| m.busy),
+    }))
+}
+
+fn measure_latency(servers: &Both<Subject>, effort: Effort, loads: &[LoadResult]) -> Result<LatencyResult> {
+    let saturated = loads.get(LATENCY_LOAD).context("the load of the latency rows")?.measured;
+    let packets_per_sec = saturated.causeway.packets_per_sec.min(saturated.coturn.packets_per_sec) / 2.0;
+    println!("latency at {packets_per_sec:.0} packets per second …");
+    let mut paths = Both {
+        causeway: Path::relayed(&servers.causeway, LATENCY_ALLOCATIONS)?,
+        coturn: Path::relayed(&servers.coturn, LATENCY_ALLOCATIONS)?,
+    };
+    let mut direct = Path::direct(LATENCY_ALLOCATIONS)?;
+    let duration = Duration::from_secs_f64(effort.seconds);
+    let mut rounds = Both { causeway: Vec::new(), coturn: Vec::new() };
+    let mut direct_rounds = Vec::new();
+    for _ in 0..effort.rounds {
+        rounds.causeway.push(paths.causeway.measure(packets_per_sec, duration)?);
+        rounds.coturn.push(paths.coturn.measure(packets_per_sec, duration)?);
+        direct_rounds.push(direct.measure(packets_per_sec, duration)?);
+    }
+    paths.causeway.release()?;
+    paths.coturn.release()?;
+    direct.release()?;
+    let median_latency = |rounds: &Vec<Latency>| Latency {
+        p50_micros: median(rounds, |l| l.p50_micros),
+        p99_micros: median(rounds, |l| l.p99_micros),
+    };
+    Ok(LatencyResult { packets_per_sec, direct: median_latency(&direct_rounds), relayed: rounds.map(median_latency) })
+}
+
+/// The middle one of the figures; of an even number the upper middle.
+fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
+    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0], |x| *x), 2.0);
+        assert_eq!(median(&[5.0], |x| *x), 5.0);
+    }
+}

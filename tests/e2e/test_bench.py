@@ -1,0 +1,55 @@
+"""The bench against coturn: every figure is there. What the figures are is for a quiet machine to say."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+SINGLES, BURSTS, BETWEEN = "≤ 0.9", "≤ 0.4", "≤ 0.55"
+LOADS = [
+    *[("single packets to a peer", n, size, SINGLES) for size in (160, 1200) for n in (1, 100, 1000)],
+    *[("single packets to the client", 100, size, SINGLES) for size in (160, 1200)],
+    *[("single packets to a peer, 20000 a second", 100, size, SINGLES) for size in (160, 1200)],
+    ("bursts of 30 to a peer", 1, 1200, BURSTS),
+    ("bursts of 30 to a peer", 100, 1200, BURSTS),
+    ("bursts of 30 to a peer", 100, 160, BURSTS),
+    ("bursts of 30 to the client", 100, 1200, BURSTS),
+    *[("single packets between own allocations", *load, BETWEEN) for load in ((2, 160), (100, 160), (100, 1200))],
+    ("bursts of 30 between own allocations", 100, 1200, BURSTS),
+]
+VERDICT = r"\| (met|falls short) \|"
+
+
+def bench(*options):
+    program = os.path.join(os.path.dirname(os.environ["CAUSEWAY_BIN"]), "causeway-bench")
+    if not os.path.exists(program):
+        pytest.fail(f"no program at {program}: build it with cargo build --package causeway-bench")
+    command = [program, "--quick", "--causeway", os.environ["CAUSEWAY_BIN"], *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110)
+
+
+def test_quick_bench_fills_every_row(tmp_path):
+    page = tmp_path / "performance.md"
+    done = bench("--write", str(page))
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page.read_text()
+    micros = r"\| [0-9.]+ µs \| [0-9.]+ µs \| [0-9.]+ \|"
+    rows = [re.escape(f"| {name} | {n} | {size} ") + micros + re.escape(f" {most} ") + VERDICT for name, n, size, most in LOADS]
+    rates = [re.escape(f"| {name} | {n} | {size} | ") + r"(> )?[0-9 ]+000 \| (> )?[0-9 ]+000 \| [0-9.]+ \|" for name, n, size, _ in LOADS if "a second" not in name]
+    latency = [rf"\| {name} \| -?[0-9.]+ µs \| -?[0-9.]+ µs \| -?[0-9.]+ \|" for name in ("p50", "p99")]
+    idle = [
+        r"\| memory of one, idle \| [0-9]+ B \| [0-9]+ B \| [0-9.]+ \| ≤ 0.2 " + VERDICT,
+        r"\| the same, against a fixed limit \| [0-9]+ B \| \| \| ≤ 4096 B " + VERDICT,
+        r"\| allocations per second \| [0-9]+ \| [0-9]+ \| [0-9.]+ \| ≥ 4 " + VERDICT,
+    ]
+    for row in rows + rates + latency + idle:
+        assert re.search(f"^{row}", text, re.MULTILINE), f"{row} is missing in\n{text}"
+    assert text.count("| falls short |") + text.count("| met |") == len(LOADS) + 3
+    assert "make bench" in text and "coturn 4." in text
+
+
+def test_bench_says_how_to_get_coturn_where_there_is_none(tmp_path):
+    done = bench("--coturn", str(tmp_path / "turnserver"))
+    assert done.returncode == 1
+    assert "apt-get install coturn" in done.stderr, done.stderr
