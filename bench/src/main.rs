@@ -19,7 +19,12 @@ mod sink;
 mod subject;
 mod turn;
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -30,6 +35,7 @@ use crate::{
     load::{Load, Measured, Run},
     machine::Machine,
     plan::{Effort, LATENCY_ALLOCATIONS, LATENCY_LOAD, LOADS},
+    process::{busy_time, cpu_time},
     report::{Both, LatencyResult, LoadResult, Report},
     subject::{Processors, Subject, find_coturn, pin_generator},
 };
@@ -87,12 +93,14 @@ fn main() -> Result<()> {
     if let Some(words) = &options.only {
         return measure_loads(&servers, effort, words).map(drop);
     }
+    let watch = Watch::start(&servers)?;
     // First, while both processes are fresh.
     let idle = measure_idle(&servers, effort)?;
     let loads = measure_loads(&servers, effort, "")?;
     let latency = measure_latency(&servers, effort, &loads)?;
-    let report = Report { machine, coturn_version, effort, loads, latency, idle };
-    println!("\n{}", report.tables());
+    let disturbance = watch.disturbance(&servers, machine.n_processors)?;
+    let report = Report { machine, coturn_version, effort, loads, latency, idle, disturbance };
+    println!("\n{}{}", report.tables(), report.quiet());
     for line in report.missed() {
         println!("falls short: {line}");
     }
@@ -101,6 +109,30 @@ fn main() -> Result<()> {
         println!("written to {}", path.display());
     }
     Ok(())
+}
+
+/// Sees what other processes take of the processors.
+#[derive(Debug)]
+struct Watch {
+    start: Instant,
+    busy: Duration,
+    ours: Duration,
+}
+
+impl Watch {
+    fn start(servers: &Both<Subject>) -> Result<Self> {
+        Ok(Self { start: Instant::now(), busy: busy_time()?, ours: time_of_ours(servers)? })
+    }
+
+    fn disturbance(&self, servers: &Both<Subject>, n_processors: usize) -> Result<f64> {
+        let ours = time_of_ours(servers)?.saturating_sub(self.ours);
+        let others = (busy_time()?.saturating_sub(self.busy)).saturating_sub(ours);
+        Ok(others.as_secs_f64() / (self.start.elapsed().as_secs_f64() * n_processors as f64))
+    }
+}
+
+fn time_of_ours(servers: &Both<Subject>) -> Result<Duration> {
+    Ok(cpu_time(std::process::id())? + cpu_time(servers.causeway.pid())? + cpu_time(servers.coturn.pid())?)
 }
 
 fn effort(options: &Options) -> Result<Effort> {

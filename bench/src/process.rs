@@ -23,6 +23,21 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     resident_kib(&text).map(|kib| kib * 1024).context("/proc/PID/status names no VmRSS")
 }
 
+/// Time that all processors together were not idle since the system started, in ticks of 10 ms: what a hypervisor took
+/// away counts too.
+pub(crate) fn busy_time() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat").context("/proc/stat cannot be read")?;
+    busy_ticks(&text).map(|ticks| Duration::from_millis(10 * ticks)).context("/proc/stat is not as expected")
+}
+
+/// From the line of all processors: user, nice, system, idle, iowait, irq, softirq, steal.
+fn busy_ticks(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).take(8).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal] = *ticks else { return None };
+    Some(user + nice + system + irq + softirq + steal)
+}
+
 /// The first of the three numbers of `schedstat`: time on the processor.
 fn running_nanos(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
@@ -43,6 +58,12 @@ mod tests {
         assert_eq!(running_nanos(""), None);
         assert_eq!(resident_kib("VmHWM:\t   9000 kB\nVmRSS:\t    5120 kB\nRssAnon:\t 12 kB\n"), Some(5120));
         assert_eq!(resident_kib("VmHWM:\t   9000 kB\n"), None);
+    }
+
+    #[test]
+    fn idle_and_waiting_processors_are_not_busy() {
+        assert_eq!(busy_ticks("cpu  1 2 4 100 200 8 16 32 7 7\ncpu0 1 1 1 1 1 1 1 1 0 0\n"), Some(63));
+        assert_eq!(busy_ticks("cpu  1 2 4\n"), None);
     }
 
     #[test]

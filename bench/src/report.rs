@@ -42,6 +42,8 @@ pub(crate) struct Report {
     pub(crate) loads: Vec<LoadResult>,
     pub(crate) latency: LatencyResult,
     pub(crate) idle: Both<Made>,
+    /// Part of all processors' time that went to other processes meanwhile.
+    pub(crate) disturbance: f64,
 }
 
 impl<T> Both<T> {
@@ -256,6 +258,12 @@ impl Report {
         missed
     }
 
+    /// Whether the machine had other things to do.
+    pub(crate) fn quiet(&self) -> String {
+        let advice = if self.disturbance > DISTURBED { ": too much for the figures to be good" } else { "" };
+        format!("Other processes took {:.0} % of the processors' time meanwhile{advice}.", self.disturbance * 100.0)
+    }
+
     /// `docs/performance.md`.
     pub(crate) fn page(&self) -> String {
         let Machine { kernel, processor, n_processors } = &self.machine;
@@ -269,9 +277,10 @@ impl Report {
         format!(
             "# Performance\n\n\
              Causeway and Debian's coturn on one machine, in one run. Written by\n\n```sh\nmake bench\n```\n\n\
-             Linux {kernel}, {n_processors} processors ({processor}), coturn {}.\n\n\
+             Linux {kernel}, {n_processors} processors ({processor}), coturn {}. {}\n\n\
              {}\n{}\n{shortfalls}\n{}",
             self.coturn_version,
+            self.quiet(),
             self.tables(),
             "## Where it falls short\n",
             METHOD
@@ -284,6 +293,9 @@ impl Report {
 
 /// A server that runs less of the time than this was not saturated.
 const SATURATED: f64 = 0.9;
+
+/// Other processes should not take more than this part of all processors' time.
+const DISTURBED: f64 = 0.05;
 
 /// How it was measured; part of the page.
 const METHOD: &str = include_str!("method.md");

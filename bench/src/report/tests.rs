@@ -24,6 +24,7 @@ fn report(cpu: f64, memory: f64, rate: f64) -> Report {
             relayed: Both { causeway: latency(12.0), coturn: latency(22.0) },
         },
         idle: Both { causeway: made(memory, rate), coturn: made(10_000.0, 1000.0) },
+        disturbance: 0.02,
     }
 }
 
@@ -62,4 +63,12 @@ fn large_figures_are_rounded_to_thousands() {
     assert_eq!(thousands(512_499.0), "512 000");
     assert_eq!(thousands(999_500.0), "1 000 000");
     assert_eq!(thousands(2_045_100.0), "2 045 000");
+}
+
+#[test]
+fn a_machine_that_was_not_quiet_is_told_of() {
+    let mut report = report(0.5, 900.0, 9000.0);
+    assert!(report.page().contains("Other processes took 2 % of the processors' time meanwhile.\n"));
+    report.disturbance = 0.2;
+    assert!(report.page().contains("20 % of the processors' time meanwhile: too much"));
 }
