@@ -273,25 +273,25 @@ mod tests {
         assert!(!store.has_changed());
     }
 
-    /// What a client that offers `offered` gets selected.
-    fn negotiated(offered: &[&[u8]]) -> Option<Vec<u8>> {
+    /// A client that offers these versions and labels, and a server, after their handshake.
+    fn connected(
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        offered: &[&[u8]],
+    ) -> rustls::ServerConnection {
         let directory = tempfile::tempdir().expect("a directory");
         let pair = self_signed(directory.path(), &["localhost".to_owned()]).expect("a pair");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        // Another test may have been first.
-        drop(rustls::crypto::CryptoProvider::install_default((*provider).clone()));
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&pair.certificate).expect("PEM")).expect("a certificate");
+        let mut server = server(pair);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut client = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
         let mut client = rustls::ClientConnection::new(Arc::new(client), name).expect("a client");
-        let store = CertificateStore::load(vec![pair]).expect("a store");
-        let mut server = rustls::ServerConnection::new(store.server_config(&[b"stun.turn"])).expect("a server");
         while client.is_handshaking() || server.is_handshaking() {
             let mut wire = Vec::new();
             client.write_tls(&mut wire).expect("writes");
@@ -302,7 +302,52 @@ mod tests {
             client.read_tls(&mut wire.as_slice()).expect("reads");
             client.process_new_packets().expect("is understood");
         }
-        server.alpn_protocol().map(<[u8]>::to_vec)
+        server
+    }
+
+    fn server(pair: Pair) -> rustls::ServerConnection {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        // Another test may have been first.
+        drop(rustls::crypto::CryptoProvider::install_default(provider));
+        let store = CertificateStore::load(vec![pair]).expect("a store");
+        rustls::ServerConnection::new(store.server_config(&[b"stun.turn"])).expect("a server")
+    }
+
+    /// What a client that offers `offered` gets selected.
+    fn negotiated(offered: &[&[u8]]) -> Option<Vec<u8>> {
+        connected(rustls::ALL_VERSIONS, offered).alpn_protocol().map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn tls_1_2_and_1_3_are_accepted_with_authenticated_ciphers() {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let session = connected(&[version], &[]);
+            assert_eq!(session.protocol_version(), Some(version.version));
+            let suite = format!("{:?}", session.negotiated_cipher_suite().expect("a suite").suite());
+            assert!(suite.contains("GCM") || suite.contains("POLY1305"), "{suite}");
+        }
+    }
+
+    #[test]
+    fn tls_before_1_2_is_refused_with_an_alert() {
+        let directory = tempfile::tempdir().unwrap();
+        for minor in [0, 1, 2] {
+            // A hello that all but its version fits: ECDHE-ECDSA with AES-GCM, groups, point formats, signature algorithms.
+            let mut body = vec![3, minor];
+            body.extend_from_slice(&[7; 32]);
+            body.extend_from_slice(&[0, 0, 4, 0xc0, 0x2b, 0xc0, 0x2c, 1, 0]);
+            body.extend_from_slice(&[0, 22, 0, 10, 0, 4, 0, 2, 0, 23, 0, 11, 0, 2, 1, 0, 0, 13, 0, 4, 0, 2, 4, 3]);
+            let len = u8::try_from(body.len()).unwrap();
+            let hello = [&[22, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat();
+            let mut server = server(self_signed(directory.path(), &["localhost".to_owned()]).unwrap());
+            server.read_tls(&mut hello.as_slice()).unwrap();
+            let error = server.process_new_packets().unwrap_err();
+            assert!(matches!(error, rustls::Error::PeerIncompatible(_)), "{error}");
+            let mut answer = Vec::new();
+            server.write_tls(&mut answer).unwrap();
+            // Alert, fatal, protocol_version (RFC 5246 §7.2).
+            assert_eq!((answer[0], &answer[5..]), (21, &[2, 70][..]));
+        }
     }
 
     #[test]

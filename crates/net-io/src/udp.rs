@@ -60,7 +60,7 @@ pub struct Received {
 /// An ICMP error for something this socket sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpReport {
-    /// Where the datagram was going.
+    /// Where the datagram was going; port 0 when the system itself found it too large for the path.
     pub peer: SocketAddr,
     /// ICMP type.
     pub icmp_type: u8,
@@ -68,6 +68,15 @@ pub struct IcmpReport {
     pub icmp_code: u8,
     /// The next hop's MTU where the error names one, else 0.
     pub mtu: u32,
+}
+
+impl IcmpReport {
+    /// What a router would have said, had the system not known the path's MTU already: fragmentation needed (RFC 792), or
+    /// packet too big (RFC 4443 §3.2).
+    const fn too_big(peer: SocketAddr, mtu: u32) -> Self {
+        let (icmp_type, icmp_code) = if peer.is_ipv4() { (3, 4) } else { (2, 0) };
+        Self { peer, icmp_type, icmp_code, mtu }
+    }
 }
 
 /// Ancillary data, aligned as the kernel wants it.
@@ -306,12 +315,18 @@ impl UdpSocket {
                 return;
             }
             // struct sock_extended_err: errno (4), origin (1), type (1), code (1), pad (1), info (4), data (4).
-            if let Some(&[_, _, _, _, origin, icmp_type, icmp_code, _, i0, i1, i2, i3]) = data.first_chunk::<12>()
-                && matches!(origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6)
-            {
-                let mtu = u32::from_ne_bytes([i0, i1, i2, i3]);
-                report = Some(IcmpReport { peer, icmp_type, icmp_code, mtu });
-            }
+            let Some(&[e0, e1, e2, e3, origin, icmp_type, icmp_code, _, i0, i1, i2, i3]) = data.first_chunk::<12>()
+            else {
+                return;
+            };
+            let (errno, mtu) = (i32::from_ne_bytes([e0, e1, e2, e3]), u32::from_ne_bytes([i0, i1, i2, i3]));
+            report = match origin {
+                libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => {
+                    Some(IcmpReport { peer, icmp_type, icmp_code, mtu })
+                }
+                libc::SO_EE_ORIGIN_LOCAL if errno == libc::EMSGSIZE => Some(IcmpReport::too_big(peer, mtu)),
+                _ => None,
+            };
         });
         report
     }

@@ -195,7 +195,7 @@ impl Shard {
                 } else if own_relay_only {
                     self.count_drop(DropReason::NoSuchRelay, segments.count as u64);
                 } else {
-                    self.send_to_peer(relay, peer, payload, dont_fragment);
+                    self.send_to_peer(now, relay, peer, payload, dont_fragment);
                 }
             }
             Forward::ToClient { client, prefix, padding } => {
@@ -205,7 +205,7 @@ impl Shard {
     }
 
     /// Out of a relay socket: one send for a whole burst where the kernel can cut it.
-    fn send_to_peer(&mut self, relay: RelayId, peer: SocketAddr, payload: Payload<'_>, dont_fragment: bool) {
+    fn send_to_peer(&mut self, now: Now, relay: RelayId, peer: SocketAddr, payload: Payload<'_>, dont_fragment: bool) {
         let mut failed = Failed::default();
         let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relay(relay) else { return };
         if dont_fragment {
@@ -220,6 +220,10 @@ impl Shard {
             failed.note_setup(socket.set_dont_fragment(false));
         }
         self.count_failed(failed);
+        if dont_fragment && failed.too_large > 0 {
+            // The system knows the path's MTU: its own report names no port.
+            self.take_icmp_reports(now, relay, peer.port());
+        }
     }
 
     /// To another allocation of ours, without the network.
@@ -269,13 +273,13 @@ impl Shard {
 
     /// A relay socket has something: datagrams, or ICMP errors.
     pub(super) fn relay_ready(&mut self, now: Now, key: usize, event: Event) {
+        let Ok(id) = u32::try_from(key).map(RelayId) else { return };
         if event.error {
-            self.take_icmp_reports(now, key);
+            self.take_icmp_reports(now, id, 0);
         }
         if !event.readable {
             return;
         }
-        let Ok(id) = u32::try_from(key).map(RelayId) else { return };
         let mut buffer = std::mem::take(&mut self.buffer);
         let hint = self.relays.get(key).map_or(1, |entry| entry.hint);
         let mut taken = 0;
@@ -330,11 +334,14 @@ impl Shard {
         self.forward(now, forward, segments);
     }
 
-    fn take_icmp_reports(&mut self, now: Now, key: usize) {
-        let Ok(id) = u32::try_from(key).map(RelayId) else { return };
+    /// `port` is that of the peer just sent to, for reports that name none.
+    fn take_icmp_reports(&mut self, now: Now, id: RelayId, port: u16) {
         for _ in 0..REPORTS_MAX {
-            let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relays.get(key) else { return };
-            let Some(report) = socket.take_icmp() else { return };
+            let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relay(id) else { return };
+            let Some(mut report) = socket.take_icmp() else { return };
+            if report.peer.port() == 0 {
+                report.peer.set_port(port);
+            }
             let error = IcmpError { icmp_type: report.icmp_type, icmp_code: report.icmp_code, error_data: report.mtu };
             self.core.handle_icmp(now, id, report.peer, error);
             self.drain(now);
