@@ -226,6 +226,7 @@ impl Server {
             software: settings.software.as_deref().map(Arc::from),
             nonce_keys: NonceKeys { signing: self.nonce_key.clone(), accepted: Vec::new() },
             nonce_lifetime: settings.nonce_lifetime,
+            username_anonymity: settings.turn_secret.is_empty(),
             lifetime_default: settings.lifetime_default,
             lifetime_max: settings.lifetime_max,
             limits: Limits {

@@ -12,7 +12,7 @@ use crate::{
     TurnServer,
     config::{Grant, IntegrityKeys},
     io::{ClientLeg, UserRef},
-    nonce::{self, NonceCheck},
+    nonce::{self, Features, NonceCheck},
     reply::Signature,
 };
 
@@ -79,7 +79,9 @@ impl TurnServer {
         let (Some(Realm(realm)), Some(Nonce(nonce))) = (realm, nonce) else { return Err(ClaimError::BadRequest) };
         let algorithm = password_algorithm(message, nonce)?;
         let (keys, source) = (&self.config.nonce_keys, client.five_tuple.client.ip());
-        let check = nonce::check(keys, &self.config.realm, source, now.unix, self.config.nonce_lifetime, nonce);
+        let features = Features::of(self.config.username_anonymity);
+        let check =
+            nonce::check(keys, features, &self.config.realm, source, now.unix, self.config.nonce_lifetime, nonce);
         if check == NonceCheck::Stale {
             return Err(ClaimError::Stale);
         }

@@ -17,6 +17,9 @@ pub struct TurnConfig {
     pub nonce_keys: NonceKeys,
     /// How long a nonce is good before 438 (Stale Nonce).
     pub nonce_lifetime: Duration,
+    /// Whether nonces ask clients that know it for USERHASH instead of USERNAME (RFC 8489 §9.2). Only where every user can
+    /// be found by the hash: the names of TURN REST credentials are in no list.
+    pub username_anonymity: bool,
     /// Lifetime of an allocation when the client asks for none or less (RFC 8656 §7.2: 600 s).
     pub lifetime_default: Duration,
     /// Longest lifetime granted (3600 s).

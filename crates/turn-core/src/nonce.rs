@@ -15,8 +15,28 @@ use crate::config::NonceKeys;
 
 /// Announces that the next four characters are security features (RFC 8489 §9.2).
 const COOKIE: &str = "obMatJos2";
-/// Password algorithms (bit 0) and user name anonymity (bit 1), from the left, in base64 (RFC 8489 §18.1).
-const FEATURES: &str = "wAAA";
+/// What a nonce announces (RFC 8489 §18.1): 24 bits, counted from the left, in base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Features {
+    /// Password algorithms (bit 0): clients send USERNAME.
+    PlainNames,
+    /// That, and user name anonymity (bit 1): clients send USERHASH.
+    HashedNames,
+}
+
+impl Features {
+    /// As `TurnConfig::username_anonymity` says.
+    pub(crate) const fn of(username_anonymity: bool) -> Self {
+        if username_anonymity { Self::HashedNames } else { Self::PlainNames }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::PlainNames => "gAAA",
+            Self::HashedNames => "wAAA",
+        }
+    }
+}
 
 /// What a nonce turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +48,11 @@ pub(crate) enum NonceCheck {
 }
 
 /// Makes a nonce for `source`.
-pub(crate) fn issue(keys: &NonceKeys, realm: &str, source: IpAddr, now: UnixTime) -> String {
+pub(crate) fn issue(keys: &NonceKeys, features: Features, realm: &str, source: IpAddr, now: UnixTime) -> String {
     let secs = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
     let mut nonce = String::with_capacity(40);
     nonce.push_str(COOKIE);
-    nonce.push_str(FEATURES);
+    nonce.push_str(features.as_str());
     let mut payload = [0; 16];
     for (to, from) in
         payload.iter_mut().zip(secs.to_be_bytes().into_iter().chain(mac(keys.signing.expose(), realm, source, secs)))
@@ -43,16 +63,17 @@ pub(crate) fn issue(keys: &NonceKeys, realm: &str, source: IpAddr, now: UnixTime
     nonce
 }
 
-/// Checks a nonce that came from `source`.
+/// Checks a nonce that came from `source`. One that announces other features is stale, so nobody can change them unseen.
 pub(crate) fn check(
     keys: &NonceKeys,
+    features: Features,
     realm: &str,
     source: IpAddr,
     now: UnixTime,
     lifetime: Duration,
     nonce: &str,
 ) -> NonceCheck {
-    let payload = nonce.strip_prefix(COOKIE).and_then(|rest| rest.strip_prefix(FEATURES));
+    let payload = nonce.strip_prefix(COOKIE).and_then(|rest| rest.strip_prefix(features.as_str()));
     let mut bytes = [0; 16];
     let Some(Ok(16)) = payload.map(|text| URL_SAFE_NO_PAD.decode_slice(text, &mut bytes)) else {
         return NonceCheck::Stale;
@@ -96,6 +117,7 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
     const LIFETIME: Duration = Duration::from_secs(600);
+    const HASHED: Features = Features::HashedNames;
 
     fn keys(signing: u8, accepted: &[u8]) -> NonceKeys {
         NonceKeys {
@@ -111,21 +133,32 @@ mod tests {
     #[test]
     fn a_nonce_is_good_for_its_source_and_lifetime_only() {
         let (keys, alice, bob) = (keys(1, &[]), IpAddr::from([1, 2, 3, 4]), IpAddr::from([1, 2, 3, 5]));
-        let nonce = issue(&keys, "r", alice, NOW);
+        let nonce = issue(&keys, HASHED, "r", alice, NOW);
         assert!(nonce.starts_with("obMatJos2wAAA") && nonce.len() <= 40);
-        assert_eq!(check(&keys, "r", alice, after(600), LIFETIME, &nonce), NonceCheck::Fresh);
-        assert_eq!(check(&keys, "r", alice, after(601), LIFETIME, &nonce), NonceCheck::Stale);
-        assert_eq!(check(&keys, "r", bob, NOW, LIFETIME, &nonce), NonceCheck::Stale);
-        assert_eq!(check(&keys, "other", alice, NOW, LIFETIME, &nonce), NonceCheck::Stale);
-        assert_eq!(check(&keys, "r", alice, NOW, LIFETIME, &format!("{nonce}A")), NonceCheck::Stale);
-        assert_eq!(check(&keys, "r", alice, NOW, LIFETIME, ""), NonceCheck::Stale);
+        assert_eq!(check(&keys, HASHED, "r", alice, after(600), LIFETIME, &nonce), NonceCheck::Fresh);
+        assert_eq!(check(&keys, HASHED, "r", alice, after(601), LIFETIME, &nonce), NonceCheck::Stale);
+        assert_eq!(check(&keys, HASHED, "r", bob, NOW, LIFETIME, &nonce), NonceCheck::Stale);
+        assert_eq!(check(&keys, HASHED, "other", alice, NOW, LIFETIME, &nonce), NonceCheck::Stale);
+        assert_eq!(check(&keys, HASHED, "r", alice, NOW, LIFETIME, &format!("{nonce}A")), NonceCheck::Stale);
+        assert_eq!(check(&keys, HASHED, "r", alice, NOW, LIFETIME, ""), NonceCheck::Stale);
+    }
+
+    #[test]
+    fn a_nonce_whose_features_were_changed_on_the_way_is_stale() {
+        let (keys, alice) = (keys(1, &[]), IpAddr::from([1, 2, 3, 4]));
+        let nonce = issue(&keys, Features::PlainNames, "r", alice, NOW);
+        assert!(nonce.starts_with("obMatJos2gAAA"));
+        assert_eq!(check(&keys, Features::PlainNames, "r", alice, NOW, LIFETIME, &nonce), NonceCheck::Fresh);
+        for changed in [nonce.replacen("gAAA", "wAAA", 1), nonce.replacen("gAAA", "AAAA", 1)] {
+            assert_eq!(check(&keys, Features::PlainNames, "r", alice, NOW, LIFETIME, &changed), NonceCheck::Stale);
+        }
     }
 
     #[test]
     fn a_rotated_key_still_verifies_and_a_forgotten_one_does_not() {
         let alice = IpAddr::from([1, 2, 3, 4]);
-        let nonce = issue(&keys(1, &[]), "r", alice, NOW);
-        assert_eq!(check(&keys(2, &[1]), "r", alice, NOW, LIFETIME, &nonce), NonceCheck::Fresh);
-        assert_eq!(check(&keys(2, &[]), "r", alice, NOW, LIFETIME, &nonce), NonceCheck::Stale);
+        let nonce = issue(&keys(1, &[]), HASHED, "r", alice, NOW);
+        assert_eq!(check(&keys(2, &[1]), HASHED, "r", alice, NOW, LIFETIME, &nonce), NonceCheck::Fresh);
+        assert_eq!(check(&keys(2, &[]), HASHED, "r", alice, NOW, LIFETIME, &nonce), NonceCheck::Stale);
     }
 }

@@ -127,7 +127,8 @@ impl TurnServer {
             return false;
         }
         let source = client.five_tuple.client.ip();
-        let nonce = nonce::issue(&self.config.nonce_keys, &self.config.realm, source, now.unix);
+        let features = nonce::Features::of(self.config.username_anonymity);
+        let nonce = nonce::issue(&self.config.nonce_keys, features, &self.config.realm, source, now.unix);
         let builder = MessageBuilder::reply_to(message, Class::Error)
             .attribute(&ErrorCode { code, reason: "" })
             .attribute(&Realm(&self.config.realm))

@@ -89,6 +89,7 @@ pub(crate) fn turn_config() -> TurnConfig {
         software: None,
         nonce_keys: NonceKeys { signing: Secret::new([7; 32]), accepted: Vec::new() },
         nonce_lifetime: Duration::from_secs(600),
+        username_anonymity: true,
         lifetime_default: Duration::from_secs(600),
         lifetime_max: Duration::from_secs(3600),
         limits: Limits {

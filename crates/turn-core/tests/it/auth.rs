@@ -8,7 +8,7 @@ use causeway_stun_codec::{
     },
     key,
 };
-use causeway_turn_core::{DropReason, OnExpiry};
+use causeway_turn_core::{DropReason, OnExpiry, TurnConfig};
 use causeway_types::{AuthRefusal, RelayEvent};
 
 use crate::world::{REALM, START, User, World, config, secs};
@@ -186,6 +186,17 @@ fn a_client_that_sends_userhash_allocates() {
         .finish();
     alice.send(&mut world, &bytes).granted();
     assert_eq!(&*world.server.allocations().next().unwrap().username, "alice");
+}
+
+#[test]
+fn user_hashes_are_asked_for_only_where_names_can_be_found_by_them() {
+    for (username_anonymity, announced) in [(true, "obMatJos2wAAA"), (false, "obMatJos2gAAA")] {
+        let mut world = World::with(TurnConfig { username_anonymity, ..config() });
+        let mut alice = world.alice();
+        alice.challenge(&mut world);
+        assert!(alice.nonce.as_ref().unwrap().starts_with(announced));
+        alice.allocate(&mut world, |b| b).granted();
+    }
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub(crate) fn config() -> TurnConfig {
         software: None,
         nonce_keys: NonceKeys { signing: Secret::new([7; 32]), accepted: Vec::new() },
         nonce_lifetime: secs(7200),
+        username_anonymity: true,
         lifetime_default: secs(600),
         lifetime_max: secs(3600),
         limits: Limits {
