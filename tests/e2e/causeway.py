@@ -76,8 +76,17 @@ class Causeway:
         return self
 
     def read_banner(self):
-        os.set_blocking(self.process.stdout.fileno(), False)
-        return self.process.stdout.read() or ""
+        """The start-up block: one write, shortly after the server is ready."""
+        descriptor = self.process.stdout.fileno()
+        os.set_blocking(descriptor, False)
+
+        def read():
+            try:
+                return os.read(descriptor, 65536).decode()
+            except BlockingIOError:
+                return None
+
+        return wait_until(read, 10, "the start-up block")
 
     def __exit__(self, *_):
         self.stop()
