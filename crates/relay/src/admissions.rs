@@ -11,6 +11,17 @@ pub(crate) struct Admissions {
     counts: Mutex<Counts>,
 }
 
+/// How many allocations there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdmissionLimits {
+    /// Of one user.
+    pub(crate) per_user_max: u32,
+    /// Of this user, by its credential.
+    pub(crate) credential_max: Option<u32>,
+    /// In all.
+    pub(crate) total_max: u32,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     by_user: HashMap<Arc<str>, u32>,
@@ -18,14 +29,24 @@ struct Counts {
 }
 
 impl Admissions {
-    pub(crate) fn admit(&self, username: &Arc<str>, per_user_max: u32, total_max: u32) -> Admission {
+    pub(crate) fn admit(&self, username: &Arc<str>, limits: AdmissionLimits) -> Admission {
         let mut counts = self.counts.lock();
-        if counts.total >= total_max {
+        if counts.total >= limits.total_max {
             return Admission::TotalQuota;
         }
         let held = counts.by_user.entry(Arc::clone(username)).or_default();
-        if *held >= per_user_max {
-            return Admission::UserQuota;
+        let refusal = if *held >= limits.per_user_max {
+            Some(Admission::UserQuota)
+        } else if limits.credential_max.is_some_and(|max| *held >= max) {
+            Some(Admission::CredentialQuota)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            if *held == 0 {
+                counts.by_user.remove(username);
+            }
+            return refusal;
         }
         *held += 1;
         counts.total += 1;
@@ -54,13 +75,27 @@ mod tests {
     #[test]
     fn both_limits_hold_and_a_release_makes_room() {
         let (admissions, alice, bob) = (Admissions::default(), Arc::from("alice"), Arc::from("bob"));
-        assert_eq!(admissions.admit(&alice, 2, 3), Admission::Granted);
-        assert_eq!(admissions.admit(&alice, 2, 3), Admission::Granted);
-        assert_eq!(admissions.admit(&alice, 2, 3), Admission::UserQuota);
-        assert_eq!(admissions.admit(&bob, 2, 3), Admission::Granted);
-        assert_eq!(admissions.admit(&bob, 2, 3), Admission::TotalQuota);
+        let limits = AdmissionLimits { per_user_max: 2, credential_max: None, total_max: 3 };
+        assert_eq!(admissions.admit(&alice, limits), Admission::Granted);
+        assert_eq!(admissions.admit(&alice, limits), Admission::Granted);
+        assert_eq!(admissions.admit(&alice, limits), Admission::UserQuota);
+        assert_eq!(admissions.admit(&bob, limits), Admission::Granted);
+        assert_eq!(admissions.admit(&bob, limits), Admission::TotalQuota);
         admissions.release("alice");
-        assert_eq!(admissions.admit(&bob, 2, 3), Admission::Granted);
+        assert_eq!(admissions.admit(&bob, limits), Admission::Granted);
         assert_eq!(admissions.total(), 3);
+    }
+
+    #[test]
+    fn a_credentials_own_limit_counts_where_it_is_the_smaller_one() {
+        let admissions = Admissions::default();
+        let limits = |credential_max| AdmissionLimits { per_user_max: 2, credential_max, total_max: 9 };
+        let alice = Arc::from("alice");
+        assert_eq!(admissions.admit(&alice, limits(Some(0))), Admission::CredentialQuota);
+        assert!(admissions.counts.lock().by_user.is_empty(), "a refused user leaves nothing behind");
+        assert_eq!(admissions.admit(&alice, limits(Some(1))), Admission::Granted);
+        assert_eq!(admissions.admit(&alice, limits(Some(1))), Admission::CredentialQuota);
+        assert_eq!(admissions.admit(&alice, limits(Some(5))), Admission::Granted);
+        assert_eq!(admissions.admit(&alice, limits(Some(5))), Admission::UserQuota);
     }
 }

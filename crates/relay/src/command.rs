@@ -1,8 +1,8 @@
 //! What a shard can be told, by the control plane and by other shards.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use causeway_turn_core::{ClientLeg, KeyAnswer, LegId, QueryId, RelayId};
+use causeway_turn_core::{ClientLeg, GrantLimits, KeyAnswer, LegId, QueryId, RelayId};
 use causeway_types::{AllocationId, FiveTuple, ShardIndex};
 use crossbeam_channel::Sender;
 
@@ -19,6 +19,10 @@ pub(crate) enum Command {
     Terminate(AllocationId, Sender<bool>),
     /// End a user's allocations.
     TerminateUser(String, Sender<u32>),
+    /// End the allocations of many users.
+    TerminateUsers(Arc<BTreeSet<String>>, Sender<u32>),
+    /// New limits for a user's allocations.
+    LimitUser(String, GrantLimits, Sender<u32>),
     /// List allocations.
     List(Sender<Vec<causeway_turn_core::AllocationView>>),
     /// A client connection whose ConnectionBind names a peer connection here.

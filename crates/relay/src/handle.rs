@@ -1,6 +1,7 @@
 //! Starting the data plane and talking to it.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::SocketAddr,
     sync::{
@@ -13,8 +14,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use causeway_net_io::Waker;
-use causeway_turn_core::{AllocationView, KeyAnswer, QueryId};
-use causeway_types::{AllocationId, ClientTransport, RelayEvent, ShardIndex};
+use causeway_turn_core::{AllocationView, GrantLimits, KeyAnswer, QueryId, ScopeKind};
+use causeway_types::{AllocationId, ClientTransport, LimitName, RelayEvent, ScopeId, ShardIndex};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
@@ -24,6 +25,7 @@ use crate::{
     command::Command,
     keys::KeySource,
     ports::RelayPorts,
+    scopes::{Member, ScopeInbox, ScopeRegistry, Source},
     settings::{RelayLimits, RelaySettings, Reload},
     shard::{Listeners, Shard},
     stats::{RelayStats, ShardStats},
@@ -70,6 +72,7 @@ pub struct BoundAddress {
 pub(crate) struct Shared {
     pub(crate) limits: ArcSwap<RelayLimits>,
     pub(crate) admissions: Admissions,
+    pub(crate) scopes: ScopeRegistry,
     pub(crate) ports: RelayPorts,
     pub(crate) rate: SharedRate,
     pub(crate) connections: AtomicU64,
@@ -84,6 +87,7 @@ pub(crate) struct ShardPort {
     pub(crate) commands: Sender<Command>,
     pub(crate) waker: Waker,
     pub(crate) stats: Mutex<ShardStats>,
+    pub(crate) scopes: ScopeInbox,
 }
 
 impl Shared {
@@ -93,6 +97,22 @@ impl Shared {
         let sent = port.commands.try_send(command).is_ok();
         port.waker.wake();
         sent
+    }
+
+    /// Counts what is said about a member of a scope, and tells every shard if that changed who is in. False when there
+    /// was no room.
+    pub(crate) fn set_scope_member(&self, member: Member, source: Source, present: bool) -> bool {
+        let taken = self.scopes.set(member, source, present, || {
+            for shard in &self.shards {
+                if shard.scopes.put(member, present) {
+                    shard.waker.wake();
+                }
+            }
+        });
+        if !taken {
+            self.emit(RelayEvent::LimitReached { limit: LimitName::ScopeMembers, username: None });
+        }
+        taken
     }
 
     pub(crate) fn emit(&self, event: RelayEvent) {
@@ -140,12 +160,13 @@ impl Relay {
         for _ in 0..threads {
             let (commands, inbox) = bounded(COMMANDS_MAX);
             let waker = Waker::new().map_err(StartError::Thread)?;
-            shards.push(ShardPort { commands, waker, stats: Mutex::default() });
+            shards.push(ShardPort { commands, waker, stats: Mutex::default(), scopes: ScopeInbox::default() });
             inboxes.push(inbox);
         }
         let shared = Arc::new(Shared {
             limits: ArcSwap::from_pointee(settings.limits),
             admissions: Admissions::default(),
+            scopes: ScopeRegistry::default(),
             ports: RelayPorts::new(&settings.relay_addresses, &settings.relay_ports),
             rate: SharedRate::new(settings.limits.bandwidth_total),
             connections: AtomicU64::new(0),
@@ -206,6 +227,31 @@ impl RelayHandle {
         self.ask_all(|reply| Command::TerminateUser(username.to_owned(), reply)).into_iter().sum()
     }
 
+    /// Ends every allocation of these users, in one pass over each shard; how many there were.
+    #[must_use]
+    pub fn terminate_users(&self, usernames: &[String]) -> u32 {
+        let usernames: Arc<BTreeSet<String>> = Arc::new(usernames.iter().cloned().collect());
+        self.ask_all(|reply| Command::TerminateUsers(Arc::clone(&usernames), reply)).into_iter().sum()
+    }
+
+    /// Replaces the limits of every live allocation of a user; how many there were. See
+    /// [`TurnServer::limit_user`](causeway_turn_core::TurnServer::limit_user) for what that does to them.
+    #[must_use]
+    pub fn limit_user(&self, username: &str, limits: GrantLimits) -> u32 {
+        self.ask_all(|reply| Command::LimitUser(username.to_owned(), limits, reply)).into_iter().sum()
+    }
+
+    /// Says that `address` belongs to `scope`, or does so no longer: for members that have no allocation here. Allocations
+    /// whose grant names the scope are members by themselves, as long as they live, and an address is a member while
+    /// anybody says so.
+    ///
+    /// Every shard knows before it handles anything that its sockets receive after this call. False when the scope holds
+    /// [`SCOPE_MEMBERS_MAX`](causeway_turn_core::SCOPE_MEMBERS_MAX) other addresses, or there are too many scopes: then
+    /// the address stays out of reach.
+    pub fn scope(&self, scope: ScopeId, address: SocketAddr, kind: ScopeKind, present: bool) -> bool {
+        self.shared.set_scope_member(Member::new(scope, address, kind), Source::Control, present)
+    }
+
     /// Live allocations with their figures.
     #[must_use]
     pub fn allocations(&self) -> Vec<AllocationView> {
@@ -259,7 +305,13 @@ impl RelayHandle {
             .indexes()
             .map(|index| {
                 let (reply, answer) = bounded(1);
-                self.shared.send(index, command(reply));
+                if let Some(shard) = self.shared.shards.get(index.as_usize()) {
+                    // A flood of packets between shards must not keep a revocation out: wait for room.
+                    if shard.commands.send_timeout(command(reply), PATIENCE).is_err() {
+                        tracing::error!(shard = %index, "data-plane thread does not take its command");
+                    }
+                    shard.waker.wake();
+                }
                 answer
             })
             .collect();

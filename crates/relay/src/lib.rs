@@ -14,6 +14,7 @@ mod keys;
 mod leg;
 mod ports;
 mod proxy_protocol;
+mod scopes;
 mod security;
 mod settings;
 mod shard;

@@ -198,6 +198,8 @@ impl Shard {
     }
 
     fn handle_event(&mut self, now: Now, event: Event) {
+        // First of all: whoever sent what waits here may know already that a member came or went.
+        self.take_scope_changes(now);
         match Token::of(event.token) {
             Token::Waker => self.take_commands(now),
             Token::Udp(index) => self.udp_readable(now, index),
@@ -257,6 +259,14 @@ impl Shard {
         }
     }
 
+    fn take_scope_changes(&mut self, now: Now) {
+        let Some(port) = self.shared.shards.get(self.index.as_usize()) else { return };
+        for (member, present) in port.scopes.take() {
+            self.core.handle_scope(now, member.scope, member.address, member.kind, present);
+            self.drain(now);
+        }
+    }
+
     fn take_commands(&mut self, now: Now) {
         if let Some(port) = self.shared.shards.get(self.index.as_usize()) {
             port.waker.clear();
@@ -286,6 +296,14 @@ impl Shard {
             Command::TerminateUser(username, reply) => {
                 let ended = self.core.terminate_user(now, &username);
                 answer(&reply, ended);
+            }
+            Command::TerminateUsers(usernames, reply) => {
+                let ended = self.core.terminate_users(now, &usernames);
+                answer(&reply, ended);
+            }
+            Command::LimitUser(username, limits, reply) => {
+                let changed = self.core.limit_user(now, &username, limits);
+                answer(&reply, changed);
             }
             Command::List(reply) => answer(&reply, self.core.allocations().collect()),
             Command::Adopt { connection, message } => self.adopt(now, *connection, &message),

@@ -72,8 +72,9 @@ impl TurnServer {
         }
         let username = Arc::clone(&grant.username);
         let user = UserRef::Name(Arc::clone(&username));
+        let allocations_max = grant.limits.allocations_max;
         let id = self.park(now, request, user, Stage::Admission { grant, wanted });
-        self.outputs.push_back(Output::NeedAdmission { id: QueryId(id), username });
+        self.outputs.push_back(Output::NeedAdmission { id: QueryId(id), username, allocations_max });
     }
 
     /// Where new allocations go instead, in turn.
@@ -179,6 +180,7 @@ impl TurnServer {
             Admission::Granted => None,
             Admission::UserQuota => Some(LimitName::AllocationsPerUser),
             Admission::TotalQuota => Some(LimitName::Allocations),
+            Admission::CredentialQuota => Some(LimitName::AllocationsPerCredential),
         };
         if let Some(limit) = limit {
             self.limit_reached(limit, Some(Arc::clone(&grant.username)));
@@ -307,6 +309,7 @@ impl TurnServer {
             self.own_relay(slot.relay, key);
         }
         self.deadlines.insert((expires, TimerKind::Allocation, key as u64));
+        self.enter_scope(key);
         self.count_control_from(now, client, bytes.len());
         self.answer_allocate(request, key);
     }

@@ -14,6 +14,7 @@ use crate::{
     io::{ClientLeg, ConnectionId, OpenRelayError, RelayId, ReservationToken},
     peer_policy::Verdict,
     rate::TokenBucket,
+    scope::Within,
 };
 
 /// Lifetime of a permission (RFC 8656 §9).
@@ -51,11 +52,21 @@ impl Reach {
     }
 }
 
+/// What a permission for an IP would allow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Permit {
+    pub(crate) ip: IpAddr,
+    pub(crate) reach: Reach,
+    pub(crate) within: Within,
+}
+
 /// A permission: by IP only (RFC 8656 §9).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Permission {
     ip: IpAddr,
     pub(crate) reach: Reach,
+    /// Follows the members of the allocation's scope.
+    pub(crate) within: Within,
     expires: Instant,
 }
 
@@ -65,6 +76,8 @@ pub(crate) struct Channel {
     pub(crate) number: u16,
     pub(crate) peer: SocketAddr,
     pub(crate) reach: Reach,
+    /// Follows the members of the allocation's scope.
+    pub(crate) in_scope: bool,
     expires: Instant,
     permission_expires: Instant,
 }
@@ -83,6 +96,14 @@ pub(crate) enum BindConflict {
 pub(crate) struct Buckets {
     pub(crate) from_client: TokenBucket,
     pub(crate) to_client: TokenBucket,
+}
+
+impl Buckets {
+    /// Full ones.
+    pub(crate) fn new(bytes_per_sec: u64, now: Instant) -> Self {
+        let bucket = TokenBucket::for_bandwidth(bytes_per_sec, now);
+        Self { from_client: bucket, to_client: bucket }
+    }
 }
 
 /// The state of one allocation. An idle one is a few hundred bytes.
@@ -141,7 +162,6 @@ pub(crate) struct NewAllocation {
 impl Allocation {
     pub(crate) fn new(new: NewAllocation) -> Self {
         let expires = new.now + Duration::from_secs(u64::from(new.lifetime_secs));
-        let bucket = |rate| TokenBucket::for_bandwidth(rate, new.now);
         Self {
             id: new.id,
             client: new.client,
@@ -161,7 +181,7 @@ impl Allocation {
             messages: TrafficCounters::default(),
             packets_untold: 0,
             peers_told: Vec::new(),
-            buckets: new.bandwidth.map(|rate| Box::new(Buckets { from_client: bucket(rate), to_client: bucket(rate) })),
+            buckets: new.bandwidth.map(|rate| Box::new(Buckets::new(rate, new.now))),
             scheduled: expires,
             permissions: Vec::new(),
             channels: Vec::new(),
@@ -198,15 +218,16 @@ impl Allocation {
     }
 
     /// Installs or refreshes a permission; its lifetime restarts, it does not add up (RFC 8656 §9).
-    pub(crate) fn permit(&mut self, ip: IpAddr, reach: Reach, now: Instant) {
+    pub(crate) fn permit(&mut self, permit: Permit, now: Instant) {
+        let Permit { ip, reach, within } = permit;
         let expires = now + PERMISSION_LIFETIME;
         match self.permissions.binary_search_by_key(&ip, |p| p.ip) {
             Ok(index) => {
                 if let Some(permission) = self.permissions.get_mut(index) {
-                    *permission = Permission { ip, reach, expires };
+                    *permission = Permission { ip, reach, within, expires };
                 }
             }
-            Err(index) => self.permissions.insert(index, Permission { ip, reach, expires }),
+            Err(index) => self.permissions.insert(index, Permission { ip, reach, within, expires }),
         }
         for channel in self.channels.iter_mut().filter(|c| c.peer.ip() == ip) {
             channel.permission_expires = expires;
@@ -220,13 +241,13 @@ impl Allocation {
     }
 
     /// The live channel bound to `peer`.
-    pub(crate) fn channel_to(&self, peer: SocketAddr, now: Instant) -> Option<u16> {
+    pub(crate) fn channel_to(&self, peer: SocketAddr, now: Instant) -> Option<Channel> {
         let index = self.channel_by_peer.binary_search_by_key(&peer, |(p, _)| *p).ok()?;
         let (_, number) = self.channel_by_peer.get(index)?;
-        self.channel(*number, now).map(|c| c.number)
+        self.channel(*number, now)
     }
 
-    /// Binds or refreshes a channel; the caller has refreshed the permission.
+    /// Binds or refreshes a channel; the caller has judged the peer and refreshed the permission.
     pub(crate) fn bind_channel(
         &mut self,
         number: u16,
@@ -242,6 +263,7 @@ impl Allocation {
             number,
             peer,
             reach,
+            in_scope: true,
             expires: now + CHANNEL_LIFETIME,
             permission_expires: now + PERMISSION_LIFETIME,
         };
@@ -277,6 +299,21 @@ impl Allocation {
             return Err(BindConflict::Full);
         }
         Ok(())
+    }
+
+    /// Writes new judgements about the IPs that `concerned` picks into what is installed.
+    pub(crate) fn judge_again(
+        &mut self,
+        concerned: impl Fn(IpAddr) -> bool,
+        within: impl Fn(IpAddr) -> Within,
+        reaches: impl Fn(SocketAddr) -> bool,
+    ) {
+        for permission in self.permissions.iter_mut().filter(|p| concerned(p.ip)) {
+            permission.within = within(permission.ip);
+        }
+        for channel in self.channels.iter_mut().filter(|c| concerned(c.peer.ip())) {
+            channel.in_scope = reaches(channel.peer);
+        }
     }
 
     /// Forgets what has expired; the data path never trusts this, it compares deadlines itself.

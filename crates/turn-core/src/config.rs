@@ -1,8 +1,12 @@
 //! What a [`TurnServer`](crate::TurnServer) is told once and again on reload: an immutable snapshot.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use causeway_types::{Secret, UnixTime};
+use causeway_types::{ScopeId, Secret, UnixTime};
 
 use crate::peer_policy::PeerPolicy;
 
@@ -107,12 +111,25 @@ pub struct Grant {
 }
 
 /// Per-credential limits; `None` leaves the configured value in force.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantLimits {
+    /// Live allocations of this user name; counts where it is below `allocations_per_user_max`. One more is answered 486.
+    pub allocations_max: Option<u32>,
     /// Bytes of payload per second and direction.
     pub bandwidth: Option<u64>,
     /// Payload bytes in both directions together, after which the allocation ends.
     pub bytes_max: Option<u64>,
+    /// The only address the client may come from; from another one the credential is as good as a wrong key.
+    pub client_ip: Option<IpAddr>,
+    /// Peers must be members of this scope.
+    pub scope: Option<ScopeId>,
+}
+
+impl GrantLimits {
+    /// Whether a client at `ip` may use the credential. A v4-mapped address is the IPv4 address it holds.
+    pub(crate) fn admits(&self, ip: IpAddr) -> bool {
+        self.client_ip.is_none_or(|only| only.to_canonical() == ip.to_canonical())
+    }
 }
 
 /// What happens to live allocations when their credential expires.

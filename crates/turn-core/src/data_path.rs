@@ -7,16 +7,17 @@ use causeway_stun_codec::{
     attributes::{Data, DontFragment, Icmp, XorPeerAddress},
     channel_data,
 };
-use causeway_types::{AllocationEndReason, Now, RelayTransport};
+use causeway_types::{AllocationEndReason, LimitName, Now, RelayTransport};
 use rand_chacha::rand_core::Rng;
 
 use crate::{
     TurnServer,
-    allocation::{Allocation, Reach, RelaySlot},
+    allocation::{Allocation, Channel, Permission, Reach, RelaySlot},
     drop_reason::DropReason,
     io::{ClientLeg, Forward, IcmpError, Prefix, RelayId, StreamDirection},
     meter::{self, Packets},
     peer_policy::Verdict,
+    scope::{self, Within},
 };
 
 /// Where a payload goes.
@@ -43,6 +44,9 @@ impl TurnServer {
         };
         let decision = self.allocations.get(key).filter(|a| a.expires > now.mono).map(|allocation| {
             let channel = allocation.channel(data.number, now.mono).ok_or(DropReason::UnboundChannel)?;
+            if !channel.in_scope {
+                return Err(DropReason::PeerScope);
+            }
             let slot = allocation.relay_for(channel.peer.ip()).ok_or(DropReason::PeerFamily)?;
             Ok(ToPeer {
                 slot,
@@ -78,6 +82,9 @@ impl TurnServer {
                 return Err(DropReason::BadIndication);
             }
             let permission = allocation.permission(peer.ip(), now.mono).ok_or(DropReason::NoPermission)?;
+            if !self.is_in_scope(allocation, permission, peer) {
+                return Err(DropReason::PeerScope);
+            }
             let slot = allocation.relay_for(peer.ip()).ok_or(DropReason::PeerFamily)?;
             let own_relay_only = match permission.reach {
                 Reach::Open => false,
@@ -87,6 +94,15 @@ impl TurnServer {
             Ok(ToPeer { slot, peer, start, len: payload.len(), dont_fragment, own_relay_only })
         });
         self.pass_to_peer(now, key, decision, Packets { count: 1, len: message.as_bytes().len() })
+    }
+
+    /// Whether the scope of the allocation opens this port of a permitted peer.
+    fn is_in_scope(&self, allocation: &Allocation, permission: Permission, peer: SocketAddr) -> bool {
+        match permission.within {
+            Within::AnyPort => true,
+            Within::SomePorts => scope::reaches(&self.scopes, &allocation.grant.limits, peer),
+            Within::Nothing => false,
+        }
     }
 
     fn port_is_refused(&self, peer: SocketAddr) -> Option<DropReason> {
@@ -138,7 +154,7 @@ impl TurnServer {
         allocation.count_payload(StreamDirection::FromClient, payload);
         meter::add(&mut self.stats.from_client, payload);
         if is_over_quota(allocation) {
-            self.end_allocation(now, key, AllocationEndReason::Terminated);
+            self.end_over_quota(now, key);
             return Ok(Forward::Nothing);
         }
         if first {
@@ -162,14 +178,14 @@ impl TurnServer {
             self.drops.add(DropReason::NoAllocation, u64::from(count));
             return Forward::Nothing;
         };
-        let Some(allocation) = self.allocations.get_mut(key).filter(|a| a.expires > now.mono && !a.detached) else {
-            self.drops.add(DropReason::NoAllocation, u64::from(count));
-            return Forward::Nothing;
+        let channel = match self.judge_peer(now, key, from) {
+            Ok(channel) => channel,
+            Err(reason) => {
+                self.drops.add(reason, u64::from(count));
+                return Forward::Nothing;
+            }
         };
-        if allocation.permission(from.ip(), now.mono).is_none() {
-            self.drops.add(DropReason::NoPermission, u64::from(count));
-            return Forward::Nothing;
-        }
+        let Some(allocation) = self.allocations.get_mut(key) else { return Forward::Nothing };
         let payload = Packets { count, len: usize::from(len) };
         if let Some(buckets) = &mut allocation.buckets
             && !buckets.to_client.take(payload.bytes(), now.mono)
@@ -180,15 +196,13 @@ impl TurnServer {
         let first = allocation.is_fresh();
         allocation.count_payload(StreamDirection::ToClient, payload);
         meter::add(&mut self.stats.to_client, payload);
-        let over = is_over_quota(allocation);
         let client = allocation.client;
-        let channel = allocation.channel_to(from, now.mono);
-        if over {
-            self.end_allocation(now, key, AllocationEndReason::Terminated);
+        if is_over_quota(allocation) {
+            self.end_over_quota(now, key);
             return Forward::Nothing;
         }
         let (prefix, padding) = match channel {
-            Some(number) => {
+            Some(Channel { number, .. }) => {
                 let padding = if client.five_tuple.transport.is_datagram() { 0 } else { padding_of(len) };
                 (Some(Prefix::new(&channel_data::header(number, len))), padding)
             }
@@ -204,6 +218,26 @@ impl TurnServer {
         }
         self.tell_traffic(key);
         Forward::ToClient { client, prefix, padding }
+    }
+
+    /// Whether a peer may be heard, and the channel bound to it.
+    fn judge_peer(&self, now: Now, key: usize, from: SocketAddr) -> Result<Option<Channel>, DropReason> {
+        let allocation = self.allocations.get(key).filter(|a| a.expires > now.mono && !a.detached);
+        let allocation = allocation.ok_or(DropReason::NoAllocation)?;
+        let permission = allocation.permission(from.ip(), now.mono).ok_or(DropReason::NoPermission)?;
+        let channel = allocation.channel_to(from, now.mono);
+        let in_scope = match channel {
+            Some(channel) => channel.in_scope,
+            None => self.is_in_scope(allocation, permission, from),
+        };
+        if in_scope { Ok(channel) } else { Err(DropReason::PeerScope) }
+    }
+
+    /// The credential's bytes are used up.
+    pub(crate) fn end_over_quota(&mut self, now: Now, key: usize) {
+        let username = self.allocations.get(key).map(Allocation::username);
+        self.limit_reached(LimitName::BytesPerCredential, username);
+        self.end_allocation(now, key, AllocationEndReason::Terminated);
     }
 
     /// Everything of a Data indication that goes before its payload.
@@ -251,7 +285,9 @@ impl TurnServer {
             return;
         };
         let client = allocation.client;
-        if allocation.permission(peer.ip(), now.mono).is_none() || !is_reported(peer, error) {
+        let permission = allocation.permission(peer.ip(), now.mono);
+        let heard = permission.is_some_and(|permission| self.is_in_scope(allocation, permission, peer));
+        if !heard || !is_reported(peer, error) {
             return;
         }
         let id = TransactionId(self.random_bytes());
@@ -271,7 +307,7 @@ const fn is_reported(peer: SocketAddr, error: IcmpError) -> bool {
     }
 }
 
-fn is_over_quota(allocation: &Allocation) -> bool {
+pub(crate) fn is_over_quota(allocation: &Allocation) -> bool {
     let carried = allocation.traffic.from_client.bytes.saturating_add(allocation.traffic.to_client.bytes);
     allocation.grant.limits.bytes_max.is_some_and(|max| carried > max)
 }

@@ -50,11 +50,13 @@ pub enum DropReason {
     DtlsLimit,
     /// A stream that did not begin as TURN: it was closed.
     NotTurn,
+    /// The peer is not in the scope that the client's credential names, either direction.
+    PeerScope,
 }
 
 impl DropReason {
     /// All reasons, in counter order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::BadFingerprint,
         Self::UnexpectedMessage,
@@ -78,6 +80,7 @@ impl DropReason {
         Self::DtlsCookie,
         Self::DtlsLimit,
         Self::NotTurn,
+        Self::PeerScope,
     ];
 
     /// Stable snake-case name for metrics and documents.
@@ -107,6 +110,7 @@ impl DropReason {
             Self::DtlsCookie => "dtls_cookie",
             Self::DtlsLimit => "dtls_limit",
             Self::NotTurn => "not_turn",
+            Self::PeerScope => "peer_scope",
         }
     }
 }

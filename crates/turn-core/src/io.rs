@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use causeway_types::{AddressFamily, FiveTuple, RelayEvent, RelayTransport, ShardIndex};
+use causeway_types::{AddressFamily, FiveTuple, RelayEvent, RelayTransport, ScopeId, ShardIndex};
 
-use crate::config::Grant;
+use crate::{config::Grant, scope::ScopeKind};
 
 /// The shell's name for a way to reach a client: a listener for UDP, a connection for TCP/TLS, an association for DTLS.
 ///
@@ -157,6 +157,8 @@ pub enum Admission {
     UserQuota,
     /// `allocations_max` is reached: 486.
     TotalQuota,
+    /// The credential's own limit is reached: 486.
+    CredentialQuota,
 }
 
 /// Names a request for a relay socket.
@@ -269,6 +271,8 @@ pub enum Output {
         id: QueryId,
         /// Who.
         username: Arc<str>,
+        /// The credential's own limit, which counts where it is below the configured one.
+        allocations_max: Option<u32>,
     },
     /// Give back what `Admission::Granted` took.
     ReleaseAdmission {
@@ -325,6 +329,18 @@ pub enum Output {
     CloseClient {
         /// Which.
         client: ClientLeg,
+    },
+    /// An address of an allocation here has become a member of its scope, or is one no longer. Tell every shard, this one
+    /// included, by [`TurnServer::handle_scope`](crate::TurnServer::handle_scope) when no other allocation has that address.
+    ScopeMember {
+        /// Of which scope.
+        scope: ScopeId,
+        /// Which address.
+        address: SocketAddr,
+        /// What it is.
+        kind: ScopeKind,
+        /// Whether it is there.
+        present: bool,
     },
     /// Something worth telling.
     Event(RelayEvent),

@@ -24,9 +24,11 @@ mod pending;
 mod rate;
 mod reply;
 mod requests;
+mod scope;
 mod server;
 mod stats;
 mod tcp_relay;
+mod terminate;
 
 pub use config::{
     Grant, GrantLimits, IntegrityKeys, Limits, NatDiscoveryGrid, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,
@@ -37,5 +39,6 @@ pub use io::{
     OpenRelay, OpenRelayError, Output, PortChoice, Prefix, QueryId, RelayId, RelayOpened, RelayRequestId,
     ReservationToken, StreamDirection, TimerKind, Transmit, UserRef,
 };
+pub use scope::{SCOPE_MEMBERS_MAX, ScopeKind};
 pub use server::{AllocationView, TurnServer};
 pub use stats::{REFUSAL_CODES, REQUEST_METHODS, TurnStats};

@@ -13,6 +13,7 @@ use causeway_types::{MobilityMove, Now, RelayEvent, ShardIndex};
 use crate::{
     TurnServer,
     io::{ClientLeg, HandOverReason, Output},
+    scope::ScopeKind,
     server::Owner,
 };
 
@@ -63,13 +64,15 @@ impl TurnServer {
             return;
         }
         let moved = MobilityMove { from: allocation.client.five_tuple, to: client.five_tuple };
-        let id = allocation.id;
+        let (id, limits) = (allocation.id, allocation.grant.limits);
         self.by_client.remove(&moved.from);
         allocation.client = client;
         allocation.detached = false;
         self.by_client.insert(moved.to, key);
         // When it came, its five-tuple had no allocation yet.
         self.count_control_from(now, client, request_len);
+        self.tell_member(&limits, moved.from.client, ScopeKind::Mapped, false);
+        self.tell_member(&limits, moved.to.client, ScopeKind::Mapped, true);
         self.outputs.push_back(Output::Event(RelayEvent::AllocationMoved { allocation: id, moved }));
     }
 

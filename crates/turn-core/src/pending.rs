@@ -110,6 +110,12 @@ impl TurnServer {
             }
             return;
         };
+        if !grant.limits.admits(pending.client.five_tuple.client.ip()) {
+            if self.challenge(now, pending.client, &message, 401) {
+                self.auth_refused(pending.client, Some(grant.username), AuthRefusal::OtherAddress);
+            }
+            return;
+        }
         let request = Authenticated { client: pending.client, message, signature: pending.signature };
         let unknown = self.unknown_attributes(&message);
         if !unknown.is_empty() {

@@ -15,10 +15,11 @@ use causeway_types::{AddressFamily, AllocationEndReason, LimitName, Now, RelayEv
 
 use crate::{
     TurnServer,
-    allocation::{BindConflict, Reach},
+    allocation::{BindConflict, Permit, Reach},
     config::IntegrityKeys,
     peer_policy::Verdict,
     reply::Authenticated,
+    scope::{self, ScopeKind, Within},
 };
 
 /// Most peers one CreatePermission may name; more do not fit in a datagram anyway.
@@ -79,7 +80,9 @@ impl TurnServer {
                 closed = slot.take();
             }
         }
+        let limits = allocation.grant.limits;
         if let Some(slot) = closed {
+            self.tell_member(&limits, slot.address, ScopeKind::Relayed, false);
             self.close_relay(slot.relay);
         }
     }
@@ -98,10 +101,10 @@ impl TurnServer {
         if peers.is_empty() {
             return self.refuse(request, &keys, 400);
         }
-        let mut permits: Vec<(IpAddr, Reach)> = Vec::with_capacity(peers.len());
+        let mut permits: Vec<Permit> = Vec::with_capacity(peers.len());
         for peer in &peers {
             match self.check_peer_ip(key, *peer) {
-                Ok(reach) => permits.push((peer.ip(), reach)),
+                Ok(permit) => permits.push(permit),
                 Err(code) => return self.refuse(request, &keys, code),
             }
         }
@@ -109,8 +112,8 @@ impl TurnServer {
             return self.refuse_permission_limit(request, &keys, key);
         }
         if let Some(allocation) = self.allocations.get_mut(key) {
-            for (ip, reach) in permits {
-                allocation.permit(ip, reach, now.mono);
+            for permit in permits {
+                allocation.permit(permit, now.mono);
             }
         }
         for peer in peers {
@@ -150,12 +153,15 @@ impl TurnServer {
             Some(Err(BindConflict::Taken)) | None => return self.refuse(request, &keys, 400),
         }
         // The permission is by IP: it must not be narrower than what another port of the same IP was given.
-        let ip_reach = self.check_peer_ip(key, peer).unwrap_or(reach);
-        if !self.has_room_for_permissions(now, key, &[(peer.ip(), ip_reach)]) {
+        let permit = match self.check_peer_ip(key, peer) {
+            Ok(permit) => permit,
+            Err(code) => return self.refuse(request, &keys, code),
+        };
+        if !self.has_room_for_permissions(now, key, &[permit]) {
             return self.refuse_permission_limit(request, &keys, key);
         }
         if let Some(allocation) = self.allocations.get_mut(key) {
-            allocation.permit(peer.ip(), ip_reach, now.mono);
+            allocation.permit(permit, now.mono);
             // Cannot fail: `check_bind` has just said so.
             if allocation.bind_channel(number, peer, reach, channels_max, now.mono).is_err() {
                 return self.refuse(request, &keys, 400);
@@ -166,9 +172,9 @@ impl TurnServer {
         self.succeed(request, &keys, |builder| builder);
     }
 
-    fn has_room_for_permissions(&self, now: Now, key: usize, permits: &[(IpAddr, Reach)]) -> bool {
+    fn has_room_for_permissions(&self, now: Now, key: usize, permits: &[Permit]) -> bool {
         let Some(allocation) = self.allocations.get(key) else { return false };
-        let ips: Vec<IpAddr> = permits.iter().map(|(ip, _)| *ip).collect();
+        let ips: Vec<IpAddr> = permits.iter().map(|permit| permit.ip).collect();
         let fresh = allocation.count_new_permissions(&ips, now.mono);
         let max = usize::from(self.config.limits.permissions_per_allocation_max);
         fresh == 0 || allocation.permission_count(now.mono) + fresh <= max
@@ -181,15 +187,26 @@ impl TurnServer {
     }
 
     /// Whether a permission for the IP of `peer` may be installed; else the error code.
-    fn check_peer_ip(&mut self, key: usize, peer: SocketAddr) -> Result<Reach, u16> {
+    fn check_peer_ip(&mut self, key: usize, peer: SocketAddr) -> Result<Permit, u16> {
         let verdict = self.config.peer_policy.check_ip(peer.ip());
-        self.judge(key, peer, &verdict)
+        let reach = self.judge(key, peer, &verdict)?;
+        let Some(allocation) = self.allocations.get(key) else { return Err(437) };
+        let within = scope::within(&self.scopes, &allocation.grant.limits, peer.ip());
+        if within == Within::Nothing {
+            return Err(self.refuse_out_of_scope(key, peer));
+        }
+        Ok(Permit { ip: peer.ip(), reach, within })
     }
 
     /// Whether `peer`, port included, may be reached; else the error code.
     pub(crate) fn check_peer(&mut self, key: usize, peer: SocketAddr) -> Result<Reach, u16> {
         let verdict = self.config.peer_policy.check_address(peer);
-        self.judge(key, peer, &verdict)
+        let reach = self.judge(key, peer, &verdict)?;
+        let Some(allocation) = self.allocations.get(key) else { return Err(437) };
+        if !scope::reaches(&self.scopes, &allocation.grant.limits, peer) {
+            return Err(self.refuse_out_of_scope(key, peer));
+        }
+        Ok(reach)
     }
 
     fn judge(&mut self, key: usize, peer: SocketAddr, verdict: &Verdict) -> Result<Reach, u16> {

@@ -27,6 +27,7 @@ use crate::{
     pending::Pending,
     rate::SourceBuckets,
     reply::Authenticated,
+    scope::Scopes,
     stats::TurnStats,
     tcp_relay::PeerConnection,
 };
@@ -54,6 +55,7 @@ pub struct TurnServer {
     pub(crate) sources: SourceBuckets,
     pub(crate) drops: DropCounts,
     pub(crate) stats: TurnStats,
+    pub(crate) scopes: Scopes,
 }
 
 /// One live allocation, for listings.
@@ -97,6 +99,7 @@ impl TurnServer {
             sources: SourceBuckets::new(source_seed, now.mono),
             drops: DropCounts::default(),
             stats: TurnStats::default(),
+            scopes: Scopes::new(),
         }
     }
 
@@ -146,40 +149,6 @@ impl TurnServer {
         }
     }
 
-    /// Ends one allocation; false when it is not here.
-    pub fn terminate(&mut self, now: Now, allocation: AllocationId) -> bool {
-        self.debug_assert_drained();
-        let found = self.allocations.iter().find(|(_, a)| a.id == allocation).map(|(key, _)| key);
-        if let Some(key) = found {
-            self.end_allocation(now, key, AllocationEndReason::Terminated);
-        }
-        found.is_some()
-    }
-
-    /// Ends every allocation of `username`; how many.
-    pub fn terminate_user(&mut self, now: Now, username: &str) -> u32 {
-        self.debug_assert_drained();
-        let keys: Vec<usize> =
-            self.allocations.iter().filter(|(_, a)| &*a.grant.username == username).map(|(key, _)| key).collect();
-        for &key in &keys {
-            self.end_allocation(now, key, AllocationEndReason::Terminated);
-        }
-        u32::try_from(keys.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Ends everything because the server goes down.
-    pub fn shutdown(&mut self, now: Now) {
-        self.debug_assert_drained();
-        let pending: Vec<u64> = self.pending.keys().copied().collect();
-        for id in pending {
-            self.abandon_pending(id);
-        }
-        let keys: Vec<usize> = self.allocations.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.end_allocation(now, key, AllocationEndReason::ServerShutdown);
-        }
-    }
-
     /// Does what is due at `now`; early, late and repeated calls are harmless.
     pub fn handle_timeout(&mut self, now: Now) {
         self.debug_assert_drained();
@@ -221,6 +190,12 @@ impl TurnServer {
     pub fn client_leg(&self, five_tuple: &FiveTuple) -> Option<ClientLeg> {
         let key = *self.by_client.get(five_tuple)?;
         self.allocations.get(key).map(|allocation| allocation.client)
+    }
+
+    /// Peer scopes this shard has heard of and not forgotten: those with a member anywhere, or an allocation here.
+    #[must_use]
+    pub fn scope_count(&self) -> usize {
+        self.scopes.len()
     }
 
     /// Whether this five-tuple holds an allocation here.
@@ -344,9 +319,18 @@ impl TurnServer {
             return;
         }
         let username = allocation.username();
-        if !auth::verify(message, claim.signature, &keys) {
+        let admitted = allocation.grant.limits.admits(from.five_tuple.client.ip());
+        let refusal = if !auth::verify(message, claim.signature, &keys) {
+            Some(AuthRefusal::WrongKey)
+        } else if !admitted {
+            // Only a mobility ticket or a connection id leads here from another address.
+            Some(AuthRefusal::OtherAddress)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
             if self.challenge(now, from, message, 401) {
-                self.auth_refused(from, Some(username), AuthRefusal::WrongKey);
+                self.auth_refused(from, Some(username), refusal);
             }
             return;
         }
@@ -447,6 +431,7 @@ impl TurnServer {
         for slot in allocation.relays.iter().flatten() {
             self.close_relay(slot.relay);
         }
+        self.leave_scope(key, &allocation);
         self.outputs.push_back(Output::ReleaseAdmission { username: allocation.username() });
         self.stats.allocations_ended += 1;
         self.outputs.push_back(Output::Event(RelayEvent::AllocationEnded {

@@ -15,15 +15,17 @@ use causeway_stun_codec::{
     Class, Message, MessageBuilder, Method, TransactionId,
     attributes::{ConnectionId as ConnectionIdAttribute, XorPeerAddress},
 };
-use causeway_types::{AllocationEndReason, LimitName, Now, RelayTransport};
+use causeway_types::{LimitName, Now, RelayTransport};
 
 use crate::{
     TurnServer,
     allocation::Reach,
+    data_path::is_over_quota,
     drop_reason::DropReason,
     io::{ClientLeg, ConnectOutcome, ConnectionId, HandOverReason, Output, RelayId, StreamDirection, TimerKind},
     meter::{self, Packets},
     reply::{Authenticated, Signature},
+    scope,
     server::Owner,
 };
 
@@ -47,6 +49,12 @@ enum State {
     Waiting,
     /// Carries bytes.
     Bound,
+}
+
+impl PeerConnection {
+    pub(crate) const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
 }
 
 impl TurnServer {
@@ -135,6 +143,10 @@ impl TurnServer {
         let full = allocation.connections.len() >= usize::from(self.config.limits.connections_per_allocation_max);
         if allocation.permission(peer.ip(), now.mono).is_none() {
             self.drops.add(DropReason::NoPermission, 1);
+            return None;
+        }
+        if !scope::reaches(&self.scopes, &allocation.grant.limits, peer) {
+            self.drops.add(DropReason::PeerScope, 1);
             return None;
         }
         if full {
@@ -228,9 +240,8 @@ impl TurnServer {
             StreamDirection::FromClient => buckets.from_client.charge(bytes, now.mono),
             StreamDirection::ToClient => buckets.to_client.charge(bytes, now.mono),
         });
-        let carried = allocation.traffic.from_client.bytes.saturating_add(allocation.traffic.to_client.bytes);
-        if allocation.grant.limits.bytes_max.is_some_and(|max| carried > max) {
-            self.end_allocation(now, key, AllocationEndReason::Terminated);
+        if is_over_quota(allocation) {
+            self.end_over_quota(now, key);
             return None;
         }
         if first {
@@ -242,6 +253,11 @@ impl TurnServer {
 
     /// A connection was not made, or not bound, in time.
     pub(crate) fn connection_due(&mut self, now: Now, connection: ConnectionId) {
+        self.close_connection(now, connection);
+    }
+
+    /// Ends a connection in whatever state; a Connect that waits for it is answered 447.
+    pub(crate) fn close_connection(&mut self, now: Now, connection: ConnectionId) {
         let Some(entry) = self.connections.get(&connection) else { return };
         let connecting = matches!(entry.state, State::Connecting { .. });
         self.outputs.push_back(Output::ClosePeerConnection { connection });

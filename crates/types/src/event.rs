@@ -101,10 +101,16 @@ pub enum LimitName {
     BandwidthPerAllocation,
     /// `bandwidth_total` (drops, counted).
     BandwidthTotal,
+    /// A credential's own limit on its live allocations (486).
+    AllocationsPerCredential,
+    /// A credential's own limit on the bytes of one allocation: it ended.
+    BytesPerCredential,
+    /// Addresses in one peer scope; the one that does not fit is out of its members' reach.
+    ScopeMembers,
 }
 
 impl LimitName {
-    /// The configuration key that sets this limit; also its name in logs, metrics and events.
+    /// Its name in logs, metrics and events; where a configuration key sets it, that key.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -116,6 +122,9 @@ impl LimitName {
             Self::RelayPorts => "relay_ports",
             Self::BandwidthPerAllocation => "bandwidth_per_allocation",
             Self::BandwidthTotal => "bandwidth_total",
+            Self::AllocationsPerCredential => "credential_allocations_max",
+            Self::BytesPerCredential => "credential_bytes_max",
+            Self::ScopeMembers => "scope_members_max",
         }
     }
 }

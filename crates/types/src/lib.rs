@@ -19,6 +19,6 @@ pub use event::{
     AllocationEndReason, AuthRefusal, ClientSecurity, CredentialKind, LimitName, MobilityMove, RelayEvent,
     TrafficCount, TrafficCounters,
 };
-pub use ids::{AllocationId, ShardIndex};
+pub use ids::{AllocationId, ScopeId, ShardIndex};
 pub use net::{AddressFamily, ClientTransport, FiveTuple, RelayTransport};
 pub use secret::Secret;

@@ -12,10 +12,12 @@ use causeway_types::{FiveTuple, Now, RelayEvent, ShardIndex};
 
 use super::{RelayEntry, Shard, client_out::Weight, dtls::Association, stream::Connection};
 use crate::{
+    admissions::AdmissionLimits,
     command::Command,
     keys::KeyLookup,
     leg::{Leg, Token},
     ports::RelaySocket,
+    scopes::{Member, Source},
 };
 
 /// An answer the core gets once its outputs are drained.
@@ -56,10 +58,14 @@ impl Shard {
                     self.followups.push_back(Followup::Key(query.id, answer));
                 }
             }
-            Output::NeedAdmission { id, username } => {
+            Output::NeedAdmission { id, username, allocations_max } => {
                 let limits = self.shared.limits.load();
-                let (user_max, total_max) = (limits.allocations_per_user_max, limits.allocations_max);
-                let admission = self.shared.admissions.admit(&username, user_max, total_max);
+                let limits = AdmissionLimits {
+                    per_user_max: limits.allocations_per_user_max,
+                    credential_max: allocations_max,
+                    total_max: limits.allocations_max,
+                };
+                let admission = self.shared.admissions.admit(&username, limits);
                 self.followups.push_back(Followup::Admission(id, admission));
             }
             Output::ReleaseAdmission { username } => self.shared.admissions.release(&username),
@@ -74,6 +80,9 @@ impl Shard {
             Output::ClosePeerConnection { connection } => self.close_peer(connection),
             Output::HandOver { client, to, message, reason } => self.hand_over(client, to, message, reason),
             Output::CloseClient { client } => self.close_client(client),
+            Output::ScopeMember { scope, address, kind, present } => {
+                self.shared.set_scope_member(Member::new(scope, address, kind), Source::Allocation, present);
+            }
             Output::Event(event) => self.tell(event),
         }
     }

@@ -150,7 +150,7 @@ impl Run {
             Step::Refuse { admission: true } => {
                 self.world.admission = match self.world.admission {
                     Admission::Granted => Admission::UserQuota,
-                    Admission::UserQuota | Admission::TotalQuota => Admission::Granted,
+                    Admission::UserQuota | Admission::TotalQuota | Admission::CredentialQuota => Admission::Granted,
                 };
             }
             Step::Refuse { admission: false } => self.world.relay_errors.push(Some(OpenRelayError::NoPort)),

@@ -106,6 +106,8 @@ pub(crate) struct World {
     pub(crate) late: bool,
     questions: VecDeque<Question>,
     next_relay: u32,
+    /// The credentials' own quotas that admissions were asked with.
+    pub(crate) asked_quota: Vec<Option<u32>>,
     /// How often the shell said yes to an admission.
     pub(crate) admissions_granted: usize,
     next_id: u32,
@@ -139,6 +141,7 @@ impl World {
             late: false,
             questions: VecDeque::new(),
             next_relay: 0,
+            asked_quota: Vec::new(),
             admissions_granted: 0,
             next_id: 0,
         }
@@ -201,7 +204,10 @@ impl World {
         match output {
             Output::Transmit(transmit) => self.sent.push(transmit),
             Output::NeedKey(query) => self.ask(Question::Key(query)),
-            Output::NeedAdmission { id, .. } => self.ask(Question::Admission(id)),
+            Output::NeedAdmission { id, allocations_max, .. } => {
+                self.asked_quota.push(allocations_max);
+                self.ask(Question::Admission(id));
+            }
             Output::OpenRelay(request) => {
                 self.opened.push(request);
                 self.ask(Question::Relay(request));
@@ -214,6 +220,7 @@ impl World {
             | Output::BindConnection { .. }
             | Output::ClosePeerConnection { .. }
             | Output::HandOver { .. }
+            | Output::ScopeMember { .. }
             | Output::CloseClient { .. }) => self.others.push(other),
         }
     }
