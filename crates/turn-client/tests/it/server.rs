@@ -214,6 +214,7 @@ impl World {
             | ServerOutput::BindConnection { .. }
             | ServerOutput::ClosePeerConnection { .. }
             | ServerOutput::HandOver { .. }
+            | ServerOutput::ScopeMember { .. }
             | ServerOutput::CloseClient { .. }
             | ServerOutput::Event(_) => {}
         }
