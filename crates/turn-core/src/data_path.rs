@@ -237,7 +237,7 @@ impl TurnServer {
     pub(crate) fn end_over_quota(&mut self, now: Now, key: usize) {
         let username = self.allocations.get(key).map(Allocation::username);
         self.limit_reached(LimitName::BytesPerCredential, username);
-        self.end_allocation(now, key, AllocationEndReason::Terminated);
+        self.end_allocation(now, key, AllocationEndReason::QuotaReached);
     }
 
     /// Everything of a Data indication that goes before its payload.

@@ -66,9 +66,16 @@ impl TurnServer {
         if old.bandwidth != limits.bandwidth {
             allocation.buckets = rate.map(|rate| Box::new(Buckets::new(rate, now.mono)));
         }
-        if is_over_quota(allocation) || !limits.admits(allocation.client.five_tuple.client.ip()) {
+        let ends = if is_over_quota(allocation) {
+            Some(AllocationEndReason::QuotaReached)
+        } else if limits.admits(allocation.client.five_tuple.client.ip()) {
+            None
+        } else {
+            Some(AllocationEndReason::Terminated)
+        };
+        if let Some(reason) = ends {
             allocation.grant.limits = old;
-            self.end_allocation(now, key, AllocationEndReason::Terminated);
+            self.end_allocation(now, key, reason);
             return;
         }
         if old.scope != limits.scope {

@@ -57,6 +57,8 @@ pub enum AllocationEndReason {
     CredentialExpired,
     /// The client's TCP or TLS connection, or DTLS association, closed.
     ClientClosed,
+    /// It carried as many bytes as its credential allows.
+    QuotaReached,
     /// Ended by an operator or a revocation.
     Terminated,
     /// The server is going down.
@@ -74,6 +76,7 @@ impl AllocationEndReason {
             Self::LifetimeExpired => "lifetime_expired",
             Self::CredentialExpired => "credential_expired",
             Self::ClientClosed => "client_closed",
+            Self::QuotaReached => "quota_reached",
             Self::Terminated => "terminated",
             Self::ServerShutdown => "server_shutdown",
             Self::RelayFailed => "relay_failed",

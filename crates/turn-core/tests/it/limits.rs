@@ -91,7 +91,7 @@ fn used_up_bytes_end_the_allocation_and_are_named() {
     let named =
         |event: &RelayEvent| matches!(event, RelayEvent::LimitReached { limit: LimitName::BytesPerCredential, .. });
     assert_eq!(world.events.iter().filter(|e| named(e)).count(), 1);
-    assert_eq!(reasons(&world), [AllocationEndReason::Terminated]);
+    assert_eq!(reasons(&world), [AllocationEndReason::QuotaReached]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn new_limits_take_effect_on_live_allocations() {
     // What it has carried by now is more than this: it ends at once.
     assert_eq!(reasons(&world), []);
     limit(&mut world, GrantLimits { bytes_max: Some(400_000), ..GrantLimits::default() });
-    assert_eq!(reasons(&world), [AllocationEndReason::Terminated]);
+    assert_eq!(reasons(&world), [AllocationEndReason::QuotaReached]);
     assert!(goes_to(bob.say_on(&mut world, 0x4000, &data), "8.8.8.8:1"), "another user's");
 
     let limits = GrantLimits { client_ip: Some("203.0.113.20".parse().unwrap()), ..GrantLimits::default() };

@@ -253,7 +253,31 @@ fn the_last_packet_of_a_byte_limit_is_in_the_final_figures() {
     let before = messages(&world);
     assert_eq!(alice.say_on(&mut world, 0x4000, b"x"), Forward::Nothing);
     let Some(RelayEvent::AllocationEnded { reason, traffic, messages, .. }) = world.events.last() else { panic!() };
-    assert_eq!((*reason, traffic.from_client), (AllocationEndReason::Terminated, count(2, 11)));
+    assert_eq!((*reason, traffic.from_client), (AllocationEndReason::QuotaReached, count(2, 11)));
     assert_eq!(messages.from_client.bytes, before.from_client.bytes + 5);
     assert!(world.others.iter().any(|output| matches!(output, Output::CloseRelay { .. })));
+}
+
+#[test]
+fn a_byte_limit_reached_by_peers_or_by_a_stream_has_the_same_reason() {
+    let mut world = World::new();
+    world.users[0].limits.bytes_max = Some(10);
+    let mut alice = world.allocated();
+    alice.permit(&mut world, &["8.8.8.8:1"]).granted();
+    assert_eq!(world.peer_says(0, "8.8.8.8:1", 11), Forward::Nothing);
+    let mut alice = world.allocated_tcp();
+    alice.connect(&mut world, "8.8.8.8:80");
+    let connection = world.connecting().expect("is connecting");
+    world.connected(connection, ConnectOutcome::Connected);
+    world.server.handle_stream_bytes(world.now, connection, StreamDirection::ToClient, 11);
+    world.drain();
+    let reasons: Vec<&str> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RelayEvent::AllocationEnded { reason, .. } => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["quota_reached", "quota_reached"]);
 }
