@@ -1,5 +1,6 @@
 """Start, reload, certificate swap, drain, stop: with live traffic, and nothing lost that should survive."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -126,6 +127,66 @@ def test_sighup_reloads_peers_and_secrets_without_losing_a_packet(start):
     server.signal(signal.SIGHUP)
     wait_until(lambda: "the configuration in force stays" in server.log(), 10, "the bad file to be refused")
     flow.flows(50)
+    flow.end()
+
+
+def test_a_peer_denied_by_sighup_is_cut_off_at_once(start):
+    server = start()
+    flow = Traffic(server)
+    flow.flows(50)
+    with client(server) as turn, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as denied:
+        denied.bind(("198.51.100.2", 0))
+        denied.settimeout(2)
+        assert turn.allocate().code == 0
+        assert turn.bind(0x4000, denied.getsockname()).code == 0
+        turn.send_channel(0x4000, b"before")
+        assert denied.recv(100) == b"before"
+        server.settings["deny_peer"] = ["198.51.100.2/32"]
+        server.write_config()
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.metric("causeway_peers_withdrawn_total") == 1, 10, "the peer to be withdrawn")
+        turn.send_channel(0x4000, b"after")
+        denied.sendto(b"after", turn.relayed)
+        assert turn.permit(("198.51.100.2", 0)).code == 403
+        # The answer came behind both: nothing of them passed.
+        assert turn.data == []
+        denied.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            raise AssertionError(denied.recv(100))
+    wait_until(lambda: "deny-peer 198.51.100.2/32" in server.log(), 5, "the rule in the log")
+    assert "198.51.100.2:" not in server.log()
+    flow.flows(50)
+    flow.end()
+
+
+def test_sighup_with_a_bad_file_changes_nothing_and_tells_every_fault(start):
+    server = start(allow_peer=["198.51.100.0/24", "10.0.0.0/8"])
+    flow = Traffic(server)
+    flow.flows(60)
+    with client(server) as turn:
+        assert turn.allocate().code == 0
+        good = dict(server.settings)
+        # A good change beside the bad ones is not taken either.
+        server.settings.update(allow_peer=["198.51.100.0/24"], relay_ports="65535-49152", allocations_max=1, realy=1)
+        server.write_config()
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: "the configuration in force stays" in server.log(), 10, "the bad file to be refused")
+        assert "relay_ports" in server.log() and "realy" in server.log()
+        assert turn.permit(("10.0.0.1", 0)).code == 0
+        with client(server) as second:
+            assert second.allocate().code == 0
+        # No file at all is no better.
+        os.remove(server.config)
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("the configuration in force stays") == 2, 10, "the missing file to be refused")
+        assert turn.permit(("10.0.0.2", 0)).code == 0
+        assert server.health() == 200
+        # And a good one is taken after them.
+        server.settings = {**good, "allow_peer": ["198.51.100.0/24"]}
+        server.write_config()
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: turn.permit(("10.0.0.3", 0)).code == 403, 10, "the good file to be taken")
+    flow.flows(60)
     flow.end()
 
 
