@@ -25,6 +25,8 @@ pub enum Metric {
     TurnRefusals,
     /// Counter by `reason`: messages dropped without an answer.
     Drops,
+    /// Counter: peers that a reloaded policy took back from live allocations.
+    PeersWithdrawn,
     /// Gauge by `transport`: open TCP/TLS connections and DTLS associations.
     ClientConnections,
     /// Counter: events that found their queue full.
@@ -35,7 +37,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -44,6 +46,7 @@ impl Metric {
         Self::TurnRequests,
         Self::TurnRefusals,
         Self::Drops,
+        Self::PeersWithdrawn,
         Self::ClientConnections,
         Self::EventsDropped,
         Self::Panics,
@@ -61,6 +64,7 @@ impl Metric {
             Self::TurnRequests => "causeway_turn_requests_total",
             Self::TurnRefusals => "causeway_turn_refusals_total",
             Self::Drops => "causeway_drops_total",
+            Self::PeersWithdrawn => "causeway_peers_withdrawn_total",
             Self::ClientConnections => "causeway_client_connections",
             Self::EventsDropped => "causeway_events_dropped_total",
             Self::Panics => "causeway_panics_total",
@@ -79,6 +83,7 @@ impl Metric {
             Self::TurnRequests => "Requests of TURN clients, by method.",
             Self::TurnRefusals => "Error answers to TURN clients, by code.",
             Self::Drops => "Messages dropped without an answer, by reason.",
+            Self::PeersWithdrawn => "Peers that a reloaded policy took back from live allocations.",
             Self::ClientConnections => "Open client connections and associations, by transport.",
             Self::EventsDropped => "Events that found their queue full.",
             Self::Panics => "Bugs met and survived on the data path.",

@@ -427,6 +427,7 @@ fn samples(relay: &RelayHandle) -> Vec<Sample> {
         plain(Metric::Panics, stats.shards.iter().map(|s| s.panics).sum()),
         plain(Metric::AllocationsCreated, stats.shards.iter().map(|s| s.turn.allocations_created).sum()),
         plain(Metric::AllocationsEnded, stats.shards.iter().map(|s| s.turn.allocations_ended).sum()),
+        plain(Metric::PeersWithdrawn, stats.shards.iter().map(|s| s.turn.peers_withdrawn).sum()),
     ];
     let mut add = |metric, name: &'static str, label: &str, value: u64| {
         let known =
@@ -470,6 +471,10 @@ fn log_event(event: RelayEvent) {
         }
         RelayEvent::PeerRefused { allocation, peer, rule } => {
             tracing::debug!(%allocation, %peer, %rule, "peer refused");
+        }
+        RelayEvent::PeerWithdrawn { allocation, peer, rule } => {
+            tracing::info!(%allocation, %rule, "the reloaded policy took a peer back");
+            tracing::debug!(%allocation, %peer, "the peer was");
         }
         RelayEvent::LimitReached { limit, username } => {
             tracing::debug!(limit = limit.as_str(), ?username, "limit reached")

@@ -12,7 +12,7 @@ use causeway_types::{AddressFamily, AllocationId, RelayTransport, TrafficCounter
 use crate::{
     config::Grant,
     io::{ClientLeg, ConnectionId, OpenRelayError, RelayId, ReservationToken},
-    peer_policy::Verdict,
+    peer_policy::{PeerPolicy, Verdict},
     rate::TokenBucket,
     scope::Within,
 };
@@ -316,6 +316,35 @@ impl Allocation {
         }
     }
 
+    /// Asks the policy again for every permission and channel, and drops what it refuses; the peers and their rules.
+    pub(crate) fn withdraw_refused(&mut self, policy: &PeerPolicy) -> Vec<(SocketAddr, Arc<str>)> {
+        let mut refused: Vec<(SocketAddr, Arc<str>)> = Vec::new();
+        self.permissions.retain_mut(|permission| match policy.check_ip(permission.ip) {
+            Verdict::Refused(rule) => {
+                refused.push((SocketAddr::new(permission.ip, 0), rule));
+                false
+            }
+            verdict => {
+                permission.reach = Reach::of(&verdict).unwrap_or(permission.reach);
+                true
+            }
+        });
+        self.channels.retain_mut(|channel| match policy.check_address(channel.peer) {
+            Verdict::Refused(rule) => {
+                if !refused.iter().any(|(peer, _)| peer.ip() == channel.peer.ip()) {
+                    refused.push((channel.peer, rule));
+                }
+                false
+            }
+            verdict => {
+                channel.reach = Reach::of(&verdict).unwrap_or(channel.reach);
+                true
+            }
+        });
+        self.forget_peers_without_channel();
+        refused
+    }
+
     /// Forgets what has expired; the data path never trusts this, it compares deadlines itself.
     pub(crate) fn forget_expired(&mut self, now: Instant) {
         self.permissions.retain(|p| p.expires > now);
@@ -324,6 +353,10 @@ impl Allocation {
 
     fn forget_expired_channels(&mut self, now: Instant) {
         self.channels.retain(|c| c.expires > now);
+        self.forget_peers_without_channel();
+    }
+
+    fn forget_peers_without_channel(&mut self) {
         let channels = &self.channels;
         self.channel_by_peer.retain(|(_, number)| channels.binary_search_by_key(number, |c| c.number).is_ok());
     }

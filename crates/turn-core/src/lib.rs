@@ -29,6 +29,7 @@ mod server;
 mod stats;
 mod tcp_relay;
 mod terminate;
+mod withdrawal;
 
 pub use config::{
     Grant, GrantLimits, IntegrityKeys, Limits, NatDiscoveryGrid, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,

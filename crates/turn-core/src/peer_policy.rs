@@ -15,7 +15,7 @@ use causeway_types::{CanonicalIp, special_range};
 use ipnet::IpNet;
 
 /// What a [`PeerPolicy`] is made of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerPolicyConfig {
     /// `--allow-peer`.
     pub allow: Vec<IpNet>,
@@ -31,7 +31,7 @@ pub struct PeerPolicyConfig {
 }
 
 /// The compiled rules.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerPolicy {
     config: PeerPolicyConfig,
 }

@@ -103,10 +103,14 @@ impl TurnServer {
         }
     }
 
-    /// Replaces the configuration; live allocations keep what they were granted.
-    pub fn handle_config(&mut self, _now: Now, config: Arc<TurnConfig>) {
+    /// Replaces the configuration. Live allocations keep what they were granted, but for peers that the new policy
+    /// refuses.
+    pub fn handle_config(&mut self, now: Now, config: Arc<TurnConfig>) {
         self.debug_assert_drained();
-        self.config = config;
+        let old = std::mem::replace(&mut self.config, config);
+        if old.peer_policy != self.config.peer_policy {
+            self.judge_peers_again(now);
+        }
     }
 
     /// Takes one datagram (UDP, DTLS) or one framed message (TCP, TLS) from a client.

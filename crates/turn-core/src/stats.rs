@@ -21,6 +21,8 @@ pub struct TurnStats {
     pub allocations_created: u64,
     /// Allocations ended.
     pub allocations_ended: u64,
+    /// Peers whose permission, channel or connection a reloaded policy took back.
+    pub peers_withdrawn: u64,
     requests: [u64; REQUEST_METHODS.len()],
     refusals: [u64; REFUSAL_CODES.len()],
 }

@@ -288,6 +288,11 @@ impl TurnServer {
         connection
     }
 
+    /// The other end of a connection.
+    pub(crate) fn peer_of(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        self.connections.get(&connection).map(|entry| entry.peer)
+    }
+
     fn connection_to(&self, key: usize, peer: SocketAddr) -> Option<ConnectionId> {
         let allocation = self.allocations.get(key)?;
         let same = |id: &&ConnectionId| self.connections.get(id).is_some_and(|entry| entry.peer == peer);

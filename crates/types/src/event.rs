@@ -266,6 +266,15 @@ pub enum RelayEvent {
         /// The rule that refused, in words an operator can search for, e.g. `default: link-local 169.254.0.0/16`.
         rule: Arc<str>,
     },
+    /// A reloaded policy refuses a peer that had a permission, a channel or a connection: it has them no more.
+    PeerWithdrawn {
+        /// From which allocation.
+        allocation: AllocationId,
+        /// Which peer; port 0 for all ports of its address.
+        peer: SocketAddr,
+        /// The rule that refuses, as in [`Self::PeerRefused`].
+        rule: Arc<str>,
+    },
     /// A limit was reached.
     LimitReached {
         /// Which one.

@@ -15,4 +15,5 @@ mod permissions;
 mod refresh;
 mod scope;
 mod tcp;
+mod withdrawal;
 mod world;
