@@ -215,19 +215,20 @@ impl RelayHandle {
         self.shared.send(shard, Command::AnswerKey(id, answer));
     }
 
-    /// Ends one allocation; whether it was there.
+    /// Ends one allocation; whether it was there. When this returns, its sockets are closed.
     #[must_use]
     pub fn terminate(&self, allocation: AllocationId) -> bool {
         self.ask_all(|reply| Command::Terminate(allocation, reply)).into_iter().any(|found| found)
     }
 
-    /// Ends every allocation of a user; how many there were.
+    /// Ends every allocation of a user; how many there were. When this returns, their sockets are closed.
     #[must_use]
     pub fn terminate_user(&self, username: &str) -> u32 {
         self.ask_all(|reply| Command::TerminateUser(username.to_owned(), reply)).into_iter().sum()
     }
 
-    /// Ends every allocation of these users, in one pass over each shard; how many there were.
+    /// Ends every allocation of these users, in one pass over each shard; how many there were. When this returns, their
+    /// sockets are closed.
     #[must_use]
     pub fn terminate_users(&self, usernames: &[String]) -> u32 {
         let usernames: Arc<BTreeSet<String>> = Arc::new(usernames.iter().cloned().collect());

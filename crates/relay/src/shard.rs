@@ -291,18 +291,22 @@ impl Shard {
             Command::AnswerKey(id, answer) => self.core.handle_key(now, id, answer),
             Command::Terminate(id, reply) => {
                 let found = self.core.terminate(now, id);
+                self.drain(now);
                 answer(&reply, found);
             }
             Command::TerminateUser(username, reply) => {
                 let ended = self.core.terminate_user(now, &username);
+                self.drain(now);
                 answer(&reply, ended);
             }
             Command::TerminateUsers(usernames, reply) => {
                 let ended = self.core.terminate_users(now, &usernames);
+                self.drain(now);
                 answer(&reply, ended);
             }
             Command::LimitUser(username, limits, reply) => {
                 let changed = self.core.limit_user(now, &username, limits);
+                self.drain(now);
                 answer(&reply, changed);
             }
             Command::List(reply) => answer(&reply, self.core.allocations().collect()),

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -107,7 +107,16 @@ impl Client {
     }
 
     pub(crate) fn to(address: SocketAddr, transport: ClientTransport) -> Self {
-        let local = SocketAddr::new(address.ip(), 0);
+        Self::between(address.ip(), address, transport)
+    }
+
+    /// From an address of its own, as if it came from another host.
+    pub(crate) fn at(ip: &str, server: &Server, transport: ClientTransport) -> Self {
+        Self::between(ip.parse().expect("an address"), server.address(transport, false), transport)
+    }
+
+    fn between(ip: IpAddr, address: SocketAddr, transport: ClientTransport) -> Self {
+        let local = SocketAddr::new(ip, 0);
         let udp = || {
             // Shared, so that a test can send bursts from the same address.
             let domain = socket2::Domain::for_address(local);
@@ -121,8 +130,8 @@ impl Client {
         };
         let io = match transport {
             ClientTransport::Udp => Io::Udp(udp()),
-            ClientTransport::Tcp => stream_io(TcpStream::connect(address).expect("connects")),
-            ClientTransport::Tls => stream_io(tls(TcpStream::connect(address).expect("connects"), |_| true)),
+            ClientTransport::Tcp => stream_io(connect_from(ip, address)),
+            ClientTransport::Tls => stream_io(tls(connect_from(ip, address), |_| true)),
             ClientTransport::Dtls => return Self::over_dtls(udp(), dimpl::Dtls::new_12),
         };
         Self::over(io)
@@ -449,6 +458,15 @@ fn fresh_id() -> TransactionId {
 fn stream_io(stream: impl Stream + 'static) -> Io {
     stream.tcp().set_nodelay(true).expect("an option");
     Io::Stream { stream: Box::new(stream), inbox: Vec::new() }
+}
+
+/// A TCP connection that begins at `ip`.
+pub(crate) fn connect_from(ip: IpAddr, address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None);
+    let socket = socket.expect("opens");
+    socket.bind(&SocketAddr::new(ip, 0).into()).expect("binds");
+    socket.connect(&address.into()).expect("connects");
+    TcpStream::from(socket)
 }
 
 fn tls(

@@ -1,6 +1,7 @@
 //! The data plane over real sockets, driven by a small client of its own.
 
 mod client;
+mod credentials;
 mod dtls;
 mod events;
 mod relayed;

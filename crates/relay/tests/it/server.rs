@@ -1,8 +1,9 @@
 //! A relay on free ports of the loopback interface.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -23,8 +24,11 @@ pub(crate) const PASSWORD: &str = "secret";
 /// A user whose key look-up is a bug.
 pub(crate) const PANIC_USER: &str = "panic";
 
-/// Every user has the password `secret`.
-struct Users;
+/// Every user has the password `secret`, and some have limits.
+#[derive(Debug, Default)]
+struct Users {
+    limits: Mutex<HashMap<String, GrantLimits>>,
+}
 
 impl KeySource for Users {
     fn keys(&self, query: &KeyQuery, _now: UnixTime, _shard: ShardIndex) -> KeyLookup {
@@ -41,7 +45,7 @@ impl KeySource for Users {
             },
             expires: None,
             on_expiry: OnExpiry::GateNew,
-            limits: GrantLimits::default(),
+            limits: self.limits.lock().expect("no panic").get(&**username).copied().unwrap_or_default(),
         }]))
     }
 }
@@ -50,6 +54,7 @@ impl KeySource for Users {
 pub(crate) struct Server {
     pub(crate) handle: RelayHandle,
     pub(crate) settings: RelaySettings,
+    users: Arc<Users>,
 }
 
 /// One thread, both families, loopback peers allowed.
@@ -116,8 +121,9 @@ pub(crate) fn start() -> Server {
 }
 
 pub(crate) fn start_with(settings: RelaySettings) -> Server {
-    let handle = Relay::start(settings.clone(), Arc::new(Users)).expect("starts");
-    Server { handle, settings }
+    let users = Arc::<Users>::default();
+    let handle = Relay::start(settings.clone(), Arc::clone(&users) as Arc<dyn KeySource>).expect("starts");
+    Server { handle, settings, users }
 }
 
 impl Server {
@@ -129,6 +135,11 @@ impl Server {
             .find(|bound| bound.transport == transport && bound.address.is_ipv6() == v6)
             .expect("is served")
             .address
+    }
+
+    /// From now on this user's credential carries these limits.
+    pub(crate) fn limit(&self, username: &str, limits: GrantLimits) {
+        self.users.limits.lock().expect("no panic").insert(username.to_owned(), limits);
     }
 
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Reload)) {
