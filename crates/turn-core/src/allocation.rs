@@ -319,27 +319,21 @@ impl Allocation {
     /// Asks the policy again for every permission and channel, and drops what it refuses; the peers and their rules.
     pub(crate) fn withdraw_refused(&mut self, policy: &PeerPolicy) -> Vec<(SocketAddr, Arc<str>)> {
         let mut refused: Vec<(SocketAddr, Arc<str>)> = Vec::new();
-        self.permissions.retain_mut(|permission| match policy.check_ip(permission.ip) {
-            Verdict::Refused(rule) => {
-                refused.push((SocketAddr::new(permission.ip, 0), rule));
-                false
-            }
-            verdict => {
-                permission.reach = Reach::of(&verdict).unwrap_or(permission.reach);
-                true
-            }
+        self.permissions.retain_mut(|permission| {
+            let verdict = policy.check_ip(permission.ip);
+            permission.reach = Reach::of(&verdict).unwrap_or(permission.reach);
+            let Verdict::Refused(rule) = verdict else { return true };
+            refused.push((SocketAddr::new(permission.ip, 0), rule));
+            false
         });
-        self.channels.retain_mut(|channel| match policy.check_address(channel.peer) {
-            Verdict::Refused(rule) => {
-                if !refused.iter().any(|(peer, _)| peer.ip() == channel.peer.ip()) {
-                    refused.push((channel.peer, rule));
-                }
-                false
+        self.channels.retain_mut(|channel| {
+            let verdict = policy.check_address(channel.peer);
+            channel.reach = Reach::of(&verdict).unwrap_or(channel.reach);
+            let Verdict::Refused(rule) = verdict else { return true };
+            if !refused.iter().any(|(peer, _)| peer.ip() == channel.peer.ip()) {
+                refused.push((channel.peer, rule));
             }
-            verdict => {
-                channel.reach = Reach::of(&verdict).unwrap_or(channel.reach);
-                true
-            }
+            false
         });
         self.forget_peers_without_channel();
         refused
