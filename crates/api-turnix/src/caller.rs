@@ -5,10 +5,10 @@ use causeway_app::{ApiCaller, Store};
 
 use crate::{Shared, error::ApiError, rate::Allowance};
 
-/// The token of `Authorization: Bearer …`, scheme in any case; an empty one is none.
+/// The token of `Authorization: Bearer …`, scheme in any case.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()).filter(|token| !token.is_empty())
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// Checks a token and takes one request off its allowance.

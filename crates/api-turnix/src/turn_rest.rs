@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::Response,
@@ -45,7 +44,7 @@ pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request
     let id = request_id(&request);
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
-    let mut body = match body::taken(body).await {
+    let body = match body::taken(body).await {
         Ok(body) => body,
         Err(error) => return error.respond(&id),
     };
@@ -53,7 +52,6 @@ pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request
     let mut token = caller::bearer(&parts.headers).map(str::to_owned).or_else(|| parameters.key());
     // The key may be in the body; only then is a body looked at before its sender is known.
     if token.is_none() && parameters.add_body(&parts.headers, &body).is_ok() {
-        body = Bytes::new();
         token = parameters.key();
     }
     let (_, allowance) = match caller::identify(&shared, token.as_deref()).await {
