@@ -46,10 +46,10 @@ class Run:
         return int(found[-1]) if found else None
 
 
-def uclient(server, *options, peer=None, v6=False, tls=False, secret=False, messages=5, timeout=60):
+def uclient(server, *options, peer=None, v6=False, tls=False, secret=False, user=(USER, PASSWORD), messages=5, timeout=60):
     """Runs turnutils_uclient against a server; `peer` is an address of ours, else it talks to itself (-y)."""
     command = ["turnutils_uclient", *options, "-n", str(messages), "-p", str(server.tls_port if tls else server.turn_port)]
-    command += ["-W", SECRET, "-u", "bob"] if secret else ["-u", USER, "-w", PASSWORD]
+    command += ["-W", SECRET, "-u", "bob"] if secret else ["-u", user[0], "-w", user[1]]
     command += ["-e", peer[0], "-r", str(peer[1])] if peer else ["-y"]
     command.append(HOST_V6 if v6 else HOST)
     try:

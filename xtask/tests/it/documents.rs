@@ -143,6 +143,19 @@ fn the_security_model_lists_exactly_the_ranges_of_the_code() {
 }
 
 #[test]
+fn the_samples_of_the_guide_are_the_files_that_the_end_to_end_tests_run() {
+    let guide = crate::read("docs/api.md");
+    let mut count = 0;
+    for entry in fs::read_dir(crate::root().join("docs/samples")).expect("samples") {
+        let path = entry.expect("an entry").path();
+        let sample = fs::read_to_string(&path).expect("UTF-8");
+        assert!(guide.contains(&format!("\n{sample}```\n")), "docs/api.md does not show {}", path.display());
+        count += 1;
+    }
+    assert!(count >= 5, "only {count} samples");
+}
+
+#[test]
 fn committed_documents_name_no_machine() {
     let marks = [["/wo", "rk/"].concat(), ["/tm", "p/wt"].concat(), ["..", "/shared"].concat(), ["TO", "DO"].concat()];
     for file in files("md").into_iter().chain(files("toml")) {
