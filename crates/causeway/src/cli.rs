@@ -42,6 +42,10 @@ pub(crate) fn run() -> ExitCode {
             ));
             Ok(())
         }),
+        Some(("explain", matches)) if matches.get_flag("example") => {
+            say(&config::example());
+            ExitCode::SUCCESS
+        }
         Some(("explain", matches)) => explain(matches.get_one::<String>("key").map(String::as_str)),
         Some(("probe", matches)) => probe::run(matches),
         Some(("credential", matches)) => match matches.subcommand() {
@@ -67,7 +71,14 @@ fn command() -> Command {
         .subcommand(
             Command::new("explain")
                 .about("Explains a configuration key, or lists all of them")
-                .arg(Arg::new("key").help("e.g. relay_ports or config.relay_ports")),
+                .arg(Arg::new("key").help("e.g. relay_ports or config.relay_ports"))
+                .arg(
+                    Arg::new("example")
+                        .long("example")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("key")
+                        .help("Print a configuration file with every key, commented out"),
+                ),
         )
         .subcommand(probe::command())
         .subcommand(

@@ -1,5 +1,6 @@
 //! Configuration: flags beat the environment, the environment beats the file; all faults are told at once.
 
+mod example;
 mod keys;
 mod load;
 mod parse;
@@ -18,6 +19,7 @@ use causeway_certificates::Pair;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
+pub(crate) use example::example;
 pub(crate) use keys::{KEYS, reference};
 pub(crate) use load::{Faults, Sources, load};
 

@@ -89,6 +89,35 @@ fn a_public_ip_may_map_to_a_private_one_of_its_family_only() {
 }
 
 #[test]
+fn the_example_file_is_the_one_in_the_repository() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../causeway.example.toml");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(committed, example(), "run: cargo run -- explain --example > causeway.example.toml");
+}
+
+#[test]
+fn the_example_file_changes_nothing_with_its_defaults_taken_out_of_their_comments() {
+    let is_default = |line: &str| {
+        let name = line.trim_start_matches('#').split(" = ").next().unwrap_or_default();
+        KEYS.iter().any(|key| key.name == name && !key.default.is_empty())
+    };
+    let taken_out: String = example()
+        .lines()
+        .map(|line| if is_default(line) { line.trim_start_matches('#') } else { line })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let keys = taken_out.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count();
+    assert_eq!(keys, KEYS.iter().filter(|key| !key.default.is_empty()).count());
+    for text in [example(), taken_out] {
+        let given = load(sources(&[], &[], Some(&file(&text)))).unwrap();
+        let plain = load(Sources::default()).unwrap();
+        let without_sources =
+            |settings: Settings| format!("{:?}", Settings { sources: Sources::default(), ..settings });
+        assert_eq!(without_sources(given), without_sources(plain));
+    }
+}
+
+#[test]
 fn the_reference_page_is_the_one_in_the_repository() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
     let committed = std::fs::read_to_string(path).unwrap_or_default();

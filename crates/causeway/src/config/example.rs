@@ -1,0 +1,60 @@
+//! `causeway.example.toml`: every key with its default, commented out.
+
+use super::keys::{KEYS, Key};
+
+/// Width of comment lines.
+const WIDTH: usize = 100;
+
+/// The example file.
+pub(crate) fn example() -> String {
+    let mut file = String::from(
+        "# Every key of causeway.toml with its default, commented out. Made by `causeway explain --example`; a test keeps it\n\
+         # and the table of keys the same. Start from packaging/examples for whole configurations.\n\
+         # A flag beats the environment, the environment beats this file. Durations are written \"30s\", \"5m\", \"1h\".\n",
+    );
+    for key in KEYS {
+        file.push('\n');
+        for line in wrapped(key.doc) {
+            file.push_str(&format!("# {line}\n"));
+        }
+        if key.secret {
+            file.push_str("# A secret: better in the environment, as ");
+            file.push_str(&key.variable());
+            file.push_str(".\n");
+        }
+        file.push_str(&format!("#{} = {}\n", key.name, value(key)));
+    }
+    file.push_str(
+        "\n# Static TURN users, any number of them.\n#[[turn.user]]\n#name = \"alice\"\n#password = \"…\"\n\n\
+         # More certificates, chosen by SNI.\n#[[tls.certificate]]\n#cert = \"other.pem\"\n#key = \"other.key\"\n",
+    );
+    file
+}
+
+/// The default as TOML, or the form of the value when there is none.
+fn value(key: &Key) -> String {
+    let text = if key.default.is_empty() { key.value } else { key.default };
+    if key.list {
+        let items: Vec<String> = text.split(',').map(|item| format!("{item:?}")).collect();
+        return format!("[{}]", items.join(", "));
+    }
+    let is_bare = matches!(text, "true" | "false") || text.bytes().all(|b| b.is_ascii_digit());
+    if is_bare { text.to_owned() } else { format!("{text:?}") }
+}
+
+/// Lines of at most [`WIDTH`] characters.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(line) = lines.last_mut() else { break };
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
