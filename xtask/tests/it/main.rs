@@ -1,6 +1,7 @@
 //! What the repository promises about itself, checked: layers, compliance tables, documents.
 
 mod compliance;
+mod dependencies;
 mod documents;
 mod layers;
 

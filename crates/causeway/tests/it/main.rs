@@ -1,0 +1,3 @@
+//! The program as packages use it.
+
+mod packaging;
