@@ -273,8 +273,7 @@ impl TurnServer {
         let ticket = wanted.mobility.then(|| self.random_bytes());
         let id = AllocationId(self.random_u64());
         let bandwidth = grant.limits.bandwidth.or(self.config.limits.bandwidth_per_allocation);
-        let lifetime = Duration::from_secs(u64::from(wanted.lifetime_secs));
-        let expires = self.lifetime_until(now, &grant, lifetime);
+        let (lifetime_secs, expires) = Self::lifetime_under(&grant, now, wanted.lifetime_secs);
         let mut allocation = Allocation::new(NewAllocation {
             id,
             client,
@@ -282,7 +281,7 @@ impl TurnServer {
             transport: wanted.transport,
             relays,
             now: now.mono,
-            lifetime_secs: wanted.lifetime_secs,
+            lifetime_secs,
             transaction: message.transaction_id(),
             reservation,
             missing,
@@ -299,7 +298,7 @@ impl TurnServer {
             five_tuple: client.five_tuple,
             relayed: relays.map(|slot| slot.map(|s| s.address)),
             transport: wanted.transport,
-            lifetime,
+            lifetime: Duration::from_secs(u64::from(lifetime_secs)),
             security: None,
         }));
         self.stats.allocations_created += 1;

@@ -16,7 +16,7 @@ use crate::{
     TurnServer,
     allocate::Wanted,
     auth::{self, Claim},
-    config::Grant,
+    config::{Grant, OnExpiry},
     drop_reason::DropReason,
     io::{
         ClientLeg, KeyAnswer, KeyQuery, OpenRelayError, Output, PortChoice, QueryId, RelayOpened, TimerKind, UserRef,
@@ -126,7 +126,12 @@ impl TurnServer {
             self.refuse(request, &grant.keys, self.code_without_allocation(&message));
             return;
         }
-        if let Some(at) = grant.expires.filter(|at| *at < now.unix) {
+        // An allocation that would live for less than a second could be given no LIFETIME but 0.
+        let needed = match grant.on_expiry {
+            OnExpiry::GateNew => Duration::ZERO,
+            OnExpiry::Terminate => Duration::from_secs(1),
+        };
+        if let Some(at) = grant.expires.filter(|at| *at < now.unix.saturating_add(needed)) {
             let ago = now.unix.saturating_since(at);
             if self.challenge(now, pending.client, &message, 401) {
                 self.auth_refused(pending.client, Some(grant.username), AuthRefusal::Expired { ago });

@@ -51,13 +51,10 @@ impl TurnServer {
         if message.has(AttributeType::MOBILITY_TICKET) {
             self.move_client(now, request.client, key, message.as_bytes().len());
         }
-        let lifetime = Duration::from_secs(u64::from(lifetime_secs));
-        let Some(allocation) = self.allocations.get(key) else { return };
-        let expires = self.lifetime_until(now, &allocation.grant, lifetime);
-        let id = allocation.id;
-        if let Some(allocation) = self.allocations.get_mut(key) {
-            allocation.expires = expires;
-        }
+        let Some(allocation) = self.allocations.get_mut(key) else { return };
+        let (lifetime_secs, expires) = Self::lifetime_under(&allocation.grant, now, lifetime_secs);
+        allocation.expires = expires;
+        let (id, lifetime) = (allocation.id, Duration::from_secs(u64::from(lifetime_secs)));
         self.reschedule(key);
         self.outputs.push_back(crate::Output::Event(RelayEvent::AllocationRefreshed { allocation: id, lifetime }));
         let ticket = self.ticket_of(key).filter(|_| message.has(AttributeType::MOBILITY_TICKET));

@@ -413,13 +413,16 @@ impl TurnServer {
         self.reschedule(key);
     }
 
-    /// How long an allocation may live from now on: as granted, or less when its credential ends it.
-    pub(crate) fn lifetime_until(&self, now: Now, grant: &crate::config::Grant, lifetime: Duration) -> Instant {
-        let end = match (grant.on_expiry, grant.expires) {
-            (OnExpiry::Terminate, Some(at)) => lifetime.min(at.saturating_since(now.unix) + Duration::from_millis(1)),
-            (OnExpiry::Terminate | OnExpiry::GateNew, _) => lifetime,
+    /// How long an allocation may live from now on: as granted, or less when its credential ends it. In whole seconds, to
+    /// be told, and when it ends.
+    pub(crate) fn lifetime_under(grant: &crate::config::Grant, now: Now, granted_secs: u32) -> (u32, Instant) {
+        let granted = Duration::from_secs(u64::from(granted_secs));
+        let (OnExpiry::Terminate, Some(at)) = (grant.on_expiry, grant.expires) else {
+            return (granted_secs, now.mono + granted);
         };
-        now.mono + end
+        let left = at.saturating_since(now.unix);
+        let left_secs = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+        (granted_secs.min(left_secs), now.mono + granted.min(left + Duration::from_millis(1)))
     }
 
     pub(crate) fn end_allocation(&mut self, now: Now, key: usize, reason: AllocationEndReason) {

@@ -11,7 +11,7 @@ use causeway_stun_codec::{
 use causeway_turn_core::{DropReason, OnExpiry, TurnConfig};
 use causeway_types::{AuthRefusal, RelayEvent};
 
-use crate::world::{REALM, START, User, World, config, secs};
+use crate::world::{Client, REALM, Reply, START, User, World, config, secs};
 
 #[test]
 fn a_request_without_credentials_gets_401_with_realm_nonce_and_algorithms() {
@@ -242,6 +242,46 @@ fn a_credential_that_says_terminate_takes_its_allocation_along() {
     alice.request(&mut world, Method::REFRESH, |b| b).granted();
     world.advance(secs(2));
     assert_eq!(world.server.allocation_count(), 0);
+}
+
+#[test]
+fn no_answer_promises_more_than_a_credential_that_says_terminate_has_left() {
+    let lifetime = |reply: &Reply| reply.message().attribute::<Lifetime>().expect("decodes").expect("a lifetime").0;
+    for (on_expiry, first, second, last) in [(OnExpiry::Terminate, 100, 40, 0), (OnExpiry::GateNew, 600, 600, 600)] {
+        let mut world = World::new();
+        world.users[0].expires = Some(START.saturating_add(secs(100)));
+        world.users[0].on_expiry = on_expiry;
+        let mut alice = world.alice();
+        let request = alice.allocate(&mut world, |b| b).granted();
+        assert_eq!(lifetime(&request), first);
+        assert!(
+            world.events.iter().any(
+                |e| matches!(e, RelayEvent::AllocationCreated { lifetime, .. } if *lifetime == secs(first.into()))
+            )
+        );
+        world.advance(secs(60));
+        let refresh = |alice: &mut Client, world: &mut World, asked: u32| {
+            let reply = alice.request(world, Method::REFRESH, |b| b.attribute(&Lifetime(asked))).granted();
+            lifetime(&reply)
+        };
+        assert_eq!(refresh(&mut alice, &mut world, 600), second);
+        assert!(world.events.iter().any(
+            |e| matches!(e, RelayEvent::AllocationRefreshed { lifetime, .. } if *lifetime == secs(second.into()))
+        ));
+        world.advance(std::time::Duration::from_millis(39_500));
+        assert_eq!(refresh(&mut alice, &mut world, 600), last, "half a second is no second");
+    }
+}
+
+#[test]
+fn a_credential_that_says_terminate_opens_nothing_in_its_last_second() {
+    let mut world = World::new();
+    world.users[0].expires = Some(START.saturating_add(secs(100)));
+    world.users[0].on_expiry = OnExpiry::Terminate;
+    world.advance(std::time::Duration::from_millis(99_500));
+    world.alice().allocate(&mut world, |b| b).refused(401);
+    world.users[0].on_expiry = OnExpiry::GateNew;
+    world.alice().allocate(&mut world, |b| b).granted();
 }
 
 #[test]
