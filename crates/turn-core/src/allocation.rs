@@ -111,7 +111,7 @@ impl Buckets {
 pub(crate) struct Allocation {
     pub(crate) id: AllocationId,
     pub(crate) client: ClientLeg,
-    /// The client's connection is gone; a mobility ticket may bring it back.
+    /// The client's connection is gone, and its five-tuple free; a mobility ticket may bring it back.
     pub(crate) detached: bool,
     pub(crate) grant: Grant,
     pub(crate) transport: RelayTransport,

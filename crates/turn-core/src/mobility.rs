@@ -60,12 +60,15 @@ impl TurnServer {
             return;
         }
         allocation.ticket = Some(ticket);
-        if allocation.client == client {
+        if allocation.client == client && !allocation.detached {
             return;
         }
         let moved = MobilityMove { from: allocation.client.five_tuple, to: client.five_tuple };
         let (id, limits) = (allocation.id, allocation.grant.limits);
-        self.by_client.remove(&moved.from);
+        // While it was detached, its old five-tuple may have got another allocation.
+        if self.by_client.get(&moved.from) == Some(&key) {
+            self.by_client.remove(&moved.from);
+        }
         allocation.client = client;
         allocation.detached = false;
         self.by_client.insert(moved.to, key);

@@ -147,8 +147,11 @@ impl TurnServer {
         self.forget_pending_of(client.five_tuple);
         let Some(&key) = self.by_client.get(&client.five_tuple) else { return };
         match self.allocations.get_mut(key) {
-            // A mobility ticket may bring the client back on another connection.
-            Some(allocation) if allocation.ticket.is_some() => allocation.detached = true,
+            // A mobility ticket may bring the client back on another connection; this one's five-tuple is free.
+            Some(allocation) if allocation.ticket.is_some() => {
+                allocation.detached = true;
+                self.by_client.remove(&client.five_tuple);
+            }
             _ => self.end_allocation(now, key, AllocationEndReason::ClientClosed),
         }
     }

@@ -1,6 +1,9 @@
 //! Mobility (RFC 8016).
 
-use causeway_stun_codec::{AttributeType, Method, attributes::MobilityTicket};
+use causeway_stun_codec::{
+    AttributeType, Method,
+    attributes::{Lifetime, MobilityTicket},
+};
 use causeway_types::{ClientTransport, RelayEvent};
 
 use crate::world::{Client, Reply, World, config, goes_to, secs};
@@ -82,4 +85,62 @@ fn without_asking_there_is_no_ticket() {
     let mut world = World::new();
     let mut alice = world.alice();
     assert!(!alice.allocate(&mut world, |b| b).granted().has(AttributeType::MOBILITY_TICKET));
+}
+
+#[test]
+fn a_client_that_lost_its_connection_may_allocate_anew_from_the_same_place() {
+    let mut world = World::new();
+    let (alice, ticket) = mobile(&mut world, ClientTransport::Tcp);
+    world.server.handle_client_closed(world.now, alice.leg);
+    world.drain();
+    let mut again = world.client("alice", ClientTransport::Tcp, "203.0.113.10:5000");
+    again.allocate(&mut world, |b| b).granted();
+    assert_eq!(world.server.allocation_count(), 2);
+    again.permit(&mut world, &["8.8.8.8:1"]).granted();
+    // The first one is still there for its ticket, and takes nothing of the second one along.
+    let mut moved = world.client("alice", ClientTransport::Udp, "203.0.113.77:9000");
+    moved.request(&mut world, Method::REFRESH, |b| b.attribute(&MobilityTicket(&ticket))).granted();
+    assert!(world.server.has_allocation(&again.leg.five_tuple));
+    assert!(goes_to(again.say(&mut world, "8.8.8.8:1", b"x"), "8.8.8.8:1"));
+    moved.request(&mut world, Method::REFRESH, |b| b.attribute(&Lifetime(0))).granted();
+    world.server.handle_client_closed(world.now, again.leg);
+    world.drain();
+    assert_eq!(world.server.allocation_count(), 0);
+}
+
+#[test]
+fn an_allocation_without_a_connection_ends_alone() {
+    let mut world = World::new();
+    let (alice, _) = mobile(&mut world, ClientTransport::Tcp);
+    world.server.handle_client_closed(world.now, alice.leg);
+    world.drain();
+    world.advance(secs(300));
+    let mut again = world.client("alice", ClientTransport::Tcp, "203.0.113.10:5000");
+    again.allocate(&mut world, |b| b).granted();
+    world.advance(secs(301));
+    assert_eq!(world.server.allocation_count(), 1, "the lifetime of the first one is over");
+    assert!(world.server.has_allocation(&again.leg.five_tuple));
+}
+
+#[test]
+fn the_old_place_is_free_once_the_allocation_moved() {
+    let mut world = World::new();
+    let (mut alice, ticket) = mobile(&mut world, ClientTransport::Udp);
+    let mut moved = world.client("alice", ClientTransport::Udp, "203.0.113.77:9000");
+    moved.request(&mut world, Method::REFRESH, |b| b.attribute(&MobilityTicket(&ticket))).granted();
+    alice.allocate(&mut world, |b| b).granted();
+    assert_eq!(world.server.allocation_count(), 2);
+}
+
+#[test]
+fn a_client_that_comes_back_to_the_same_place_is_heard_and_reached() {
+    let mut world = World::new();
+    let (mut alice, ticket) = mobile(&mut world, ClientTransport::Tcp);
+    alice.permit(&mut world, &["8.8.8.8:1"]).granted();
+    world.server.handle_client_closed(world.now, alice.leg);
+    world.drain();
+    assert!(!goes_to(alice.say(&mut world, "8.8.8.8:1", b"x"), "8.8.8.8:1"), "a new connection shows its ticket first");
+    alice.request(&mut world, Method::REFRESH, |b| b.attribute(&MobilityTicket(&ticket))).granted();
+    assert!(goes_to(alice.say(&mut world, "8.8.8.8:1", b"x"), "8.8.8.8:1"));
+    assert!(matches!(world.peer_says(0, "8.8.8.8:1", 4), causeway_turn_core::Forward::ToClient { .. }));
 }
