@@ -31,6 +31,8 @@ pub enum Metric {
     ClientConnections,
     /// Counter: events that found their queue full.
     EventsDropped,
+    /// Counter: ended sessions that were lost because the store did not answer for long.
+    SessionRecordsLost,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
@@ -49,6 +51,7 @@ impl Metric {
         Self::PeersWithdrawn,
         Self::ClientConnections,
         Self::EventsDropped,
+        Self::SessionRecordsLost,
         Self::Panics,
     ];
 
@@ -67,6 +70,7 @@ impl Metric {
             Self::PeersWithdrawn => "causeway_peers_withdrawn_total",
             Self::ClientConnections => "causeway_client_connections",
             Self::EventsDropped => "causeway_events_dropped_total",
+            Self::SessionRecordsLost => "causeway_session_records_lost_total",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -86,6 +90,7 @@ impl Metric {
             Self::PeersWithdrawn => "Peers that a reloaded policy took back from live allocations.",
             Self::ClientConnections => "Open client connections and associations, by transport.",
             Self::EventsDropped => "Events that found their queue full.",
+            Self::SessionRecordsLost => "Ended sessions lost because the store did not answer for long.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }

@@ -1,7 +1,8 @@
 //! Who asks: the Bearer token, and its allowance.
 
 use axum::http::{HeaderMap, StatusCode, header};
-use causeway_app::{ApiCaller, Store};
+use causeway_app::{ApiCaller, CallerError, CredentialStore, Scope};
+use causeway_types::Now;
 
 use crate::{Shared, error::ApiError, rate::Allowance};
 
@@ -11,22 +12,38 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Checks a token and takes one request off its allowance.
-pub(crate) async fn identify<S: Store>(
+/// Which project an organization-wide token stands for in this request.
+pub(crate) fn project(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-causeway-project")?.to_str().ok()
+}
+
+/// Checks a token that must have the scope `credentials`, and takes one request off its allowance.
+pub(crate) async fn identify<S: CredentialStore>(
     shared: &Shared<S>,
     token: Option<&str>,
+    project: Option<&str>,
 ) -> Result<(ApiCaller, Allowance), ApiError> {
+    let unauthorized = |code, message| ApiError::new(StatusCode::UNAUTHORIZED, code, message);
     let Some(token) = token else {
-        let message = "send the API token as `Authorization: Bearer <token>`";
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "missing_token", message));
+        return Err(unauthorized("missing_token", "send the API token as `Authorization: Bearer <token>`"));
     };
-    let caller = shared.state.minting.caller(token).await.map_err(|error| {
-        tracing::warn!(%error, "token look-up failed");
-        ApiError::store_down()
-    })?;
-    let Some(caller) = caller else {
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", "this API token is not known"));
-    };
+    let caller =
+        shared.state.callers.identify(token, project, Now::read().unix).await.map_err(|error| match error {
+            CallerError::Unknown => unauthorized("invalid_token", "this API token is not known"),
+            CallerError::Revoked => unauthorized("invalid_token", "this API token was revoked"),
+            CallerError::Expired => unauthorized("token_expired", "this API token expired; make a new one"),
+            CallerError::ProjectDisabled => {
+                ApiError::new(StatusCode::FORBIDDEN, "project_disabled", "this project is disabled")
+            }
+            CallerError::Store(error) => {
+                tracing::warn!(%error, "token look-up failed");
+                ApiError::store_down()
+            }
+        })?;
+    if !caller.scopes.has(Scope::Credentials) {
+        let message = "this API token may not mint credentials: it lacks the scope `credentials`";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "scope", message));
+    }
     Ok((caller, shared.rates.take(caller.token)))
 }
 

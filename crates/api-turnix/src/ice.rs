@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     response::Response,
 };
-use causeway_app::{ApiCaller, ClientRole, MintRequest, Store};
+use causeway_app::{ApiCaller, ClientRole, CredentialStore, MintRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
@@ -16,6 +16,7 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::forma
 use crate::{
     Shared, body, caller,
     error::{ApiError, json},
+    limits,
     parameters::Parameters,
     request_id,
 };
@@ -53,14 +54,15 @@ struct TurnServer<'a> {
     urls: &'a [String],
 }
 
-pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
+pub(crate) async fn mint<S: CredentialStore>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
     let id = request_id(&request);
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
-    let (caller, allowance) = match caller::identify(&shared, caller::bearer(&parts.headers)).await {
-        Ok(known) => known,
-        Err(error) => return error.respond(&id),
-    };
+    let (caller, allowance) =
+        match caller::identify(&shared, caller::bearer(&parts.headers), caller::project(&parts.headers)).await {
+            Ok(known) => known,
+            Err(error) => return error.respond(&id),
+        };
     let answer = if allowance.granted {
         match parameters(&parts, body).await {
             Ok(parameters) => mint_checked(&shared, caller, parameters, &parts.headers, now).await,
@@ -78,7 +80,7 @@ async fn parameters(parts: &Parts, body: Body) -> Result<Parameters, ApiError> {
     Ok(parameters)
 }
 
-async fn mint_checked<S: Store>(
+async fn mint_checked<S: CredentialStore>(
     shared: &Shared<S>,
     caller: ApiCaller,
     mut parameters: Parameters,
@@ -86,22 +88,16 @@ async fn mint_checked<S: Store>(
     now: UnixTime,
 ) -> Result<Response, ApiError> {
     let policy = shared.state.minting.policy();
+    // Read in the order of the documents, which is the order faults are told in.
     let request = MintRequest {
         initiator_client: parameters.identifier("initiator_client"),
         receiver_client: parameters.identifier("receiver_client"),
         room: parameters.identifier("room"),
         client_type: client_type(&mut parameters),
         ttl: parameters.ttl("ttl", policy.ttl_max),
+        ..MintRequest::default()
     };
-    if let Some(text) = headers.get("x-turn-client-ip").map(|value| value.to_str().unwrap_or("?"))
-        && text.parse::<IpAddr>().is_err()
-    {
-        parameters.fault(
-            "X-TURN-CLIENT-IP",
-            "bad_client_ip",
-            "X-TURN-CLIENT-IP: must be an IP address without port".to_owned(),
-        );
-    }
+    let client_ip = client_ip(&mut parameters, headers);
     // One region is served: a fixed one must be it, a preferred one falls back to it.
     if let Some(fixed) = parameters.text("fixed_region")
         && fixed != policy.region
@@ -112,7 +108,10 @@ async fn mint_checked<S: Store>(
         // Checked for its type only.
         drop(parameters.text(name));
     }
+    let limits = limits::read(&mut parameters, client_ip, request.room.is_some());
+    let metadata = limits::metadata(&mut parameters);
     parameters.finish()?;
+    let request = MintRequest { limits, metadata, ..request };
     let minted = shared.state.minting.mint(caller, request, now).await?;
     let urls = (shared.state.ice_urls)();
     let mut ice_servers = Vec::with_capacity(2);
@@ -125,6 +124,16 @@ async fn mint_checked<S: Store>(
     }
     let body = Answer { ice_servers, expires_at: timestamp(minted.expires_at), region: &minted.region };
     Ok(json(StatusCode::OK, &body))
+}
+
+fn client_ip(parameters: &mut Parameters, headers: &HeaderMap) -> Option<IpAddr> {
+    let text = headers.get("x-turn-client-ip")?.to_str().unwrap_or("?");
+    let ip = text.parse().ok();
+    if ip.is_none() {
+        let message = "X-TURN-CLIENT-IP: must be an IP address without port".to_owned();
+        parameters.fault("X-TURN-CLIENT-IP", "bad_client_ip", message);
+    }
+    ip
 }
 
 fn client_type(parameters: &mut Parameters) -> Option<ClientRole> {

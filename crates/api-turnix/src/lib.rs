@@ -10,6 +10,7 @@ mod body;
 mod caller;
 mod error;
 mod ice;
+mod limits;
 mod parameters;
 mod rate;
 mod regions;
@@ -25,7 +26,7 @@ use axum::{
     response::Response,
     routing::{any, get, post},
 };
-use causeway_app::{Minting, Store};
+use causeway_app::{Callers, CredentialStore, Minting};
 
 pub use rate::RateLimit;
 pub use regions::Region;
@@ -45,6 +46,8 @@ pub struct IceUrls {
 pub struct ApiState<S> {
     /// Use-cases.
     pub minting: Arc<Minting<S>>,
+    /// Knows API tokens.
+    pub callers: Arc<Callers<S>>,
     /// Asked for each credential, since a reload may change what is advertised.
     pub ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync>,
     /// This server.
@@ -73,7 +76,7 @@ struct Shared<S> {
 struct RequestId(String);
 
 /// The routes of this family. Unknown paths and methods get this family's error shape.
-pub fn router<S: Store>(state: ApiState<S>) -> Router {
+pub fn router<S: CredentialStore>(state: ApiState<S>) -> Router {
     let rates = TokenRates::new(state.rate_limit);
     let shared = Arc::new(Shared { state, rates });
     Router::new()

@@ -18,7 +18,11 @@ enum Given {
     Text(String),
     /// The digits of a JSON integer of any size, with its sign.
     Integer(String),
-    /// Any other JSON: a truth value, a fraction, an exponent, an array, an object.
+    /// `true` or `false`.
+    Flag(bool),
+    /// A JSON object, as written.
+    Object(String),
+    /// Any other JSON: a fraction, an exponent, an array.
     Other,
 }
 
@@ -58,7 +62,7 @@ impl Parameters {
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         match self.values.get(name)? {
             Given::Text(text) | Given::Integer(text) => Some(text.clone()),
-            Given::Other => {
+            Given::Flag(_) | Given::Object(_) | Given::Other => {
                 self.fault(name, "bad_type", format!("{name}: must be a text"));
                 None
             }
@@ -69,7 +73,7 @@ impl Parameters {
     pub(crate) fn key(&self) -> Option<String> {
         match self.values.get("key")? {
             Given::Text(text) => Some(text.clone()),
-            Given::Integer(_) | Given::Other => None,
+            Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => None,
         }
     }
 
@@ -96,7 +100,7 @@ impl Parameters {
             Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().unwrap_or(u64::MAX)
             }
-            Given::Text(_) | Given::Integer(_) | Given::Other => 0,
+            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => 0,
         };
         if secs == 0 {
             self.fault(name, "bad_ttl", format!("{name}: must be a whole number of seconds, at least 1"));
@@ -107,6 +111,55 @@ impl Parameters {
             return None;
         }
         Some(Duration::from_secs(secs))
+    }
+
+    /// A whole number of at least 1, as an integer or its digits.
+    pub(crate) fn count(&mut self, name: &'static str) -> Option<u64> {
+        let count = match self.values.get(name)? {
+            Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => None,
+        };
+        let count = count.filter(|count| *count > 0);
+        if count.is_none() {
+            self.fault(name, "bad_count", format!("{name}: must be a whole number, at least 1"));
+        }
+        count
+    }
+
+    /// `true` or `false`, as JSON or as text; absent is `false`.
+    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+        match self.values.get(name) {
+            None => false,
+            Some(Given::Flag(flag)) => *flag,
+            Some(Given::Text(text)) if text == "true" || text == "false" => text == "true",
+            Some(_) => {
+                self.fault(name, "bad_type", format!("{name}: must be true or false"));
+                false
+            }
+        }
+    }
+
+    /// A JSON object, as such or as text, of at most `max` bytes.
+    pub(crate) fn object(&mut self, name: &'static str, max: usize) -> Option<String> {
+        let object = match self.values.get(name)? {
+            Given::Object(text) => Some(text.clone()),
+            Given::Text(text) => {
+                serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text).is_ok().then(|| text.clone())
+            }
+            Given::Integer(_) | Given::Flag(_) | Given::Other => None,
+        };
+        let fault = match &object {
+            None => Some(("bad_type", format!("{name}: must be a JSON object"))),
+            Some(text) if text.len() > max => Some(("too_long", format!("{name}: at most {max} bytes of JSON"))),
+            Some(_) => None,
+        };
+        match fault {
+            None => object,
+            Some((code, message)) => {
+                self.fault(name, code, message);
+                None
+            }
+        }
     }
 
     /// Notes a fault; all of them are told at once.
@@ -154,6 +207,9 @@ fn read_json_value(json: &str) -> Result<Option<Given>, ApiError> {
             Some(Given::Text(text)).filter(|given| *given != Given::Text(String::new()))
         }
         Some(b'n') => None,
+        Some(b't') => Some(Given::Flag(true)),
+        Some(b'f') => Some(Given::Flag(false)),
+        Some(b'{') => Some(Given::Object(json.to_owned())),
         Some(_) if is_integer(json.strip_prefix('-').unwrap_or(json)) => Some(Given::Integer(json.to_owned())),
         _ => Some(Given::Other),
     })

@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use causeway_app::Store;
+use causeway_app::CredentialStore;
 use causeway_types::Now;
 use serde::Serialize;
 
@@ -38,12 +38,13 @@ struct Entry<'a> {
     is_operational: bool,
 }
 
-pub(crate) async fn list<S: Store>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
+pub(crate) async fn list<S: CredentialStore>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
     let id = request_id(&request);
-    let (_, allowance) = match caller::identify(&shared, caller::bearer(request.headers())).await {
-        Ok(known) => known,
-        Err(error) => return error.respond(&id),
-    };
+    let (_, allowance) =
+        match caller::identify(&shared, caller::bearer(request.headers()), caller::project(request.headers())).await {
+            Ok(known) => known,
+            Err(error) => return error.respond(&id),
+        };
     let answer = if allowance.granted {
         // The server that answers is online; one that drains says so once regions have health.
         json(StatusCode::OK, &[Entry { region: &shared.state.region, is_online: true, is_operational: true }])

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use causeway_app::{RestRequest, Store};
+use causeway_app::{CredentialStore, RestRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ struct Answer<'a> {
 }
 
 /// `/`: the draft's own path, recognised by its query.
-pub(crate) async fn root<S: Store>(state: State<Arc<Shared<S>>>, request: Request) -> Response {
+pub(crate) async fn root<S: CredentialStore>(state: State<Arc<Shared<S>>>, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     if !query.split('&').any(|pair| pair == "service" || pair.starts_with("service=")) {
         return crate::unknown_path(request).await;
@@ -40,7 +40,7 @@ pub(crate) async fn root<S: Store>(state: State<Arc<Shared<S>>>, request: Reques
     mint(state, request).await
 }
 
-pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
+pub(crate) async fn mint<S: CredentialStore>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
     let id = request_id(&request);
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
@@ -54,7 +54,7 @@ pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request
     if token.is_none() && parameters.add_body(&parts.headers, &body).is_ok() {
         token = parameters.key();
     }
-    let (_, allowance) = match caller::identify(&shared, token.as_deref()).await {
+    let (_, allowance) = match caller::identify(&shared, token.as_deref(), caller::project(&parts.headers)).await {
         Ok(known) => known,
         Err(error) => return error.respond(&id),
     };
@@ -66,7 +66,11 @@ pub(crate) async fn mint<S: Store>(State(shared): State<Arc<Shared<S>>>, request
     allowance.mark(answer.unwrap_or_else(|error| error.respond(&id)), now)
 }
 
-fn mint_checked<S: Store>(shared: &Shared<S>, mut parameters: Parameters, now: UnixTime) -> Result<Response, ApiError> {
+fn mint_checked<S: CredentialStore>(
+    shared: &Shared<S>,
+    mut parameters: Parameters,
+    now: UnixTime,
+) -> Result<Response, ApiError> {
     if !parameters.text("service").is_some_and(|service| service.eq_ignore_ascii_case("turn")) {
         let message = "service: must be turn";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_service", message));

@@ -17,7 +17,7 @@ use causeway_stun_codec::key;
 use causeway_types::{AuthRefusal, CredentialKind, Secret, UnixTime};
 use parking_lot::{Mutex, RwLock};
 
-use crate::model::CredentialRecord;
+use crate::model::{Attribution, CredentialLimits, CredentialRecord};
 
 /// A user of the configuration.
 #[derive(Clone, Debug)]
@@ -65,6 +65,12 @@ pub struct KnownUser {
     pub kind: CredentialKind,
     /// When the credential expires.
     pub expires: Option<UnixTime>,
+    /// Limits that travel with it.
+    pub limits: CredentialLimits,
+    /// To whom its sessions are ascribed; `None` for TURN REST names and static users.
+    pub attribution: Option<Arc<Attribution>>,
+    /// It was taken back.
+    pub is_revoked: bool,
 }
 
 /// What the directory says.
@@ -81,11 +87,16 @@ pub enum Lookup {
 /// How long "the store does not know this name" is believed.
 const NEGATIVE_LIFETIME: Duration = Duration::from_secs(5);
 
+/// Longest that an answer of the store may be under way.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
 /// The directory. Locks are held for a map operation, never across I/O; a packet never takes one.
 #[derive(Debug)]
 pub struct CredentialDirectory {
     config: RwLock<Arc<DirectoryConfig>>,
     cache: Mutex<Cache>,
+    /// Names outside the store's credentials that are refused, and until when.
+    refused: RwLock<HashMap<String, UnixTime>>,
 }
 
 /// Two generations: when the young one is full it becomes the old one, and what was old is forgotten.
@@ -101,7 +112,7 @@ impl CredentialDirectory {
     /// An empty directory.
     #[must_use]
     pub fn new(config: DirectoryConfig) -> Self {
-        Self { config: RwLock::new(Arc::new(config)), cache: Mutex::default() }
+        Self { config: RwLock::new(Arc::new(config)), cache: Mutex::default(), refused: RwLock::default() }
     }
 
     /// The configuration in force.
@@ -120,6 +131,7 @@ impl CredentialDirectory {
     pub fn look_up(&self, user: UserQuery<'_>, now: UnixTime) -> Lookup {
         let config = self.config();
         match user {
+            UserQuery::Name(name) if self.is_refused(name, now) => Lookup::Refused(AuthRefusal::Revoked),
             UserQuery::Name(name) if issued::is_issued_form(name) => self.look_up_issued(name),
             UserQuery::Name(name) => look_up_derived(&config, name, now),
             UserQuery::Hash(hash) => {
@@ -136,6 +148,9 @@ impl CredentialDirectory {
     fn look_up_issued(&self, name: &str) -> Lookup {
         let mut cache = self.cache.lock();
         if let Some(user) = cache.young.get(name).or_else(|| cache.old.get(name)) {
+            if user.is_revoked {
+                return Lookup::Refused(AuthRefusal::Revoked);
+            }
             return Lookup::Known(vec![user.clone()]);
         }
         match cache.absent.get(name) {
@@ -157,6 +172,9 @@ impl CredentialDirectory {
             password: record.secret.clone(),
             kind: CredentialKind::Issued,
             expires: Some(record.expires_at),
+            limits: record.limits,
+            attribution: Some(Arc::new(record.attribution())),
+            is_revoked: record.revoked_at.is_some() || self.refused.read().contains_key(&record.username),
         };
         let mut cache = self.cache.lock();
         if cache.young.len() >= max {
@@ -167,6 +185,39 @@ impl CredentialDirectory {
         cache.absent.remove(&username);
         cache.by_hash.insert(record.user_hash, Arc::clone(&username));
         cache.young.insert(username, user);
+    }
+
+    /// To whom the sessions of `username` are ascribed, when it is an issued credential that is in memory: the relay
+    /// has just looked it up when it makes an allocation.
+    #[must_use]
+    pub fn attribution(&self, username: &str) -> Option<Arc<Attribution>> {
+        let cache = self.cache.lock();
+        cache.young.get(username).or_else(|| cache.old.get(username)).and_then(|user| user.attribution.clone())
+    }
+
+    /// From here on the credential opens no allocation. One that is not in memory is asked for at the store, which knows;
+    /// an answer that was under way when it was revoked is caught by the list of refused names.
+    pub fn mark_revoked(&self, username: &str, now: UnixTime) {
+        self.refuse_name(username, now.saturating_add(UNDER_WAY));
+        let mut cache = self.cache.lock();
+        let Cache { young, old, .. } = &mut *cache;
+        for user in [young.get_mut(username), old.get_mut(username)].into_iter().flatten() {
+            user.is_revoked = true;
+        }
+    }
+
+    /// From here until `until` no allocation is opened with this name, whichever look-up knows it.
+    pub fn refuse_name(&self, username: &str, until: UnixTime) {
+        self.refused.write().insert(username.to_owned(), until);
+    }
+
+    /// Forgets refused names whose time is over.
+    pub fn forget_refused(&self, now: UnixTime) {
+        self.refused.write().retain(|_, until| *until >= now);
+    }
+
+    fn is_refused(&self, username: &str, now: UnixTime) -> bool {
+        self.refused.read().get(username).is_some_and(|until| *until >= now)
     }
 
     /// Remembers for a short while that the store does not know `username`.
@@ -192,6 +243,9 @@ fn look_up_derived(config: &DirectoryConfig, name: &str, now: UnixTime) -> Looku
             password: Secret::new(turn_rest::password(secret.expose(), name)),
             kind: CredentialKind::TurnRest { secret_index: u8::try_from(index).unwrap_or(u8::MAX) },
             expires: Some(expires),
+            limits: CredentialLimits::default(),
+            attribution: None,
+            is_revoked: false,
         };
         return Lookup::Known(config.secrets.iter().map(candidate).collect());
     }
@@ -207,5 +261,8 @@ fn static_user(user: &StaticUser) -> KnownUser {
         password: user.password.clone(),
         kind: CredentialKind::Static,
         expires: None,
+        limits: CredentialLimits::default(),
+        attribution: None,
+        is_revoked: false,
     }
 }

@@ -1,17 +1,36 @@
-//! The control plane's use-cases and the ports they need: mint credentials, know callers, find a client's keys.
+//! The control plane's use-cases and the ports they need: mint and revoke credentials, know callers, find a client's
+//! keys, keep the book of sessions.
 //!
-//! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`Store`].
+//! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
+//! [`Callers`], [`Revocation`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`], [`EventSink`], [`RelayControl`].
 
 #![forbid(unsafe_code)]
 
+mod book;
+mod callers;
 mod directory;
+mod event;
 mod identifier;
 mod minting;
 mod model;
+mod relay_control;
+mod revocation;
 mod store;
+mod webhook;
 
+pub use book::{BookSettings, Figures, SessionBook};
+pub use callers::{CallerError, Callers};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
+pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use identifier::{Identifier, IdentifierError};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, RestMinted, RestRequest};
-pub use model::{ApiCaller, ClientRole, CredentialRecord, NewToken, ProjectId, TokenId};
-pub use store::{Store, StoreError};
+pub use model::{
+    ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,
+    CredentialState, CredentialView, NameFilter, NewToken, OrganizationId, Page, PageRequest, PeerScope, PeerSeen,
+    ProjectId, ProjectView, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
+    SessionRecord, SessionStart, SessionView, TokenId, TokenView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
+};
+pub use relay_control::RelayControl;
+pub use revocation::{LiveSessions, Revocation, Revoked};
+pub use store::{AuditEntry, CredentialStore, Store, StoreError, StoreResult, TokenHolder};
+pub use webhook::{DeliveryAttempt, StoredEvent, Webhook, WebhookId, WebhookStore};

@@ -1,14 +1,14 @@
 //! Minting: issued credentials, and TURN REST ones.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use causeway_credentials::{issued::IssuedPair, token, turn_rest};
+use causeway_credentials::{issued::IssuedPair, turn_rest};
 use causeway_stun_codec::key;
 use causeway_types::{Secret, UnixTime};
 
 use crate::{
-    CredentialDirectory, Identifier, Store, StoreError,
-    model::{ApiCaller, ClientRole, CredentialRecord},
+    CredentialDirectory, CredentialStore, DomainEvent, EventSink, Identifier, StoreError,
+    model::{ApiCaller, ClientRole, CredentialLimits, CredentialRecord},
 };
 
 /// What the operator allows.
@@ -39,6 +39,10 @@ pub struct MintRequest {
     pub client_type: Option<ClientRole>,
     /// Lifetime; already known to be within the policy.
     pub ttl: Option<Duration>,
+    /// Limits that travel with it.
+    pub limits: CredentialLimits,
+    /// A JSON object of the application's own, at most 1 KiB.
+    pub metadata: Option<String>,
 }
 
 /// An issued credential as its client gets it.
@@ -93,31 +97,34 @@ pub enum MintError {
 const REST_TTL_DEFAULT: Duration = Duration::from_secs(86_400);
 
 /// The minting use-cases.
-#[derive(Debug)]
 pub struct Minting<S> {
     store: Arc<S>,
     directory: Arc<CredentialDirectory>,
     policy: MintPolicy,
+    sink: Arc<dyn EventSink>,
 }
 
-impl<S: Store> Minting<S> {
-    /// Over a store, a directory the relay reads, and a policy.
-    pub const fn new(store: Arc<S>, directory: Arc<CredentialDirectory>, policy: MintPolicy) -> Self {
-        Self { store, directory, policy }
+impl<S> fmt::Debug for Minting<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Minting").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl<S: CredentialStore> Minting<S> {
+    /// Over a store, a directory the relay reads, a policy, and where events go.
+    pub fn new(
+        store: Arc<S>,
+        directory: Arc<CredentialDirectory>,
+        policy: MintPolicy,
+        sink: Arc<dyn EventSink>,
+    ) -> Self {
+        Self { store, directory, policy, sink }
     }
 
     /// What the operator allows.
     #[must_use]
     pub const fn policy(&self) -> &MintPolicy {
         &self.policy
-    }
-
-    /// Who holds `token`.
-    ///
-    /// # Errors
-    /// The store did not answer.
-    pub async fn caller(&self, token: &str) -> Result<Option<ApiCaller>, StoreError> {
-        self.store.caller_by_token(token::hash(token)).await
     }
 
     /// Issues a credential; when this returns, it survives a crash and the relay knows it.
@@ -142,15 +149,30 @@ impl<S: Store> Minting<S> {
             region: self.policy.region.clone(),
             issued_at: now,
             expires_at,
+            revoked_at: None,
+            limits: request.limits,
+            metadata: request.metadata,
         };
         self.store.insert_credential(record.clone()).await?;
         self.directory.remember(&record);
+        self.tell(&record);
         Ok(Minted {
             username: pair.username,
             credential: pair.credential,
             expires_at,
             region: self.policy.region.clone(),
         })
+    }
+
+    fn tell(&self, record: &CredentialRecord) {
+        let event = DomainEvent::CredentialMinted {
+            username: Arc::from(record.username.as_str()),
+            room: record.room.clone(),
+            clients: record.attribution().clients,
+            token: record.token,
+            expires_at: record.expires_at,
+        };
+        self.sink.emit(record.issued_at, record.project, event);
     }
 
     /// Derives a TURN REST credential; nothing is stored.

@@ -2,33 +2,219 @@
 
 use std::future::Future;
 
-use crate::model::{ApiCaller, CredentialRecord};
+use causeway_types::{AllocationId, UnixTime};
 
-/// Why the store did not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the store did not answer: {reason}")]
-pub struct StoreError {
-    /// For the log.
-    pub reason: String,
+use crate::model::{
+    ApiCaller, ClientView, CredentialFilter, CredentialRecord, CredentialView, NameFilter, NewToken, OrganizationId,
+    Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord, SessionView, TokenId,
+    TokenView, UsageQuery, UsageRow,
+};
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer; trying again later may help.
+    #[error("the store did not answer: {reason}")]
+    Unavailable {
+        /// For the log.
+        reason: String,
+    },
+    /// Something of that name is there already.
+    #[error("{what} is there already")]
+    Exists {
+        /// What clashed.
+        what: &'static str,
+    },
+    /// The page request's `after` was not made by this list.
+    #[error("the cursor is not one of this list")]
+    BadCursor,
 }
 
-/// Durable memory. Every write that returned `Ok` survives a crash of the process and of the machine.
-pub trait Store: Send + Sync + 'static {
+/// Shorthand of this port's answers.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Who holds a token, and whether it still counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenHolder {
+    /// Who.
+    pub caller: ApiCaller,
+    /// When it stops working.
+    pub expires_at: Option<UnixTime>,
+    /// Whether it was revoked.
+    pub is_revoked: bool,
+    /// Whether it was used before.
+    pub is_used: bool,
+    /// Whether its project is disabled.
+    pub is_project_disabled: bool,
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub at: UnixTime,
+    /// For which project.
+    pub project: ProjectId,
+    /// With which token; none for the server itself.
+    pub token: Option<TokenId>,
+    /// What was done: `token.create`, `credential.revoke`, `session.end` …
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// A JSON object with the rest.
+    pub detail: String,
+}
+
+/// What minting and the relay's look-ups need. Every write that returned `Ok` survives a crash of the process and of the
+/// machine.
+pub trait CredentialStore: Send + Sync + 'static {
     /// Keeps an issued credential.
-    fn insert_credential(&self, record: CredentialRecord) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn insert_credential(&self, record: CredentialRecord) -> impl Future<Output = StoreResult<()>> + Send;
 
     /// The credential of this user name.
-    fn credential(&self, username: &str) -> impl Future<Output = Result<Option<CredentialRecord>, StoreError>> + Send;
+    fn credential(&self, username: &str) -> impl Future<Output = StoreResult<Option<CredentialRecord>>> + Send;
 
     /// The credential with this USERHASH.
-    fn credential_by_hash(
+    fn credential_by_hash(&self, hash: [u8; 32]) -> impl Future<Output = StoreResult<Option<CredentialRecord>>> + Send;
+
+    /// Who holds the token with this hash. `project` names another project of an organization-wide token's organization;
+    /// one that it does not have, or a project's own token with the name of another, finds nobody.
+    fn token_holder(
         &self,
         hash: [u8; 32],
-    ) -> impl Future<Output = Result<Option<CredentialRecord>, StoreError>> + Send;
+        project: Option<&str>,
+    ) -> impl Future<Output = StoreResult<Option<TokenHolder>>> + Send;
 
-    /// Who holds the token with this hash.
-    fn caller_by_token(&self, hash: [u8; 32]) -> impl Future<Output = Result<Option<ApiCaller>, StoreError>> + Send;
+    /// Notes when tokens were last used.
+    fn touch_tokens(&self, used: &[(TokenId, UnixTime)]) -> impl Future<Output = StoreResult<()>> + Send;
 
     /// Whether the store answers.
     fn is_healthy(&self) -> impl Future<Output = bool> + Send;
+}
+
+/// Everything else the control plane remembers; the same promise.
+pub trait Store: CredentialStore {
+    /// A project's credentials, newest first.
+    fn credentials(
+        &self,
+        project: ProjectId,
+        filter: &CredentialFilter,
+        page: &PageRequest,
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<Page<CredentialView>>> + Send;
+
+    /// Marks credentials as revoked, in one transaction; the user names this call revoked.
+    fn revoke(
+        &self,
+        project: ProjectId,
+        by: &RevokeBy,
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<Vec<String>>> + Send;
+
+    /// Puts a user name that no credential has (a TURN REST name) on the list of refused names until `until`.
+    fn refuse_name(
+        &self,
+        project: ProjectId,
+        username: &str,
+        until: UnixTime,
+    ) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// Refused names whose time is not over.
+    fn refused_names(&self, now: UnixTime) -> impl Future<Output = StoreResult<Vec<(String, UnixTime)>>> + Send;
+
+    /// Credentials of every project that expired in `from..to`: their project and user name.
+    fn expired_between(
+        &self,
+        from: UnixTime,
+        to: UnixTime,
+    ) -> impl Future<Output = StoreResult<Vec<(ProjectId, String)>>> + Send;
+
+    /// A project's tokens and the organization-wide ones, newest first.
+    fn tokens(&self, project: ProjectId) -> impl Future<Output = StoreResult<Vec<TokenView>>> + Send;
+
+    /// Adds a token to a project.
+    fn insert_token(
+        &self,
+        project: ProjectId,
+        token: &NewToken,
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<TokenId>> + Send;
+
+    /// Revokes a token of a project; whether there was a live one.
+    fn revoke_token(
+        &self,
+        project: ProjectId,
+        token: TokenId,
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<bool>> + Send;
+
+    /// An organization's projects, by slug.
+    fn projects(&self, organization: OrganizationId) -> impl Future<Output = StoreResult<Vec<ProjectView>>> + Send;
+
+    /// Adds a project.
+    fn insert_project(
+        &self,
+        organization: OrganizationId,
+        slug: &str,
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<ProjectId>> + Send;
+
+    /// Disables or enables a project; whether the organization has it.
+    fn disable_project(
+        &self,
+        organization: OrganizationId,
+        slug: &str,
+        is_disabled: bool,
+    ) -> impl Future<Output = StoreResult<bool>> + Send;
+
+    /// Writes sessions and adds what is new in them to usage, rooms and clients, in one transaction. Figures are
+    /// absolute: writing the same record twice counts nothing twice.
+    fn write_sessions(&self, sessions: &[SessionRecord]) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// Closes what a killed process of this node left open; how many.
+    fn close_left_open(&self, now: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;
+
+    /// A project's sessions, newest first.
+    fn sessions(
+        &self,
+        project: ProjectId,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<SessionView>>> + Send;
+
+    /// One session of a project.
+    fn session(
+        &self,
+        project: ProjectId,
+        id: AllocationId,
+    ) -> impl Future<Output = StoreResult<Option<SessionView>>> + Send;
+
+    /// A project's rooms, by name.
+    fn rooms(
+        &self,
+        project: ProjectId,
+        filter: &NameFilter,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<RoomView>>> + Send;
+
+    /// A project's clients, by name.
+    fn clients(
+        &self,
+        project: ProjectId,
+        filter: &NameFilter,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<ClientView>>> + Send;
+
+    /// Usage, by interval and group.
+    fn usage(&self, query: &UsageQuery) -> impl Future<Output = StoreResult<Vec<UsageRow>>> + Send;
+
+    /// Notes who did what.
+    fn audit(&self, entry: &AuditEntry) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// A project's audit log, newest first.
+    fn audit_log(
+        &self,
+        project: ProjectId,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<AuditEntry>>> + Send;
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use causeway_relay::RelayAddress;
+use causeway_turn_core::NatDiscoveryGrid;
 use causeway_types::special_range;
 
 use crate::config::Settings;
@@ -74,4 +75,40 @@ fn source_towards(target: SocketAddr, any: SocketAddr) -> Option<IpAddr> {
     socket.connect(target).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}
+
+/// Addresses of this host: of its interfaces, and those the configuration names. Peers may not reach its services by any
+/// of them; relay addresses have rules of their own.
+pub(crate) fn local_addresses(settings: &Settings) -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "interface addresses are not known: peers are checked against configured ones only");
+        Vec::new()
+    });
+    let listeners = settings.turn_listen.iter().chain(&settings.turn_tls_listen).map(SocketAddr::ip);
+    let http = std::iter::once(settings.http_listen).chain(settings.http_tls_listen).map(|address| address.ip());
+    let named = listeners.chain(http).filter(|ip| !ip.is_unspecified());
+    let mut all: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).chain(named).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Every pair of two IPs and two ports of which all four are listened on (RFC 5780 §6).
+pub(crate) fn nat_discovery_grids(listen: &[SocketAddr]) -> Vec<NatDiscoveryGrid> {
+    let mut grids = Vec::new();
+    for primary in listen {
+        let grid = listen.iter().find_map(|alternate| {
+            let differs = alternate.ip() != primary.ip() && alternate.port() != primary.port();
+            let complete = listen.contains(&SocketAddr::new(primary.ip(), alternate.port()))
+                && listen.contains(&SocketAddr::new(alternate.ip(), primary.port()));
+            let usable = !primary.ip().is_unspecified() && primary.is_ipv4() == alternate.is_ipv4();
+            (differs && complete && usable).then_some(NatDiscoveryGrid { primary: *primary, alternate: *alternate })
+        });
+        if let Some(grid) = grid
+            && !grids.iter().any(|known: &NatDiscoveryGrid| known.other(*primary).is_some())
+        {
+            grids.push(grid);
+        }
+    }
+    grids
 }

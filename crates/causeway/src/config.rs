@@ -42,6 +42,9 @@ pub(crate) enum LogFormat {
 pub(crate) struct Settings {
     pub(crate) sources: Sources,
     pub(crate) data_dir: PathBuf,
+    pub(crate) database_url: Option<Secret<String>>,
+    pub(crate) node_id: Option<String>,
+    pub(crate) usage_flush_interval: Duration,
     pub(crate) http_listen: SocketAddr,
     pub(crate) http_tls_listen: Option<SocketAddr>,
     pub(crate) public_host: Option<String>,

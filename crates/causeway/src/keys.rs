@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use causeway_app::{CredentialDirectory, KnownUser, Lookup, Store, UserQuery};
+use causeway_app::{CredentialDirectory, CredentialStore, KnownUser, Lookup, UserQuery};
 use causeway_relay::{KeyLookup, KeySource, RelayHandle};
 use causeway_stun_codec::key;
 use causeway_turn_core::{Grant, GrantLimits, IntegrityKeys, KeyAnswer, KeyQuery, OnExpiry, QueryId, UserRef};
-use causeway_types::{AuthRefusal, Secret, ShardIndex, UnixTime};
+use causeway_types::{AuthRefusal, Now, Secret, ShardIndex, UnixTime};
 use tokio::sync::mpsc;
 
 /// Questions that may wait for the store; one more is answered "unavailable".
@@ -58,7 +58,7 @@ impl KeySource for DirectoryKeys {
 }
 
 /// Asks the store what the directory does not know, until the relay is gone.
-pub(crate) async fn answer_questions<S: Store>(
+pub(crate) async fn answer_questions<S: CredentialStore>(
     mut questions: mpsc::Receiver<Question>,
     store: Arc<S>,
     directory: Arc<CredentialDirectory>,
@@ -73,9 +73,10 @@ pub(crate) async fn answer_questions<S: Store>(
         let reply = match found {
             Ok(Some(record)) => {
                 directory.remember(&record);
-                match directory.look_up(UserQuery::Name(&record.username), UnixTime::default()) {
+                match directory.look_up(UserQuery::Name(&record.username), Now::read().unix) {
                     Lookup::Known(users) => answer(&users, &directory.config().realm, on_expiry),
-                    Lookup::Refused(_) | Lookup::AskStore => KeyAnswer::Refused(AuthRefusal::UnknownUser),
+                    Lookup::Refused(refusal) => KeyAnswer::Refused(refusal),
+                    Lookup::AskStore => KeyAnswer::Refused(AuthRefusal::UnknownUser),
                 }
             }
             Ok(None) => {
@@ -106,7 +107,7 @@ fn answer(users: &[KnownUser], realm: &str, on_expiry: OnExpiry) -> KeyAnswer {
         },
         expires: user.expires,
         on_expiry,
-        limits: GrantLimits::default(),
+        limits: GrantLimits { bandwidth: user.limits.bandwidth, bytes_max: user.limits.bytes_max },
     };
     KeyAnswer::Known(users.iter().map(grant).collect())
 }

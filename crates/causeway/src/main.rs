@@ -4,12 +4,17 @@ mod addresses;
 mod cli;
 mod config;
 mod credential;
+mod event_log;
+mod housekeeping;
 mod http;
 mod keys;
+mod node;
 mod nonce_key;
 mod probe;
 mod report;
+mod samples;
 mod serve;
+mod sessions;
 mod telemetry;
 
 use std::process::ExitCode;

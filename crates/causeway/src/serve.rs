@@ -1,7 +1,7 @@
 //! `causeway serve`: builds every part, wires them, runs until told to stop.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -14,32 +14,47 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use causeway_api_causeway::{self as own_api, Health, Metric, Sample};
 use causeway_api_turnix::{self as turnix, RateLimit, Region};
-use causeway_app::{CredentialDirectory, DirectoryConfig, MintPolicy, Minting, NewToken, Store};
+use causeway_app::{
+    BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, Minting, NewToken,
+    Scopes, SessionBook, Store,
+};
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
+use causeway_events::EventBus;
 use causeway_relay::{DtlsIdentity, Relay, RelayHandle, RelayLimits, RelaySettings, Reload};
-use causeway_store::SqliteStore;
+use causeway_store::SqlStore;
 use causeway_turn_core::{
-    DropReason, Limits, NatDiscoveryGrid, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,
+    Limits, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,
     peer_policy::{PeerPolicy, PeerPolicyConfig},
 };
 use causeway_types::{Now, RelayEvent, Secret};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinHandle,
 };
 
 use crate::{
-    addresses::RelayAddresses,
+    addresses::{RelayAddresses, local_addresses, nat_discovery_grids},
     cli::say,
     config::{self, Settings},
+    event_log::log_event,
+    housekeeping::Housekeeping,
     http::HttpListener,
     keys::{DirectoryKeys, answer_questions},
-    nonce_key, report, telemetry,
+    node::Node,
+    nonce_key, report,
+    samples::samples,
+    sessions::SessionKeeper,
+    telemetry,
 };
 
 /// Issued credentials kept in memory.
 const CACHE_MAX: usize = 100_000;
+/// Events a consumer may lag behind.
+const EVENTS_KEPT: usize = 65_536;
+/// Ended sessions that wait for a store that does not answer.
+const SESSIONS_WAITING_MAX: usize = 200_000;
 /// How often certificate files are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -50,6 +65,10 @@ struct Server {
     /// As last reloaded: what certificates and the drain are applied with.
     in_force: ArcSwap<Settings>,
     relays: RelayAddresses,
+    store: Arc<SqlStore>,
+    bus: Arc<EventBus>,
+    callers: Arc<Callers<SqlStore>>,
+    sessions: Arc<SessionKeeper<SqlStore>>,
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
     nonce_key: Secret<[u8; 32]>,
@@ -71,9 +90,18 @@ pub(crate) fn serve(settings: Settings) -> anyhow::Result<()> {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
-    let store = Arc::new(SqliteStore::open(&settings.data_dir.join("causeway.db")).await?);
+    let started = Now::read().unix;
+    let node = Node::load(settings.node_id.as_deref(), &settings.data_dir)?;
+    let store = Arc::new(open_store(&settings, &node).await?);
     let new_token = first_token(&store, &settings).await?;
+    let left_open = store.close_left_open(started).await?;
+    if left_open > 0 {
+        tracing::warn!(sessions = left_open, "sessions of a process that was killed are closed: server_restart");
+    }
     let directory = Arc::new(CredentialDirectory::new(directory_config(&settings)));
+    for (name, until) in store.refused_names(started).await? {
+        directory.refuse_name(&name, until);
+    }
     let relays = RelayAddresses::of(&settings);
     let certificates = Arc::new(load_certificates(&settings, &relays)?);
     let nonce_key = nonce_key::load(settings.nonce_key.as_ref(), &settings.data_dir)?;
@@ -85,14 +113,28 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let http: Vec<(SocketAddr, bool)> = listeners.iter().map(HttpListener::bound).collect::<Result<_, _>>()?;
 
+    let bus = Arc::new(EventBus::new(started, EVENTS_KEPT));
+    let relay: Arc<OnceLock<RelayHandle>> = Arc::new(OnceLock::new());
+    let book_settings = BookSettings {
+        realm: Arc::from(settings.realm.as_str()),
+        region: settings.region.clone(),
+        node_number: node.number,
+        flush_interval: settings.usage_flush_interval,
+        waiting_max: SESSIONS_WAITING_MAX,
+    };
+    let book = SessionBook::new(book_settings, Arc::<EventBus>::clone(&bus), started);
     let server = Server {
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
+        callers: Arc::new(Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus))),
+        sessions: Arc::new(SessionKeeper::new(book, Arc::clone(&directory), Arc::clone(&relay), Arc::clone(&store))),
+        store: Arc::clone(&store),
+        bus,
         directory: Arc::clone(&directory),
         certificates,
         nonce_key,
-        relay: Arc::new(OnceLock::new()),
+        relay,
         draining: Arc::new(AtomicBool::new(false)),
     };
     let settings = &server.settings;
@@ -100,7 +142,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let (keys, questions) = DirectoryKeys::new(Arc::clone(&directory), on_expiry);
     let handle = Relay::start(server.relay_settings(&http)?, Arc::new(keys)).map_err(anyhow::Error::from)?;
     let bound = handle.bound().to_vec();
-    let events = handle.events().clone();
+    server.hear(handle.events().clone())?;
     server.relay.get_or_init(|| handle);
     tokio::spawn(answer_questions(
         questions,
@@ -109,13 +151,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         Arc::clone(&server.relay),
         on_expiry,
     ));
-    let event_log =
-        std::thread::Builder::new().name("events".to_owned()).spawn(move || events.iter().for_each(log_event))?;
 
     let (stop, stopped) = watch::channel(false);
-    let router = server.router(&store, &bound);
-    let serving: Vec<_> =
-        listeners.into_iter().map(|l| tokio::spawn(l.serve(router.clone(), stopped.clone()))).collect();
+    let router = server.router(&bound);
+    let mut tasks = server.start_tasks(&stopped);
+    tasks.extend(listeners.into_iter().map(|l| tokio::spawn(l.serve(router.clone(), stopped.clone()))));
     say(&report::start_up(settings, &bound, &http, &server.relays, new_token.as_ref()));
     for warning in server.relays.warnings() {
         tracing::warn!("{warning}");
@@ -129,31 +169,50 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     if let Some(relay) = server.relay.get() {
         relay.shutdown();
     }
-    for task in serving {
+    for task in tasks {
         if let Err(error) = task.await {
-            tracing::error!(%error, "an HTTP listener ended badly");
+            tracing::error!(%error, "a task ended badly");
         }
     }
+    if !server.sessions.finish().await {
+        tracing::error!("the store did not take the last sessions; they are closed at the next start");
+    }
     store.close().await;
-    // It ends with the process: the relay handle keeps its queue open.
-    drop(event_log);
     tracing::info!("stopped");
     Ok(())
 }
 
+async fn open_store(settings: &Settings, node: &Node) -> anyhow::Result<SqlStore> {
+    let opened = match &settings.database_url {
+        Some(url) => SqlStore::connect(url.expose(), &node.name).await,
+        None => SqlStore::open(&settings.data_dir.join("causeway.db"), &node.name).await,
+    };
+    Ok(opened?)
+}
+
 /// Makes the first API token, or keeps the configured one; the one to show, if it is new.
-async fn first_token(store: &SqliteStore, settings: &Settings) -> anyhow::Result<Option<Secret<String>>> {
+async fn first_token(store: &SqlStore, settings: &Settings) -> anyhow::Result<Option<Secret<String>>> {
     let now = Now::read().unix;
     if let Some(configured) = &settings.api_token {
-        let token = NewToken { hash: token::hash(configured.expose()), name: "CAUSEWAY_API_TOKEN".to_owned() };
-        store.add_token(&token, now).await?;
+        store.add_token(&new_token(configured, "CAUSEWAY_API_TOKEN"), now).await?;
         return Ok(None);
     }
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
     let made = token::from_random(random);
-    let token = NewToken { hash: token::hash(made.expose()), name: "first".to_owned() };
-    Ok(store.make_first_token(&token, now).await?.then_some(made))
+    Ok(store.make_first_token(&new_token(&made, "first"), now).await?.then_some(made))
+}
+
+/// The operator's own token: it may do everything, for every project.
+fn new_token(token: &Secret<String>, name: &str) -> NewToken {
+    NewToken {
+        hash: token::hash(token.expose()),
+        name: name.to_owned(),
+        prefix: token::shown_prefix(token.expose()),
+        scopes: Scopes::ALL,
+        organization_wide: true,
+        expires_at: None,
+    }
 }
 
 fn directory_config(settings: &Settings) -> DirectoryConfig {
@@ -181,6 +240,31 @@ fn load_certificates(settings: &Settings, relays: &RelayAddresses) -> anyhow::Re
 }
 
 impl Server {
+    /// Starts the thread that hears the relay. It ends with the process: the relay's handle keeps its queue open.
+    fn hear(&self, events: crossbeam_channel::Receiver<RelayEvent>) -> anyhow::Result<()> {
+        let sessions = Arc::clone(&self.sessions);
+        let hear = move || {
+            for event in &events {
+                log_event(&event);
+                sessions.hear(event);
+            }
+        };
+        std::thread::Builder::new().name("events".to_owned()).spawn(hear)?;
+        Ok(())
+    }
+
+    /// Starts what works by the clock.
+    fn start_tasks(&self, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let housekeeping = Housekeeping {
+            store: Arc::clone(&self.store),
+            callers: Arc::clone(&self.callers),
+            directory: Arc::clone(&self.directory),
+            sink: Arc::<EventBus>::clone(&self.bus),
+        };
+        let (sessions, stop) = (Arc::clone(&self.sessions), stopped.clone());
+        vec![tokio::spawn(async move { sessions.run(stop).await }), tokio::spawn(housekeeping.run(stopped.clone()))]
+    }
+
     fn on_expiry(&self) -> OnExpiry {
         if self.settings.terminate_on_expiry { OnExpiry::Terminate } else { OnExpiry::GateNew }
     }
@@ -248,7 +332,7 @@ impl Server {
         }
     }
 
-    fn router(&self, store: &Arc<SqliteStore>, bound: &[causeway_relay::BoundAddress]) -> Router {
+    fn router(&self, bound: &[causeway_relay::BoundAddress]) -> Router {
         let settings = &self.settings;
         let policy = MintPolicy {
             ttl_default: settings.credential_ttl_default,
@@ -259,7 +343,13 @@ impl Server {
         };
         let urls = report::ice_urls(settings, bound, &self.relays);
         let turnix_api = turnix::router(turnix::ApiState {
-            minting: Arc::new(Minting::new(Arc::clone(store), Arc::clone(&self.directory), policy)),
+            minting: Arc::new(Minting::new(
+                Arc::clone(&self.store),
+                Arc::clone(&self.directory),
+                policy,
+                Arc::<EventBus>::clone(&self.bus),
+            )),
+            callers: Arc::clone(&self.callers),
             ice_urls: Arc::new(move || urls.clone()),
             region: Region {
                 slug: settings.region.clone(),
@@ -271,15 +361,20 @@ impl Server {
             },
             rate_limit: RateLimit { per_sec: settings.api_requests_per_sec, burst: settings.api_requests_burst },
         });
-        let (store, draining, relay) = (Arc::clone(store), Arc::clone(&self.draining), Arc::clone(&self.relay));
-        let metrics_relay = Arc::clone(&self.relay);
+        let (store, draining, relay) = (Arc::clone(&self.store), Arc::clone(&self.draining), Arc::clone(&self.relay));
+        let (metrics_relay, sessions) = (Arc::clone(&self.relay), Arc::clone(&self.sessions));
         let own = own_api::router(own_api::ApiState {
             health: Arc::new(move || {
                 let (store, draining, relay) =
                     (Arc::clone(&store), draining.load(Ordering::Relaxed), relay.get().is_some());
                 Box::pin(async move { Health { relay, store: store.is_healthy().await, draining } })
             }),
-            metrics: Arc::new(move || metrics_relay.get().map(samples).unwrap_or_default()),
+            metrics: Arc::new(move || {
+                let mut all = metrics_relay.get().map(samples).unwrap_or_default();
+                let lost = sessions.lost_records();
+                all.push(Sample { metric: Metric::SessionRecordsLost, label: None, value: lost });
+                all
+            }),
         });
         own.merge(turnix_api)
     }
@@ -379,112 +474,6 @@ fn relay_limits(settings: &Settings) -> RelayLimits {
         idle_timeout: settings.idle_timeout,
         dtls_associations_max: settings.dtls_associations_max,
         dtls_handshakes_max: settings.dtls_handshakes_max,
-    }
-}
-
-/// Addresses of this host: of its interfaces, and those the configuration names. Peers may not reach its services by any
-/// of them; relay addresses have rules of their own.
-fn local_addresses(settings: &Settings) -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-        tracing::warn!(%error, "interface addresses are not known: peers are checked against configured ones only");
-        Vec::new()
-    });
-    let listeners = settings.turn_listen.iter().chain(&settings.turn_tls_listen).map(SocketAddr::ip);
-    let http = std::iter::once(settings.http_listen).chain(settings.http_tls_listen).map(|address| address.ip());
-    let named = listeners.chain(http).filter(|ip| !ip.is_unspecified());
-    let mut all: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).chain(named).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// Every pair of two IPs and two ports of which all four are listened on (RFC 5780 §6).
-fn nat_discovery_grids(listen: &[SocketAddr]) -> Vec<NatDiscoveryGrid> {
-    let mut grids = Vec::new();
-    for primary in listen {
-        let grid = listen.iter().find_map(|alternate| {
-            let differs = alternate.ip() != primary.ip() && alternate.port() != primary.port();
-            let complete = listen.contains(&SocketAddr::new(primary.ip(), alternate.port()))
-                && listen.contains(&SocketAddr::new(alternate.ip(), primary.port()));
-            let usable = !primary.ip().is_unspecified() && primary.is_ipv4() == alternate.is_ipv4();
-            (differs && complete && usable).then_some(NatDiscoveryGrid { primary: *primary, alternate: *alternate })
-        });
-        if let Some(grid) = grid
-            && !grids.iter().any(|known: &NatDiscoveryGrid| known.other(*primary).is_some())
-        {
-            grids.push(grid);
-        }
-    }
-    grids
-}
-
-fn samples(relay: &RelayHandle) -> Vec<Sample> {
-    let stats = relay.stats();
-    let plain = |metric, value| Sample { metric, label: None, value };
-    let mut samples = vec![
-        plain(Metric::Allocations, stats.allocations),
-        plain(Metric::EventsDropped, stats.events_dropped),
-        plain(Metric::Panics, stats.shards.iter().map(|s| s.panics).sum()),
-        plain(Metric::AllocationsCreated, stats.shards.iter().map(|s| s.turn.allocations_created).sum()),
-        plain(Metric::AllocationsEnded, stats.shards.iter().map(|s| s.turn.allocations_ended).sum()),
-        plain(Metric::PeersWithdrawn, stats.shards.iter().map(|s| s.turn.peers_withdrawn).sum()),
-    ];
-    let mut add = |metric, name: &'static str, label: &str, value: u64| {
-        let known =
-            samples.iter_mut().find(|s| s.metric == metric && s.label.as_ref().is_some_and(|(_, l)| l == label));
-        match known {
-            Some(sample) => sample.value += value,
-            None => samples.push(Sample { metric, label: Some((name, label.to_owned())), value }),
-        }
-    };
-    for shard in &stats.shards {
-        add(Metric::RelayedPackets, "direction", "from_client", shard.turn.from_client.packets);
-        add(Metric::RelayedPackets, "direction", "to_client", shard.turn.to_client.packets);
-        add(Metric::RelayedBytes, "direction", "from_client", shard.turn.from_client.bytes);
-        add(Metric::RelayedBytes, "direction", "to_client", shard.turn.to_client.bytes);
-        shard.turn.requests().for_each(|(method, n)| add(Metric::TurnRequests, "method", method, n));
-        shard.turn.refusals().for_each(|(code, n)| add(Metric::TurnRefusals, "code", &code.to_string(), n));
-        DropReason::ALL.iter().for_each(|r| add(Metric::Drops, "reason", r.as_str(), shard.drops.count(*r)));
-        add(Metric::ClientConnections, "transport", "stream", shard.connections);
-        add(Metric::ClientConnections, "transport", "dtls", shard.dtls_associations);
-    }
-    samples
-}
-
-/// Life-cycle events at INFO without personal data; who and where at DEBUG.
-fn log_event(event: RelayEvent) {
-    match &event {
-        RelayEvent::AllocationCreated { allocation, username, five_tuple, relayed, lifetime, .. } => {
-            tracing::info!(%allocation, lifetime_secs = lifetime.as_secs(), transport = %five_tuple.transport, "allocation created");
-            tracing::debug!(%allocation, %username, %five_tuple, ?relayed, "allocation belongs to");
-        }
-        RelayEvent::AllocationEnded { allocation, reason, duration, traffic, .. } => tracing::info!(
-            %allocation,
-            reason = reason.as_str(),
-            duration_secs = duration.as_secs(),
-            bytes_from_client = traffic.from_client.bytes,
-            bytes_to_client = traffic.to_client.bytes,
-            "allocation ended"
-        ),
-        RelayEvent::AuthRefused { five_tuple, username, refusal } => {
-            tracing::debug!(%five_tuple, ?username, ?refusal, "authentication refused");
-        }
-        RelayEvent::PeerRefused { allocation, peer, rule } => {
-            tracing::debug!(%allocation, %peer, %rule, "peer refused");
-        }
-        RelayEvent::PeerWithdrawn { allocation, peer, rule } => {
-            tracing::info!(%allocation, %rule, "the reloaded policy took a peer back");
-            tracing::debug!(%allocation, %peer, "the peer was");
-        }
-        RelayEvent::LimitReached { limit, username } => {
-            tracing::debug!(limit = limit.as_str(), ?username, "limit reached")
-        }
-        RelayEvent::AllocationMoved { allocation, moved } => tracing::debug!(%allocation, ?moved, "allocation moved"),
-        RelayEvent::AllocationRefreshed { allocation, lifetime } => {
-            tracing::debug!(%allocation, lifetime_secs = lifetime.as_secs(), "allocation refreshed");
-        }
-        // The enum may grow; what this log does not know yet is told as it is.
-        _ => tracing::debug!(?event, "relay event"),
     }
 }
 

@@ -7,10 +7,21 @@ use causeway_types::Secret;
 /// Prefix of a project's token, so that secret scanners find leaked ones.
 pub const PROJECT_PREFIX: &str = "cwp_";
 
+/// Prefix of an organization-wide token.
+pub const ORGANIZATION_PREFIX: &str = "cwo_";
+
 /// A project token of 32 random bytes: the prefix and 43 base64url characters.
 #[must_use]
 pub fn from_random(random: [u8; 32]) -> Secret<String> {
     Secret::new(format!("{PROJECT_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// The part of a token its owner may see again, to recognise it by: the first eight characters, or fewer of a short one
+/// so that most of it stays hidden.
+#[must_use]
+pub fn shown_prefix(token: &str) -> String {
+    let shown = (token.chars().count() / 3).min(8);
+    token.chars().take(shown).collect()
 }
 
 /// What is stored of a token, whatever its form: SHA-256. A token is random, so it needs no salt or stretching.

@@ -1,177 +1,199 @@
-//! The control plane's memory in SQLite.
+//! The control plane's memory: SQLite in a file, or PostgreSQL for several servers. The same statements run on both.
 //!
-//! Writes go through one task that commits whatever waits as one transaction: a credential is durable when its insert
-//! returns, and many concurrent inserts share one disk flush.
+//! Credentials go through one task that commits whatever waits as one transaction: a credential is durable when its
+//! insert returns, and many concurrent inserts share one disk flush. Sessions are written in batches with absolute
+//! figures; what is new in them is added to usage in the same transaction, so nothing is counted twice.
 //!
-//! Entry point: [`SqliteStore::open`].
+//! Entry points: [`SqlStore::open`], [`SqlStore::connect`].
 
 #![forbid(unsafe_code)]
 
+mod credentials;
+mod listing;
+mod open;
 mod rows;
+mod sessions;
+mod sql;
+mod tokens;
+mod usage;
+mod webhooks;
 mod writer;
 
-use std::{
-    fs::{OpenOptions, Permissions},
-    io,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-    time::Duration,
+use causeway_app::{
+    AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, NameFilter, NewToken,
+    OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord,
+    SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
 };
+use causeway_types::{AllocationId, UnixTime};
+use sqlx::AnyPool;
 
-use causeway_app::{ApiCaller, CredentialRecord, NewToken, Store, StoreError};
-use causeway_types::UnixTime;
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+pub use open::OpenError;
 
-use crate::writer::Writer;
+use crate::{sql::Sql, writer::Writer};
 
-/// Why the store could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open the store {path}")]
-pub struct OpenError {
-    /// The database file.
-    pub path: String,
-    /// Why.
-    #[source]
-    pub source: sqlx::Error,
-}
-
-/// Makes the file when it is missing, and sees to it that only its owner reads it.
-fn keep_private(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
-}
-
-/// A store in one SQLite file.
+/// A store in a SQL database.
 #[derive(Debug)]
-pub struct SqliteStore {
-    pool: SqlitePool,
+pub struct SqlStore {
+    pool: AnyPool,
     writer: Writer,
+    /// This server, in the sessions it writes.
+    node: String,
 }
 
-impl SqliteStore {
-    /// Opens or creates the file and brings its schema up to date.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let wrap = |source| OpenError { path: path.display().to_string(), source };
-        // The passwords of issued credentials are in it; SQLite gives its side files the mode of the main one.
-        keep_private(path).map_err(|error| wrap(error.into()))?;
-        // FULL: a commit that returned survives a power cut, not only a crash of the process.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options)
-            .await
-            .map_err(wrap)?;
-        sqlx::migrate!().run(&pool).await.map_err(|error| wrap(error.into()))?;
-        let writer = Writer::start(pool.clone());
-        Ok(Self { pool, writer })
-    }
-
-    /// Makes the first organization, project and token unless there is a token already; whether it made them.
-    ///
-    /// # Errors
-    /// The store did not answer.
-    pub async fn make_first_token(&self, token: &NewToken, now: UnixTime) -> Result<bool, StoreError> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM api_tokens").fetch_one(&self.pool).await.map_err(store_error)?;
-        if count > 0 {
-            return Ok(false);
-        }
-        self.add_token(token, now).await?;
-        Ok(true)
-    }
-
-    /// Adds a token to the first project, made when missing; a token that is there already is left as it is.
-    ///
-    /// # Errors
-    /// The store did not answer.
-    pub async fn add_token(&self, token: &NewToken, now: UnixTime) -> Result<(), StoreError> {
-        let at = rows::millis(now);
-        let mut transaction = self.pool.begin().await.map_err(store_error)?;
-        sqlx::query(
-            "INSERT INTO organizations (id, slug, created_at) VALUES (1, 'default', $1) ON CONFLICT DO NOTHING",
-        )
-        .bind(at)
-        .execute(&mut *transaction)
-        .await
-        .map_err(store_error)?;
-        sqlx::query(
-            "INSERT INTO projects (id, organization_id, slug, created_at) VALUES (1, 1, 'default', $1) ON CONFLICT DO NOTHING",
-        )
-        .bind(at)
-        .execute(&mut *transaction)
-        .await
-        .map_err(store_error)?;
-        sqlx::query(
-            "INSERT INTO api_tokens (project_id, name, hash, created_at) VALUES (1, $1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(&token.name)
-        .bind(token.hash.as_slice())
-        .bind(at)
-        .execute(&mut *transaction)
-        .await
-        .map_err(store_error)?;
-        transaction.commit().await.map_err(store_error)
-    }
-
-    /// Closes the file after everything queued is written.
+impl SqlStore {
+    /// Closes the connections after everything queued is written.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-impl Store for SqliteStore {
-    async fn insert_credential(&self, record: CredentialRecord) -> Result<(), StoreError> {
+impl CredentialStore for SqlStore {
+    async fn insert_credential(&self, record: CredentialRecord) -> StoreResult<()> {
         self.writer.insert(record).await
     }
 
-    async fn credential(&self, username: &str) -> Result<Option<CredentialRecord>, StoreError> {
-        let row = sqlx::query_as::<_, rows::CredentialRow>("SELECT * FROM credentials WHERE username = $1")
-            .bind(username)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(store_error)?;
-        Ok(row.map(Into::into))
+    async fn credential(&self, username: &str) -> StoreResult<Option<CredentialRecord>> {
+        credentials::by_username(&self.pool, username).await.map_err(store_error)
     }
 
-    async fn credential_by_hash(&self, hash: [u8; 32]) -> Result<Option<CredentialRecord>, StoreError> {
-        let row = sqlx::query_as::<_, rows::CredentialRow>("SELECT * FROM credentials WHERE user_hash = $1")
-            .bind(hash.as_slice())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(store_error)?;
-        Ok(row.map(Into::into))
+    async fn credential_by_hash(&self, hash: [u8; 32]) -> StoreResult<Option<CredentialRecord>> {
+        credentials::by_hash(&self.pool, hash).await.map_err(store_error)
     }
 
-    async fn caller_by_token(&self, hash: [u8; 32]) -> Result<Option<ApiCaller>, StoreError> {
-        let row = sqlx::query_as::<_, rows::CallerRow>("SELECT id, project_id FROM api_tokens WHERE hash = $1")
-            .bind(hash.as_slice())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(store_error)?;
-        Ok(row.map(Into::into))
+    async fn token_holder(&self, hash: [u8; 32], project: Option<&str>) -> StoreResult<Option<TokenHolder>> {
+        tokens::holder(&self.pool, hash, project).await.map_err(store_error)
+    }
+
+    async fn touch_tokens(&self, used: &[(TokenId, UnixTime)]) -> StoreResult<()> {
+        tokens::touch(&self.pool, used).await.map_err(store_error)
     }
 
     async fn is_healthy(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+        Sql::new("SELECT 1").query().execute(&self.pool).await.is_ok()
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
-fn store_error(error: sqlx::Error) -> StoreError {
-    StoreError { reason: error.to_string() }
+impl Store for SqlStore {
+    async fn credentials(
+        &self,
+        project: ProjectId,
+        filter: &CredentialFilter,
+        page: &PageRequest,
+        now: UnixTime,
+    ) -> StoreResult<Page<CredentialView>> {
+        credentials::list(&self.pool, project, filter, page, now).await
+    }
+
+    async fn revoke(&self, project: ProjectId, by: &RevokeBy, now: UnixTime) -> StoreResult<Vec<String>> {
+        credentials::revoke(&self.pool, project, by, now).await.map_err(store_error)
+    }
+
+    async fn refuse_name(&self, project: ProjectId, username: &str, until: UnixTime) -> StoreResult<()> {
+        credentials::refuse_name(&self.pool, project, username, until).await.map_err(store_error)
+    }
+
+    async fn refused_names(&self, now: UnixTime) -> StoreResult<Vec<(String, UnixTime)>> {
+        credentials::refused_names(&self.pool, now).await.map_err(store_error)
+    }
+
+    async fn expired_between(&self, from: UnixTime, to: UnixTime) -> StoreResult<Vec<(ProjectId, String)>> {
+        credentials::expired_between(&self.pool, from, to).await.map_err(store_error)
+    }
+
+    async fn tokens(&self, project: ProjectId) -> StoreResult<Vec<TokenView>> {
+        tokens::list(&self.pool, project).await.map_err(store_error)
+    }
+
+    async fn insert_token(&self, project: ProjectId, token: &NewToken, now: UnixTime) -> StoreResult<TokenId> {
+        tokens::insert(&self.pool, project, token, now).await.map_err(store_error)
+    }
+
+    async fn revoke_token(&self, project: ProjectId, token: TokenId, now: UnixTime) -> StoreResult<bool> {
+        tokens::revoke(&self.pool, project, token, now).await.map_err(store_error)
+    }
+
+    async fn projects(&self, organization: OrganizationId) -> StoreResult<Vec<ProjectView>> {
+        tokens::projects(&self.pool, organization).await.map_err(store_error)
+    }
+
+    async fn insert_project(&self, organization: OrganizationId, slug: &str, now: UnixTime) -> StoreResult<ProjectId> {
+        tokens::insert_project(&self.pool, organization, slug, now).await.map_err(store_error)
+    }
+
+    async fn disable_project(&self, organization: OrganizationId, slug: &str, is_disabled: bool) -> StoreResult<bool> {
+        tokens::disable_project(&self.pool, organization, slug, is_disabled).await.map_err(store_error)
+    }
+
+    async fn write_sessions(&self, sessions: &[SessionRecord]) -> StoreResult<()> {
+        sessions::write(&self.pool, &self.node, sessions).await.map_err(store_error)
+    }
+
+    async fn close_left_open(&self, now: UnixTime) -> StoreResult<u64> {
+        sessions::close_left_open(&self.pool, &self.node, now).await.map_err(store_error)
+    }
+
+    async fn sessions(
+        &self,
+        project: ProjectId,
+        filter: &SessionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<SessionView>> {
+        listing::sessions(&self.pool, project, filter, page).await
+    }
+
+    async fn session(&self, project: ProjectId, id: AllocationId) -> StoreResult<Option<SessionView>> {
+        let filter = SessionFilter { id: Some(id), ..SessionFilter::default() };
+        let page = listing::sessions(&self.pool, project, &filter, &PageRequest::default()).await?;
+        Ok(page.items.into_iter().next())
+    }
+
+    async fn rooms(&self, project: ProjectId, filter: &NameFilter, page: &PageRequest) -> StoreResult<Page<RoomView>> {
+        listing::rooms(&self.pool, project, filter, page).await.map_err(store_error)
+    }
+
+    async fn clients(
+        &self,
+        project: ProjectId,
+        filter: &NameFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<ClientView>> {
+        listing::clients(&self.pool, project, filter, page).await.map_err(store_error)
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> StoreResult<Vec<UsageRow>> {
+        usage::read(&self.pool, query).await.map_err(store_error)
+    }
+
+    async fn audit(&self, entry: &AuditEntry) -> StoreResult<()> {
+        tokens::audit(&self.pool, entry).await.map_err(store_error)
+    }
+
+    async fn audit_log(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<AuditEntry>> {
+        listing::audit_log(&self.pool, project, page).await
+    }
+}
+
+/// What went wrong, without what a driver may repeat of the statement's values.
+pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
+    if error.as_database_error().is_some_and(|failure| failure.is_unique_violation()) {
+        return StoreError::Exists { what: "something of that name" };
+    }
+    StoreError::Unavailable { reason: error.to_string() }
+}
+
+/// As stored.
+pub(crate) fn millis(time: UnixTime) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// As read.
+pub(crate) fn time(millis: i64) -> UnixTime {
+    UnixTime::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A count as read; it was never negative.
+pub(crate) fn count(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Rows to domain values and back.
+//! Rows to domain values.
 
-use causeway_app::{ApiCaller, ClientRole, CredentialRecord, Identifier, ProjectId, TokenId};
-use causeway_types::{Secret, UnixTime};
+use causeway_app::{ClientRole, CredentialLimits, CredentialRecord, Identifier, PeerScope, ProjectId, TokenId};
+use causeway_types::Secret;
 
-/// A row of `credentials`.
+use crate::{count, time};
+
+/// A row of `credentials`, with the count of its live sessions where it was asked for.
 #[derive(sqlx::FromRow)]
 pub(crate) struct CredentialRow {
     username: String,
@@ -18,19 +20,19 @@ pub(crate) struct CredentialRow {
     region: String,
     issued_at: i64,
     expires_at: i64,
-}
-
-/// A row of `api_tokens`, as far as it names a caller.
-#[derive(sqlx::FromRow)]
-pub(crate) struct CallerRow {
-    id: i64,
-    project_id: i64,
+    revoked_at: Option<i64>,
+    bytes_max: Option<i64>,
+    allocations_max: Option<i64>,
+    bandwidth: Option<i64>,
+    client_ip: Option<String>,
+    peer_scope: String,
+    metadata: Option<String>,
+    #[sqlx(default)]
+    pub(crate) active_sessions: i64,
 }
 
 impl From<CredentialRow> for CredentialRecord {
     fn from(row: CredentialRow) -> Self {
-        // The store only holds what passed these checks on its way in.
-        let identifier = |text: Option<String>| text.and_then(|text| Identifier::new(&text).ok());
         Self {
             username: row.username,
             secret: Secret::new(row.secret),
@@ -48,21 +50,20 @@ impl From<CredentialRow> for CredentialRecord {
             region: row.region,
             issued_at: time(row.issued_at),
             expires_at: time(row.expires_at),
+            revoked_at: row.revoked_at.map(time),
+            limits: CredentialLimits {
+                bytes_max: row.bytes_max.map(count),
+                allocations_max: row.allocations_max.map(|max| u32::try_from(max).unwrap_or(u32::MAX)),
+                bandwidth: row.bandwidth.map(count),
+                client_ip: row.client_ip.and_then(|ip| ip.parse().ok()),
+                peer_scope: if row.peer_scope == "room" { PeerScope::Room } else { PeerScope::Any },
+            },
+            metadata: row.metadata,
         }
     }
 }
 
-impl From<CallerRow> for ApiCaller {
-    fn from(row: CallerRow) -> Self {
-        Self { project: ProjectId(row.project_id), token: TokenId(row.id) }
-    }
-}
-
-/// As stored.
-pub(crate) fn millis(time: UnixTime) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn time(millis: i64) -> UnixTime {
-    UnixTime::from_millis(u64::try_from(millis).unwrap_or(0))
+/// The store only holds what passed this check on its way in.
+fn identifier(text: Option<String>) -> Option<Identifier> {
+    text.and_then(|text| Identifier::new(&text).ok())
 }

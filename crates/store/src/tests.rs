@@ -1,76 +1,408 @@
-use causeway_app::{ClientRole, Identifier, ProjectId, TokenId};
-use causeway_types::Secret;
+//! Every test runs on SQLite, and on a real PostgreSQL where one is installed (the test tools install it).
+
+use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+
+use causeway_app::{
+    Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord, CredentialState,
+    CredentialStore, Cursor, DeliveryAttempt, Identifier, NameFilter, NewToken, PageRequest, PeerScope, PeerSeen,
+    ProjectId, RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionRecord, SessionStart,
+    Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
+};
+use causeway_types::{
+    AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
+    TrafficCount, TrafficCounters, UnixTime,
+};
 
 use super::*;
 
+mod postgres;
+
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
-fn record(username: &str) -> CredentialRecord {
+/// Runs one test body on each database.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                let directory = tempfile::tempdir().expect("temporary directory");
+                let store = crate::SqlStore::open(&directory.path().join("causeway.db"), "node-1").await.expect("opens");
+                super::prepare(&store).await;
+                super::$name(&store).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let url = super::postgres::fresh_database();
+                let store = crate::SqlStore::connect(&url, "node-1").await.expect("connects");
+                super::prepare(&store).await;
+                super::$name(&store).await;
+            })*
+        }
+    };
+}
+
+on_both!(
+    a_credential_comes_back_as_it_was_stored,
+    the_first_token_is_made_once_and_found_by_its_hash,
+    an_organization_wide_token_may_name_another_project_and_a_projects_own_may_not,
+    concurrent_inserts_all_arrive_and_a_clash_is_told,
+    revoking_a_room_names_each_credential_once_and_leaves_other_projects_alone,
+    a_session_written_twice_counts_once,
+    usage_equals_the_sum_of_the_sessions,
+    sessions_left_open_are_closed_at_their_last_sign_of_life,
+    a_list_is_paged_without_gap_or_repetition,
+    rooms_and_clients_are_listed_with_their_figures,
+    webhooks_events_and_attempts_come_back,
+    a_cursor_of_another_list_is_refused,
+);
+
+fn identifier(text: &str) -> Identifier {
+    Identifier::new(text).expect("a good name")
+}
+
+fn token(hash: u8, name: &str) -> NewToken {
+    NewToken {
+        hash: [hash; 32],
+        name: name.to_owned(),
+        prefix: "cwp_abcd".to_owned(),
+        scopes: Scopes::ALL,
+        organization_wide: false,
+        expires_at: None,
+    }
+}
+
+async fn prepare(store: &SqlStore) {
+    store.make_first_token(&token(1, "first"), NOW).await.expect("made");
+}
+
+fn credential(username: &str, room: &str) -> CredentialRecord {
     CredentialRecord {
         username: username.to_owned(),
         secret: Secret::new("s3cret".to_owned()),
         user_hash: [7; 32],
-        project: ProjectId(1),
+        project: ProjectId::DEFAULT,
         token: TokenId(1),
-        room: Some(Identifier::new("room").expect("good")),
-        initiator_client: None,
-        receiver_client: Some(Identifier::new("bob").expect("good")),
+        room: Some(identifier(room)),
+        initiator_client: Some(identifier("alice")),
+        receiver_client: Some(identifier("bob")),
         client_type: Some(ClientRole::Receiver),
         region: "local".to_owned(),
         issued_at: NOW,
         expires_at: NOW.saturating_add(Duration::from_secs(30)),
+        revoked_at: None,
+        limits: CredentialLimits {
+            bytes_max: Some(1_000_000),
+            allocations_max: Some(2),
+            bandwidth: None,
+            client_ip: Some([192, 0, 2, 1].into()),
+            peer_scope: PeerScope::Room,
+        },
+        metadata: Some(r#"{"call":7}"#.to_owned()),
     }
 }
 
-async fn open(directory: &tempfile::TempDir) -> SqliteStore {
-    let store = SqliteStore::open(&directory.path().join("causeway.db")).await.expect("opens");
-    let token = NewToken { hash: [1; 32], name: "first".to_owned() };
-    store.make_first_token(&token, NOW).await.expect("made");
-    store
+fn session(id: u64, room: &str, bytes: u64) -> SessionRecord {
+    let started = NOW.saturating_add(Duration::from_secs(id));
+    let five_tuple = FiveTuple {
+        transport: ClientTransport::Udp,
+        client: ([192, 0, 2, 1], 40_000).into(),
+        server: ([198, 51, 100, 1], 3478).into(),
+    };
+    let start = SessionStart {
+        id: AllocationId(id),
+        number: id,
+        attribution: Attribution {
+            project: ProjectId::DEFAULT,
+            token: Some(TokenId(1)),
+            room: Some(identifier(room)),
+            clients: vec![(identifier("alice"), Role::Initiator)],
+            region: "local".to_owned(),
+        },
+        username: Arc::from("user"),
+        credential: CredentialKind::Issued,
+        realm: Arc::from("causeway"),
+        at: started,
+        five_tuple,
+        security: None,
+        relayed: [Some(([198, 51, 100, 1], 50_000).into()), None],
+        transport: RelayTransport::Udp,
+        lifetime: Duration::from_secs(600),
+    };
+    let counts = |bytes| TrafficCounters {
+        from_client: TrafficCount { packets: bytes / 100, bytes },
+        to_client: TrafficCount { packets: bytes / 50, bytes: bytes * 2 },
+    };
+    SessionRecord {
+        start: Arc::new(start),
+        five_tuple,
+        last_seen: started.saturating_add(Duration::from_secs(10)),
+        end: None,
+        traffic: counts(bytes),
+        messages: counts(bytes + 4),
+        first_data: Some(Duration::from_millis(12)),
+        peers: vec![PeerSeen { address: ([203, 0, 113, 9], 9).into(), session: Some(AllocationId(3)) }],
+        refusals: 1,
+        moves: 0,
+    }
 }
 
-#[tokio::test]
-async fn a_credential_survives_reopening_the_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(&directory).await;
-    store.insert_credential(record("alice")).await.unwrap();
-    store.close().await;
-    let store = open(&directory).await;
+async fn a_credential_comes_back_as_it_was_stored(store: &SqlStore) {
+    store.insert_credential(credential("alice", "room")).await.unwrap();
     let found = store.credential("alice").await.unwrap().unwrap();
     assert_eq!(found.secret.expose(), "s3cret");
+    assert_eq!(found.limits, credential("", "room").limits);
+    assert_eq!(found.metadata.as_deref(), Some(r#"{"call":7}"#));
+    assert_eq!((found.client_type, found.room), (Some(ClientRole::Receiver), Some(identifier("room"))));
     assert_eq!(found.expires_at, NOW.saturating_add(Duration::from_secs(30)));
-    assert_eq!(found.client_type, Some(ClientRole::Receiver));
-    assert_eq!(found.room, Some(Identifier::new("room").unwrap()));
     assert!(store.credential("bob").await.unwrap().is_none());
     assert_eq!(store.credential_by_hash([7; 32]).await.unwrap().unwrap().username, "alice");
+    let listed = store
+        .credentials(ProjectId::DEFAULT, &CredentialFilter::default(), &PageRequest::default(), NOW)
+        .await
+        .unwrap();
+    assert_eq!(listed.items[0].record.secret.expose(), "", "a list never holds the secret part");
+    let expired = store.expired_between(NOW, NOW.saturating_add(Duration::from_secs(31))).await.unwrap();
+    assert_eq!(expired, [(ProjectId::DEFAULT, "alice".to_owned())]);
 }
 
-#[tokio::test]
-async fn the_first_token_is_made_once_and_found_by_its_hash() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(&directory).await;
-    let other = NewToken { hash: [2; 32], name: "second".to_owned() };
-    assert!(!store.make_first_token(&other, NOW).await.unwrap());
-    assert!(store.caller_by_token([2; 32]).await.unwrap().is_none());
-    assert_eq!(store.caller_by_token([1; 32]).await.unwrap().unwrap().project, ProjectId(1));
+async fn the_first_token_is_made_once_and_found_by_its_hash(store: &SqlStore) {
+    assert!(!store.make_first_token(&token(2, "second"), NOW).await.unwrap());
+    assert!(store.token_holder([2; 32], None).await.unwrap().is_none());
+    let holder = store.token_holder([1; 32], None).await.unwrap().unwrap();
+    assert_eq!(holder.caller.project, ProjectId::DEFAULT);
+    assert!(holder.caller.scopes.has(Scope::Admin) && !holder.is_used && !holder.is_revoked);
+    store.touch_tokens(&[(holder.caller.token, NOW)]).await.unwrap();
+    assert!(store.revoke_token(ProjectId::DEFAULT, holder.caller.token, NOW).await.unwrap());
+    assert!(!store.revoke_token(ProjectId::DEFAULT, holder.caller.token, NOW).await.unwrap());
+    let holder = store.token_holder([1; 32], None).await.unwrap().unwrap();
+    assert!(holder.is_used && holder.is_revoked);
+    assert_eq!(store.tokens(ProjectId::DEFAULT).await.unwrap()[0].last_used_at, Some(NOW));
 }
 
-#[tokio::test]
-async fn concurrent_inserts_all_arrive_and_a_clash_fails_its_batch_loudly() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = std::sync::Arc::new(open(&directory).await);
-    let tasks: Vec<_> = (0..200)
-        .map(|n| {
-            let store = std::sync::Arc::clone(&store);
-            tokio::spawn(async move { store.insert_credential(record(&format!("user-{n}"))).await })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap().unwrap();
+async fn an_organization_wide_token_may_name_another_project_and_a_projects_own_may_not(store: &SqlStore) {
+    let organization = store.token_holder([1; 32], None).await.unwrap().unwrap().caller.organization;
+    let second = store.insert_project(organization, "second", NOW).await.unwrap();
+    assert!(matches!(store.insert_project(organization, "second", NOW).await, Err(StoreError::Exists { .. })));
+    let wide = NewToken { organization_wide: true, ..token(9, "wide") };
+    store.insert_token(ProjectId::DEFAULT, &wide, NOW).await.unwrap();
+    assert_eq!(store.token_holder([9; 32], Some("second")).await.unwrap().unwrap().caller.project, second);
+    assert!(store.token_holder([1; 32], Some("second")).await.unwrap().is_none());
+    assert!(store.token_holder([1; 32], Some("default")).await.unwrap().is_some());
+    assert!(store.token_holder([9; 32], Some("third")).await.unwrap().is_none());
+    assert!(store.disable_project(organization, "second", true).await.unwrap());
+    assert!(store.token_holder([9; 32], Some("second")).await.unwrap().unwrap().is_project_disabled);
+    assert_eq!(store.projects(organization).await.unwrap().len(), 2);
+    assert_eq!(store.tokens(second).await.unwrap().len(), 1, "the organization-wide one");
+}
+
+async fn concurrent_inserts_all_arrive_and_a_clash_is_told(store: &SqlStore) {
+    let inserts = (0..200).map(|n| store.insert_credential(credential(&format!("user-{n}"), "room")));
+    for outcome in futures_util::future::join_all(inserts).await {
+        outcome.unwrap();
     }
     assert!(store.credential("user-199").await.unwrap().is_some());
-    assert!(store.insert_credential(record("user-5")).await.is_err());
+    let clash = store.insert_credential(credential("user-5", "room")).await;
+    assert!(matches!(clash, Err(StoreError::Exists { .. })), "{clash:?}");
     assert!(store.is_healthy().await);
+}
+
+async fn revoking_a_room_names_each_credential_once_and_leaves_other_projects_alone(store: &SqlStore) {
+    let organization = store.token_holder([1; 32], None).await.unwrap().unwrap().caller.organization;
+    let other = store.insert_project(organization, "other", NOW).await.unwrap();
+    for (name, room, project) in [
+        ("a", "red", ProjectId::DEFAULT),
+        ("b", "red", ProjectId::DEFAULT),
+        ("c", "blue", ProjectId::DEFAULT),
+        ("d", "red", other),
+    ] {
+        store.insert_credential(CredentialRecord { project, ..credential(name, room) }).await.unwrap();
+    }
+    let by = RevokeBy::Room(identifier("red"));
+    let mut revoked = store.revoke(ProjectId::DEFAULT, &by, NOW).await.unwrap();
+    revoked.sort();
+    assert_eq!(revoked, ["a", "b"]);
+    assert!(store.revoke(ProjectId::DEFAULT, &by, NOW).await.unwrap().is_empty());
+    assert!(store.credential("d").await.unwrap().unwrap().revoked_at.is_none());
+    let filter = CredentialFilter { state: Some(CredentialState::Revoked), ..CredentialFilter::default() };
+    let listed = store.credentials(ProjectId::DEFAULT, &filter, &PageRequest::default(), NOW).await.unwrap();
+    assert_eq!(listed.items.len(), 2);
+    let by = RevokeBy::Client(identifier("bob"));
+    assert_eq!(store.revoke(ProjectId::DEFAULT, &by, NOW).await.unwrap(), ["c"]);
+    store.refuse_name(ProjectId::DEFAULT, "1790000100:x", NOW.saturating_add(Duration::from_secs(100))).await.unwrap();
+    assert_eq!(store.refused_names(NOW).await.unwrap().len(), 1);
+    assert!(store.refused_names(NOW.saturating_add(Duration::from_secs(101))).await.unwrap().is_empty());
+}
+
+fn usage(group: UsageGroup) -> UsageQuery {
+    UsageQuery {
+        project: ProjectId::DEFAULT,
+        from: NOW,
+        to: NOW.saturating_add(Duration::from_secs(7200)),
+        interval: UsageInterval::Hour,
+        group,
+    }
+}
+
+async fn a_session_written_twice_counts_once(store: &SqlStore) {
+    let record = session(1, "room", 1000);
+    store.write_sessions(std::slice::from_ref(&record)).await.unwrap();
+    store.write_sessions(&[record]).await.unwrap();
+    let rows = store.usage(&usage(UsageGroup::Room)).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].bytes_in, rows[0].bytes_out, rows[0].sessions, rows[0].seconds), (1004, 2008, 1, 10));
+    assert_eq!(rows[0].key, "room");
+    let found = store.session(ProjectId::DEFAULT, AllocationId(1)).await.unwrap().unwrap();
+    assert_eq!((found.bytes_in, found.peer_bytes_out, found.peer_bytes_in), (1004, 1000, 2000));
+    assert_eq!(found.peers, [("203.0.113.9:9".to_owned(), Some(AllocationId(3).to_string()))]);
+    assert_eq!(found.clients, [("alice".to_owned(), "initiator".to_owned())]);
+    assert_eq!(found.first_data, Some(Duration::from_millis(12)));
+    assert!(store.session(ProjectId(2), AllocationId(1)).await.unwrap().is_none());
+}
+
+async fn usage_equals_the_sum_of_the_sessions(store: &SqlStore) {
+    for step in 1..=5 {
+        let records: Vec<_> =
+            (1..=20).map(|id| session(id, if id % 2 == 0 { "even" } else { "odd" }, id * step)).collect();
+        store.write_sessions(&records).await.unwrap();
+    }
+    let page = PageRequest { limit: 200, after: None };
+    let sessions = store.sessions(ProjectId::DEFAULT, &SessionFilter::default(), &page).await.unwrap();
+    let total: u64 = sessions.items.iter().map(|session| session.bytes_in).sum();
+    for group in [
+        UsageGroup::Total,
+        UsageGroup::Room,
+        UsageGroup::Client,
+        UsageGroup::Region,
+        UsageGroup::Token,
+        UsageGroup::Transport,
+    ] {
+        let rows = store.usage(&usage(group)).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.bytes_in).sum::<u64>(), total, "{group:?}");
+        assert_eq!(rows.iter().map(|row| row.sessions).sum::<u64>(), 20, "{group:?}");
+    }
+    let days = store.usage(&UsageQuery { interval: UsageInterval::Day, ..usage(UsageGroup::Total) }).await.unwrap();
+    assert_eq!((days.len(), days[0].start.as_secs() % 86_400, days[0].bytes_in), (1, 0, total));
+}
+
+async fn sessions_left_open_are_closed_at_their_last_sign_of_life(store: &SqlStore) {
+    let ended = SessionRecord {
+        end: Some(SessionEnd { at: NOW, reason: SessionEndReason::Relay(AllocationEndReason::ClientDeleted) }),
+        ..session(2, "room", 1)
+    };
+    store.write_sessions(&[session(1, "room", 1), ended]).await.unwrap();
+    assert_eq!(store.close_left_open(NOW).await.unwrap(), 1);
+    let found = store.session(ProjectId::DEFAULT, AllocationId(1)).await.unwrap().unwrap();
+    assert_eq!(found.end_reason.as_deref(), Some("server_restart"));
+    assert_eq!(found.ended_at, Some(found.last_seen_at));
+    let found = store.session(ProjectId::DEFAULT, AllocationId(2)).await.unwrap().unwrap();
+    assert_eq!(found.end_reason.as_deref(), Some("client_deleted"));
+}
+
+async fn a_list_is_paged_without_gap_or_repetition(store: &SqlStore) {
+    let records: Vec<_> = (1..=25).map(|id| session(id, "room", id)).collect();
+    store.write_sessions(&records).await.unwrap();
+    for filter in [
+        SessionFilter::default(),
+        SessionFilter { room: Some(identifier("room")), ..SessionFilter::default() },
+        SessionFilter { client: Some(identifier("alice")), active: Some(true), ..SessionFilter::default() },
+    ] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.sessions(ProjectId::DEFAULT, &filter, &PageRequest { limit: 10, after }).await.unwrap();
+            seen.extend(page.items.into_iter().map(|session| session.id));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let expected: Vec<String> = (1..=25).rev().map(|id| AllocationId(id).to_string()).collect();
+        assert_eq!(seen, expected);
+    }
+    let filter = SessionFilter { active: Some(false), ..SessionFilter::default() };
+    assert!(store.sessions(ProjectId::DEFAULT, &filter, &PageRequest::default()).await.unwrap().items.is_empty());
+    let filter = SessionFilter { from: Some(NOW.saturating_add(Duration::from_secs(25))), ..SessionFilter::default() };
+    assert_eq!(store.sessions(ProjectId::DEFAULT, &filter, &PageRequest::default()).await.unwrap().items.len(), 1);
+}
+
+async fn rooms_and_clients_are_listed_with_their_figures(store: &SqlStore) {
+    store.insert_credential(credential("a", "red_1")).await.unwrap();
+    store.insert_credential(credential("b", "redX1")).await.unwrap();
+    store.write_sessions(&[session(1, "red_1", 100)]).await.unwrap();
+    let page = PageRequest::default();
+    let rooms = store.rooms(ProjectId::DEFAULT, &NameFilter::default(), &page).await.unwrap().items;
+    assert_eq!(rooms.len(), 2);
+    let red = rooms.iter().find(|room| room.name == "red_1").unwrap();
+    assert_eq!((red.clients, red.active_sessions, red.sessions, red.bytes_in), (2, 1, 1, 104));
+    let filter = NameFilter { prefix: Some("red_".to_owned()), ..NameFilter::default() };
+    assert_eq!(store.rooms(ProjectId::DEFAULT, &filter, &page).await.unwrap().items.len(), 1, "_ is a letter");
+    let filter = NameFilter { active: Some(false), ..NameFilter::default() };
+    assert_eq!(store.rooms(ProjectId::DEFAULT, &filter, &page).await.unwrap().items[0].name, "redX1");
+    let filter = NameFilter { room: Some(identifier("red_1")), ..NameFilter::default() };
+    let clients = store.clients(ProjectId::DEFAULT, &filter, &page).await.unwrap().items;
+    assert_eq!(clients.len(), 2);
+    assert_eq!((clients[0].name.as_str(), clients[0].active_sessions, clients[0].bytes_out), ("alice", 1, 208));
+    assert_eq!(clients[0].roles, [Role::Initiator]);
+    let entry = AuditEntry {
+        at: NOW,
+        project: ProjectId::DEFAULT,
+        token: None,
+        action: "token.create".to_owned(),
+        subject: "first".to_owned(),
+        detail: "{}".to_owned(),
+    };
+    store.audit(&entry).await.unwrap();
+    assert_eq!(store.audit_log(ProjectId::DEFAULT, &page).await.unwrap().items, [entry]);
+}
+
+async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {
+    let webhook = Webhook {
+        id: WebhookId(0),
+        project: ProjectId::DEFAULT,
+        url: "https://example.net/hook".to_owned(),
+        secrets: vec![Secret::new("new".to_owned()), Secret::new("old".to_owned())],
+        events: vec!["session.started".to_owned()],
+        created_at: NOW,
+        cursor: Cursor(5),
+        is_disabled: false,
+    };
+    let id = store.insert_webhook(&webhook).await.unwrap();
+    store.move_cursor(id, Cursor(9)).await.unwrap();
+    let found = store.webhooks(Some(ProjectId::DEFAULT)).await.unwrap().remove(0);
+    assert_eq!((found.id, found.cursor, found.secrets.len()), (id, Cursor(9), 2));
+    let event = |cursor| StoredEvent {
+        cursor: Cursor(cursor),
+        project: ProjectId::DEFAULT,
+        session: "s".to_owned(),
+        name: "session.started".to_owned(),
+        at: NOW,
+        body: "{}".to_owned(),
+    };
+    store.keep_events(&[event(10), event(11)]).await.unwrap();
+    assert_eq!(store.events_after(ProjectId::DEFAULT, Cursor(10), 5).await.unwrap(), [event(11)]);
+    let attempt = DeliveryAttempt {
+        webhook: id,
+        cursor: Cursor(10),
+        attempt: 1,
+        at: NOW,
+        status: Some(500),
+        error: None,
+        took_ms: 7,
+    };
+    store.log_attempts(std::slice::from_ref(&attempt)).await.unwrap();
+    assert_eq!(store.attempts(id, &PageRequest::default()).await.unwrap().items, [attempt]);
+    assert!(store.update_webhook(&Webhook { id, is_disabled: true, ..webhook }).await.unwrap());
+    assert_eq!(store.forget_events(NOW.saturating_add(Duration::from_secs(1))).await.unwrap(), 2);
+    assert!(!store.delete_webhook(ProjectId(2), id).await.unwrap());
+    assert!(store.delete_webhook(ProjectId::DEFAULT, id).await.unwrap());
+}
+
+async fn a_cursor_of_another_list_is_refused(store: &SqlStore) {
+    let page = PageRequest { limit: 1, after: Some("nonsense".to_owned()) };
+    let refused = store.sessions(ProjectId::DEFAULT, &SessionFilter::default(), &page).await;
+    assert!(matches!(refused, Err(StoreError::BadCursor)));
+    assert!(matches!(store.audit_log(ProjectId::DEFAULT, &page).await, Err(StoreError::BadCursor)));
 }
 
 #[tokio::test]
@@ -79,9 +411,9 @@ async fn only_the_owner_reads_the_file_and_its_side_files() {
     let path = directory.path().join("causeway.db");
     // Left over from before, too open.
     std::fs::write(&path, "").unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    let store = open(&directory).await;
-    store.insert_credential(record("alice")).await.unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = SqlStore::open(&path, "node-1").await.unwrap();
+    prepare(&store).await;
     let modes: Vec<(String, u32)> = std::fs::read_dir(directory.path())
         .unwrap()
         .map(|entry| {
@@ -90,4 +422,32 @@ async fn only_the_owner_reads_the_file_and_its_side_files() {
         })
         .collect();
     assert!(modes.len() >= 2 && modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_release_before_is_brought_up_to_date_and_keeps_its_credentials() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a file %20 with spaces.db");
+    {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}?mode=rwc", path.display().to_string().replace('%', "%25").replace(' ', "%20"));
+        let pool = AnyPool::connect(&url).await.unwrap();
+        let mut first = sqlx::migrate!("migrations/sqlite");
+        first.migrations.to_mut().truncate(1);
+        first.run(&pool).await.unwrap();
+        for statement in [
+            "INSERT INTO organizations VALUES (1, 'default', 1)",
+            "INSERT INTO projects VALUES (1, 1, 'default', 1)",
+            "INSERT INTO api_tokens VALUES (1, 1, 'first', x'0101010101010101010101010101010101010101010101010101010101010101', 1)",
+            "INSERT INTO credentials VALUES ('old', 's', x'07', 1, 1, 'room', NULL, NULL, NULL, 'local', 1, 2)",
+        ] {
+            sqlx::query(statement).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+    }
+    let store = SqlStore::open(&path, "node-1").await.unwrap();
+    let kept = store.credential("old").await.unwrap().unwrap();
+    assert_eq!((kept.secret.expose().as_str(), kept.limits), ("s", CredentialLimits::default()));
+    let holder = store.token_holder([1; 32], None).await.unwrap().unwrap();
+    assert_eq!(holder.caller.scopes, Scopes::ALL, "a token of before may do what it could");
 }

@@ -33,6 +33,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-relay", Layer::Adapter),
     ("causeway-certificates", Layer::Adapter),
     ("causeway-store", Layer::Adapter),
+    ("causeway-events", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),
     ("causeway-api-causeway", Layer::Adapter),
     ("causeway", Layer::Binary),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use causeway_api_turnix::{ApiState, IceUrls, RateLimit, Region, router};
-use causeway_app::{CredentialDirectory, CredentialRecord, DirectoryConfig, MintPolicy, Minting};
+use causeway_app::{Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, MintPolicy, Minting};
 use causeway_credentials::turn_rest::SharedSecrets;
 use causeway_types::Secret;
 use hyper_util::{
@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::memory::{Memory, TOKEN};
+use crate::memory::{Deaf, Memory, TOKEN};
 
 pub(crate) const MINT: &str = "/api/v1/credentials/ice";
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -232,7 +232,8 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
         lon: 8.68,
     };
     router(ApiState {
-        minting: Arc::new(Minting::new(Arc::clone(store), Arc::new(directory), policy)),
+        minting: Arc::new(Minting::new(Arc::clone(store), Arc::new(directory), policy, Arc::new(Deaf))),
+        callers: Arc::new(Callers::new(Arc::clone(store), Arc::new(Deaf))),
         ice_urls: Arc::new(move || urls.clone()),
         region,
         rate_limit: conditions

@@ -52,6 +52,15 @@ keys! {
     data_dir "DIR" single "./causeway-data"
         "Where the database, keys and self-signed certificate are kept."
         |s, v| one(v, path, &mut s.data_dir);
+    database_url "URL" single ""
+        "PostgreSQL server for several servers that share one control plane: `postgres://user:password@host/database`. Better in the environment or the file, since command lines can be read. By default SQLite in the data directory."
+        |s, v| one(v, |t| super::parse::database_url(t).map(Some), &mut s.database_url);
+    node_id "NAME" single ""
+        "Name of this server among those that share a database: letters, digits, `-` and `_`. Otherwise made once and kept in the data directory."
+        |s, v| one(v, |t| super::parse::node_id(t).map(Some), &mut s.node_id);
+    usage_flush_interval "DURATION" single "5s"
+        "How often the figures of live sessions are written. A killed process loses at most this much of them."
+        |s, v| one(v, duration, &mut s.usage_flush_interval);
     http_listen "ADDR" single "127.0.0.1:8080"
         "HTTP listener of the API, health and metrics."
         |s, v| one(v, address, &mut s.http_listen);

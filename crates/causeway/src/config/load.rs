@@ -258,6 +258,9 @@ fn empty(sources: Sources) -> Settings {
     Settings {
         sources,
         data_dir: PathBuf::new(),
+        database_url: None,
+        node_id: None,
+        usage_flush_interval: Duration::ZERO,
         http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http_tls_listen: None,
         public_host: None,

@@ -133,3 +133,16 @@ pub(super) fn separator(text: &str) -> Result<char, String> {
 pub(super) fn secret(text: &str) -> Result<Secret<String>, String> {
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
 }
+
+pub(super) fn database_url(text: &str) -> Result<Secret<String>, String> {
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+    if is_postgres {
+        Ok(Secret::new(text.to_owned()))
+    } else {
+        Err("must be postgres://user:password@host/database; leave it out for SQLite in the data directory".to_owned())
+    }
+}
+
+pub(super) fn node_id(text: &str) -> Result<String, String> {
+    causeway_app::Identifier::new(text).map(|name| name.to_string()).map_err(|error| error.to_string())
+}

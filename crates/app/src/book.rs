@@ -1,0 +1,410 @@
+//! The book of sessions: relay events in, records to write and domain events out.
+//!
+//! Like a core it has no clock, no thread and no I/O. A live session's figures are refreshed from the relay's listing;
+//! what changed is handed out to be written, and comes back when the store did not take it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use causeway_types::{AllocationEndReason, AllocationId, LimitName, RelayEvent, TrafficCounters, UnixTime};
+
+use crate::{
+    Attribution, DomainEvent, EventSink, Identifier, PeerSeen, ProjectId, SessionEnd, SessionEndReason, SessionRecord,
+    SessionStart,
+};
+
+/// Peers kept per session.
+const PEERS_MAX: usize = 32;
+/// An idle session is written this often, so that its record tells that it lived.
+const IDLE_WRITE: Duration = Duration::from_secs(60);
+
+/// What the book needs to know of the server.
+#[derive(Clone, Debug)]
+pub struct BookSettings {
+    /// Realm.
+    pub realm: Arc<str>,
+    /// Region of this server.
+    pub region: String,
+    /// 0–999; tells servers apart in session numbers.
+    pub node_number: u16,
+    /// A live session whose figures changed is written this often.
+    pub flush_interval: Duration,
+    /// Ended sessions that may wait for a store that does not answer; more are lost and counted.
+    pub waiting_max: usize,
+}
+
+/// Figures of one allocation, from the relay's listing.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Which.
+    pub id: AllocationId,
+    /// Payload.
+    pub traffic: TrafficCounters,
+    /// Whole messages.
+    pub messages: TrafficCounters,
+}
+
+#[derive(Debug)]
+struct Live {
+    record: SessionRecord,
+    is_changed: bool,
+    written: Option<UnixTime>,
+    /// Not in the last complete listing: its end may be under way, or lost.
+    is_missing: bool,
+}
+
+/// The book.
+pub struct SessionBook {
+    settings: BookSettings,
+    sink: Arc<dyn EventSink>,
+    next_number: u64,
+    live: BTreeMap<AllocationId, Live>,
+    by_relayed: BTreeMap<SocketAddr, AllocationId>,
+    rooms: BTreeMap<(ProjectId, Identifier), u32>,
+    ended: VecDeque<SessionRecord>,
+    lost_records: u64,
+}
+
+impl std::fmt::Debug for SessionBook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionBook")
+            .field("live", &self.live.len())
+            .field("ended", &self.ended.len())
+            .field("lost_records", &self.lost_records)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionBook {
+    /// An empty book of a server that started at `started`.
+    pub fn new(settings: BookSettings, sink: Arc<dyn EventSink>, started: UnixTime) -> Self {
+        let node = u64::from(settings.node_number % 1000) * 1_000_000_000_000_000;
+        Self {
+            next_number: node + started.as_secs().saturating_mul(100_000) % 1_000_000_000_000_000,
+            settings,
+            sink,
+            live: BTreeMap::new(),
+            by_relayed: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            ended: VecDeque::new(),
+            lost_records: 0,
+        }
+    }
+
+    /// Takes what the relay told; `attribute` finds to whom a user name's sessions are ascribed.
+    pub fn handle(
+        &mut self,
+        at: UnixTime,
+        event: RelayEvent,
+        attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>,
+    ) {
+        match event {
+            RelayEvent::AllocationRefreshed { allocation, lifetime } => self.refresh(at, allocation, lifetime),
+            RelayEvent::AllocationMoved { allocation, moved } => self.change(
+                allocation,
+                |record, told| {
+                    let session = Arc::clone(&record.start);
+                    record.five_tuple = moved.to;
+                    record.moves = record.moves.saturating_add(1);
+                    record.last_seen = at;
+                    told.push(DomainEvent::SessionPathChanged { session, from: moved.from, to: moved.to });
+                },
+                at,
+            ),
+            RelayEvent::PeerPermitted { allocation, peer } => {
+                let session = self.by_relayed.get(&peer).copied();
+                self.change(
+                    allocation,
+                    |record, _| {
+                        if record.peers.len() < PEERS_MAX && record.peers.iter().all(|seen| seen.address != peer) {
+                            record.peers.push(PeerSeen { address: peer, session });
+                        }
+                    },
+                    at,
+                );
+            }
+            RelayEvent::FirstData { allocation, after } => self.change(
+                allocation,
+                |record, told| {
+                    record.first_data = Some(after);
+                    told.push(DomainEvent::SessionFirstData { session: Arc::clone(&record.start), after });
+                },
+                at,
+            ),
+            RelayEvent::TrafficCounted { allocation, traffic, messages } => self.change(
+                allocation,
+                |record, told| {
+                    (record.traffic, record.messages, record.last_seen) = (traffic, messages, at);
+                    told.push(DomainEvent::SessionTraffic { session: Arc::clone(&record.start), traffic, messages });
+                },
+                at,
+            ),
+            RelayEvent::PeerRefused { allocation, .. } | RelayEvent::PeerWithdrawn { allocation, .. } => {
+                self.change(allocation, |record, _| record.refusals = record.refusals.saturating_add(1), at);
+            }
+            RelayEvent::AllocationEnded { allocation, at, reason, traffic, messages, .. } => {
+                if reason == AllocationEndReason::ClientDeleted {
+                    self.refresh(at, allocation, Duration::ZERO);
+                }
+                self.end(
+                    allocation,
+                    SessionEnd { at, reason: SessionEndReason::Relay(reason) },
+                    Some((traffic, messages)),
+                );
+            }
+            RelayEvent::AuthRefused { five_tuple, username, refusal } => {
+                let project = self.project_of(username.as_deref(), attribute);
+                let event = DomainEvent::AuthRefused {
+                    username,
+                    refusal,
+                    client: five_tuple.client,
+                    transport: five_tuple.transport,
+                };
+                self.sink.emit(at, project, event);
+            }
+            RelayEvent::LimitReached { limit, username } => self.limit(at, limit, username, attribute),
+            // Only the creation is left; an event the book does not know changes nothing in it.
+            created @ (RelayEvent::AllocationCreated { .. } | _) => self.start(created, attribute),
+        }
+    }
+
+    /// Takes the relay's complete listing. A session that is missing from two of them in a row has ended unheard.
+    pub fn handle_listing(&mut self, at: UnixTime, listing: &[Figures]) {
+        let listed: BTreeMap<AllocationId, &Figures> = listing.iter().map(|figures| (figures.id, figures)).collect();
+        let mut lost: Vec<AllocationId> = Vec::new();
+        for (id, live) in &mut self.live {
+            let Some(figures) = listed.get(id) else {
+                // Its end may still wait in the event queue: only the second time counts.
+                if live.is_missing {
+                    lost.push(*id);
+                }
+                live.is_missing = true;
+                continue;
+            };
+            live.is_missing = false;
+            live.is_changed |= live.record.messages != figures.messages || live.record.traffic != figures.traffic;
+            (live.record.traffic, live.record.messages) = (figures.traffic, figures.messages);
+            live.record.last_seen = at;
+        }
+        for id in lost {
+            self.end(id, SessionEnd { at, reason: SessionEndReason::Lost }, None);
+        }
+    }
+
+    /// Records to write, at most `max`: ended ones first, then new ones and those whose last writing is an interval ago.
+    /// Give those back that could not be written ([`SessionBook::not_written`]).
+    pub fn changed(&mut self, now: UnixTime, max: usize) -> Vec<SessionRecord> {
+        let ended = self.ended.len().min(max);
+        let mut records: Vec<SessionRecord> = self.ended.drain(..ended).collect();
+        for live in self.live.values_mut() {
+            if records.len() >= max {
+                break;
+            }
+            let wait = if live.is_changed { self.settings.flush_interval } else { IDLE_WRITE };
+            if live.written.is_none_or(|written| now.saturating_since(written) >= wait) {
+                live.is_changed = false;
+                live.written = Some(now);
+                records.push(live.record.clone());
+            }
+        }
+        records
+    }
+
+    /// Takes back what the store did not write.
+    pub fn not_written(&mut self, records: Vec<SessionRecord>) {
+        for record in records.into_iter().rev() {
+            if record.end.is_none() {
+                if let Some(live) = self.live.get_mut(&record.start.id) {
+                    (live.is_changed, live.written) = (true, None);
+                }
+            } else if self.ended.len() < self.settings.waiting_max {
+                self.ended.push_front(record);
+            } else {
+                self.lost_records = self.lost_records.saturating_add(1);
+            }
+        }
+    }
+
+    /// Live sessions.
+    #[must_use]
+    pub fn live_count(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Every live session as it stands: for consumers that have to begin anew.
+    pub fn live(&self) -> impl Iterator<Item = &SessionRecord> {
+        self.live.values().map(|live| &live.record)
+    }
+
+    /// Ended sessions that could not be kept for a store that did not answer.
+    #[must_use]
+    pub const fn lost_records(&self) -> u64 {
+        self.lost_records
+    }
+
+    fn start(&mut self, created: RelayEvent, attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>) {
+        let RelayEvent::AllocationCreated {
+            allocation,
+            at,
+            username,
+            credential,
+            five_tuple,
+            relayed,
+            transport,
+            lifetime,
+            security,
+        } = created
+        else {
+            return;
+        };
+        let attribution = attribute(&username).map_or_else(|| self.unlabelled(), |found| (*found).clone());
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        let start = Arc::new(SessionStart {
+            id: allocation,
+            number,
+            attribution,
+            username,
+            credential,
+            realm: Arc::clone(&self.settings.realm),
+            at,
+            five_tuple,
+            security,
+            relayed,
+            transport,
+            lifetime,
+        });
+        for address in relayed.iter().flatten() {
+            self.by_relayed.insert(*address, allocation);
+        }
+        let record = SessionRecord {
+            start: Arc::clone(&start),
+            five_tuple,
+            last_seen: at,
+            end: None,
+            traffic: TrafficCounters::default(),
+            messages: TrafficCounters::default(),
+            first_data: None,
+            peers: Vec::new(),
+            refusals: 0,
+            moves: 0,
+        };
+        self.live.insert(allocation, Live { record, is_changed: true, written: None, is_missing: false });
+        let (project, room) = (start.attribution.project, start.attribution.room.clone());
+        self.sink.emit(at, project, DomainEvent::SessionStarted(start));
+        if let Some(room) = room {
+            let count = self.rooms.entry((project, room.clone())).or_insert(0);
+            *count += 1;
+            if *count == 1 {
+                self.sink.emit(at, project, DomainEvent::RoomOpened { room });
+            }
+        }
+    }
+
+    fn refresh(&mut self, at: UnixTime, allocation: AllocationId, lifetime: Duration) {
+        self.change(
+            allocation,
+            |record, told| {
+                record.last_seen = at;
+                let (session, five_tuple) = (Arc::clone(&record.start), record.five_tuple);
+                told.push(DomainEvent::SessionRefreshed { session, five_tuple, lifetime });
+            },
+            at,
+        );
+    }
+
+    fn change(
+        &mut self,
+        allocation: AllocationId,
+        change: impl FnOnce(&mut SessionRecord, &mut Vec<DomainEvent>),
+        at: UnixTime,
+    ) {
+        let Some(live) = self.live.get_mut(&allocation) else { return };
+        let mut told = Vec::new();
+        change(&mut live.record, &mut told);
+        live.is_changed = true;
+        let project = live.record.start.attribution.project;
+        for event in told {
+            self.sink.emit(at, project, event);
+        }
+    }
+
+    fn end(&mut self, id: AllocationId, end: SessionEnd, figures: Option<(TrafficCounters, TrafficCounters)>) {
+        let Some(Live { mut record, .. }) = self.live.remove(&id) else { return };
+        if let Some((traffic, messages)) = figures {
+            (record.traffic, record.messages) = (traffic, messages);
+        }
+        record.end = Some(end);
+        record.last_seen = end.at;
+        let start = Arc::clone(&record.start);
+        for address in start.relayed.iter().flatten() {
+            if self.by_relayed.get(address) == Some(&id) {
+                self.by_relayed.remove(address);
+            }
+        }
+        let project = start.attribution.project;
+        self.sink.emit(
+            end.at,
+            project,
+            DomainEvent::SessionEnded {
+                session: Arc::clone(&start),
+                reason: end.reason,
+                duration: end.at.saturating_since(start.at),
+                traffic: record.traffic,
+                messages: record.messages,
+            },
+        );
+        if let Some(room) = start.attribution.room.clone() {
+            let key = (project, room.clone());
+            if let Some(count) = self.rooms.get_mut(&key) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.rooms.remove(&key);
+                    self.sink.emit(end.at, project, DomainEvent::RoomClosed { room });
+                }
+            }
+        }
+        if self.ended.len() < self.settings.waiting_max {
+            self.ended.push_back(record);
+        } else {
+            self.lost_records = self.lost_records.saturating_add(1);
+        }
+    }
+
+    fn limit(
+        &self,
+        at: UnixTime,
+        limit: LimitName,
+        username: Option<Arc<str>>,
+        attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>,
+    ) {
+        let project = self.project_of(username.as_deref(), attribute);
+        self.sink.emit(at, project, DomainEvent::LimitReached { limit, username });
+    }
+
+    fn project_of(
+        &self,
+        username: Option<&str>,
+        attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>,
+    ) -> ProjectId {
+        username.and_then(attribute).map_or(ProjectId::DEFAULT, |attribution| attribution.project)
+    }
+
+    /// TURN REST names and static users belong to the first project, without labels.
+    fn unlabelled(&self) -> Attribution {
+        Attribution {
+            project: ProjectId::DEFAULT,
+            token: None,
+            room: None,
+            clients: Vec::new(),
+            region: self.settings.region.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

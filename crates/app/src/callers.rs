@@ -1,0 +1,128 @@
+//! Who calls the API: tokens, their scopes, when they were last used.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use causeway_credentials::token;
+use causeway_types::UnixTime;
+use parking_lot::Mutex;
+
+use crate::{ApiCaller, CredentialStore, DomainEvent, EventSink, StoreError, StoreResult, TokenId, store::TokenHolder};
+
+/// How long an answer about a token is believed: a revoked token works at most this much longer.
+const BELIEVED: Duration = Duration::from_millis(500);
+/// Tokens remembered; one more and all are asked for again.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Why a caller is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    /// No such token, or not for this project.
+    #[error("the token is not known")]
+    Unknown,
+    /// It was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// Its time is over.
+    #[error("the token expired")]
+    Expired,
+    /// Its project is disabled.
+    #[error("the project is disabled")]
+    ProjectDisabled,
+    /// Nobody can tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Question = ([u8; 32], Option<String>);
+
+/// Knows callers by their tokens.
+pub struct Callers<S> {
+    store: Arc<S>,
+    sink: Arc<dyn EventSink>,
+    remembered: Mutex<HashMap<Question, (TokenHolder, Instant)>>,
+    used: Mutex<BTreeMap<TokenId, UnixTime>>,
+}
+
+impl<S> std::fmt::Debug for Callers<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Callers").finish_non_exhaustive()
+    }
+}
+
+impl<S: CredentialStore> Callers<S> {
+    /// Over a store; first uses are told to `sink`.
+    pub fn new(store: Arc<S>, sink: Arc<dyn EventSink>) -> Self {
+        Self { store, sink, remembered: Mutex::default(), used: Mutex::default() }
+    }
+
+    /// Who holds `token`; `project` is the slug an organization-wide token may name.
+    ///
+    /// # Errors
+    /// See [`CallerError`].
+    pub async fn identify(&self, token: &str, project: Option<&str>, now: UnixTime) -> Result<ApiCaller, CallerError> {
+        let question = (token::hash(token), project.map(str::to_owned));
+        let remembered = self.remembered.lock().get(&question).filter(|(_, at)| at.elapsed() < BELIEVED).copied();
+        let holder = match remembered {
+            Some((holder, _)) => holder,
+            None => self.ask(question).await?.ok_or(CallerError::Unknown)?,
+        };
+        if holder.is_revoked {
+            return Err(CallerError::Revoked);
+        }
+        if holder.expires_at.is_some_and(|expires| now > expires) {
+            return Err(CallerError::Expired);
+        }
+        if holder.is_project_disabled {
+            return Err(CallerError::ProjectDisabled);
+        }
+        let caller = holder.caller;
+        let is_first = self.used.lock().insert(caller.token, now).is_none() && !holder.is_used;
+        if is_first {
+            self.sink.emit(now, caller.project, DomainEvent::TokenFirstUsed { token: caller.token });
+        }
+        Ok(caller)
+    }
+
+    /// Forgets what is remembered, after a change.
+    pub fn forget(&self) {
+        self.remembered.lock().clear();
+    }
+
+    /// Writes when tokens were last used; what could not be written is kept for the next time.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn flush(&self) -> StoreResult<()> {
+        let used: Vec<(TokenId, UnixTime)> = std::mem::take(&mut *self.used.lock()).into_iter().collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.touch_tokens(&used).await;
+        if written.is_err() {
+            let mut waiting = self.used.lock();
+            for (token, at) in used {
+                waiting.entry(token).or_insert(at);
+            }
+        } else {
+            // So that the next use is not taken for the first one.
+            self.forget();
+        }
+        written
+    }
+
+    async fn ask(&self, question: Question) -> Result<Option<TokenHolder>, StoreError> {
+        let holder = self.store.token_holder(question.0, question.1.as_deref()).await?;
+        if let Some(holder) = holder {
+            let mut remembered = self.remembered.lock();
+            if remembered.len() >= REMEMBERED_MAX {
+                remembered.clear();
+            }
+            remembered.insert(question, (holder, Instant::now()));
+        }
+        Ok(holder)
+    }
+}

@@ -1,0 +1,166 @@
+//! Taking credentials back, and ending sessions.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_credentials::turn_rest;
+use causeway_types::{AllocationId, UnixTime};
+
+use crate::{
+    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, RelayControl, RevokeBy, Store, StoreResult,
+};
+
+/// How long a refused name without an expiry in it stays refused.
+const REFUSED_FOR: Duration = Duration::from_secs(400 * 86_400);
+
+/// What a revocation hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Credentials that were live and are not any more.
+    pub credentials: u64,
+    /// Live sessions that were ended.
+    pub sessions: u64,
+}
+
+/// Whether live sessions end with their credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveSessions {
+    /// They end.
+    End,
+    /// They go on; only new allocations are refused.
+    Keep,
+}
+
+/// The revocation use-cases.
+pub struct Revocation<S> {
+    store: Arc<S>,
+    directory: Arc<CredentialDirectory>,
+    relay: Arc<dyn RelayControl>,
+    sink: Arc<dyn EventSink>,
+}
+
+impl<S> std::fmt::Debug for Revocation<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Revocation").finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> Revocation<S> {
+    /// Over a store, the directory the relay reads, the relay, and where events go.
+    pub fn new(
+        store: Arc<S>,
+        directory: Arc<CredentialDirectory>,
+        relay: Arc<dyn RelayControl>,
+        sink: Arc<dyn EventSink>,
+    ) -> Self {
+        Self { store, directory, relay, sink }
+    }
+
+    /// Revokes credentials of the caller's project. When this returns, no new allocation opens with them, and their live
+    /// sessions are over if that was asked for.
+    ///
+    /// # Errors
+    /// The store did not answer; then nothing is revoked.
+    pub async fn revoke(
+        &self,
+        caller: ApiCaller,
+        by: &RevokeBy,
+        live: LiveSessions,
+        now: UnixTime,
+    ) -> StoreResult<Revoked> {
+        let usernames = self.store.revoke(caller.project, by, now).await?;
+        for username in &usernames {
+            self.directory.mark_revoked(username, now);
+        }
+        // A credential that was revoked before may still have live sessions: name it and they end.
+        let mut ending = usernames.clone();
+        if let RevokeBy::Username(username) = by
+            && ending.is_empty()
+            && self.owns(caller, username).await?
+        {
+            ending.push(username.clone());
+        }
+        let sessions = match live {
+            LiveSessions::End => self.relay.end_sessions_of(&ending),
+            LiveSessions::Keep => 0,
+        };
+        for username in &usernames {
+            let event = DomainEvent::CredentialRevoked { username: Arc::from(username.as_str()) };
+            self.sink.emit(now, caller.project, event);
+        }
+        let revoked = Revoked { credentials: usernames.len() as u64, sessions: u64::from(sessions) };
+        let detail = format!(r#"{{"credentials":{},"sessions":{}}}"#, revoked.credentials, revoked.sessions);
+        self.note(caller, "credential.revoke", describe(by), detail, now).await?;
+        Ok(revoked)
+    }
+
+    /// Refuses a TURN REST name until the expiry written in it, whether it was ever seen or not.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn refuse_name(
+        &self,
+        caller: ApiCaller,
+        username: &str,
+        live: LiveSessions,
+        now: UnixTime,
+    ) -> StoreResult<Revoked> {
+        let separator = self.directory.config().rest_separator;
+        let until = turn_rest::expiry_of(username, separator).unwrap_or_else(|| now.saturating_add(REFUSED_FOR));
+        self.store.refuse_name(caller.project, username, until).await?;
+        self.directory.refuse_name(username, until);
+        let sessions = match live {
+            LiveSessions::End => self.relay.end_sessions_of(&[username.to_owned()]),
+            LiveSessions::Keep => 0,
+        };
+        self.sink.emit(now, caller.project, DomainEvent::CredentialRevoked { username: Arc::from(username) });
+        self.note(caller, "credential.revoke", username.to_owned(), "{}".to_owned(), now).await?;
+        Ok(Revoked { credentials: 1, sessions: u64::from(sessions) })
+    }
+
+    /// Ends one live session of the caller's project; whether there was one.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn end_session(&self, caller: ApiCaller, session: AllocationId, now: UnixTime) -> StoreResult<bool> {
+        let known = self.store.session(caller.project, session).await?;
+        if known.is_none_or(|session| session.ended_at.is_some()) || !self.relay.end_session(session) {
+            return Ok(false);
+        }
+        self.note(caller, "session.end", session.to_string(), "{}".to_owned(), now).await?;
+        Ok(true)
+    }
+
+    async fn owns(&self, caller: ApiCaller, username: &str) -> StoreResult<bool> {
+        let record = self.store.credential(username).await?;
+        Ok(record.is_some_and(|record| record.project == caller.project))
+    }
+
+    async fn note(
+        &self,
+        caller: ApiCaller,
+        action: &str,
+        subject: String,
+        detail: String,
+        at: UnixTime,
+    ) -> StoreResult<()> {
+        let entry = AuditEntry {
+            at,
+            project: caller.project,
+            token: Some(caller.token),
+            action: action.to_owned(),
+            subject,
+            detail,
+        };
+        self.store.audit(&entry).await
+    }
+}
+
+fn describe(by: &RevokeBy) -> String {
+    match by {
+        RevokeBy::Username(username) => format!("username {username}"),
+        RevokeBy::Room(room) => format!("room {room}"),
+        RevokeBy::Client(client) => format!("client {client}"),
+        RevokeBy::Token(token) => format!("token {}", token.0),
+        RevokeBy::IssuedBefore(time) => format!("issued before {time}"),
+    }
+}

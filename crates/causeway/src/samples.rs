@@ -1,0 +1,39 @@
+//! The relay's counters as metric samples.
+
+use causeway_api_causeway::{Metric, Sample};
+use causeway_relay::RelayHandle;
+use causeway_turn_core::DropReason;
+
+/// Every counter, summed over the shards.
+pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
+    let stats = relay.stats();
+    let plain = |metric, value| Sample { metric, label: None, value };
+    let mut samples = vec![
+        plain(Metric::Allocations, stats.allocations),
+        plain(Metric::EventsDropped, stats.events_dropped),
+        plain(Metric::Panics, stats.shards.iter().map(|s| s.panics).sum()),
+        plain(Metric::AllocationsCreated, stats.shards.iter().map(|s| s.turn.allocations_created).sum()),
+        plain(Metric::AllocationsEnded, stats.shards.iter().map(|s| s.turn.allocations_ended).sum()),
+        plain(Metric::PeersWithdrawn, stats.shards.iter().map(|s| s.turn.peers_withdrawn).sum()),
+    ];
+    let mut add = |metric, name: &'static str, label: &str, value: u64| {
+        let known =
+            samples.iter_mut().find(|s| s.metric == metric && s.label.as_ref().is_some_and(|(_, l)| l == label));
+        match known {
+            Some(sample) => sample.value += value,
+            None => samples.push(Sample { metric, label: Some((name, label.to_owned())), value }),
+        }
+    };
+    for shard in &stats.shards {
+        add(Metric::RelayedPackets, "direction", "from_client", shard.turn.from_client.packets);
+        add(Metric::RelayedPackets, "direction", "to_client", shard.turn.to_client.packets);
+        add(Metric::RelayedBytes, "direction", "from_client", shard.turn.from_client.bytes);
+        add(Metric::RelayedBytes, "direction", "to_client", shard.turn.to_client.bytes);
+        shard.turn.requests().for_each(|(method, n)| add(Metric::TurnRequests, "method", method, n));
+        shard.turn.refusals().for_each(|(code, n)| add(Metric::TurnRefusals, "code", &code.to_string(), n));
+        DropReason::ALL.iter().for_each(|r| add(Metric::Drops, "reason", r.as_str(), shard.drops.count(*r)));
+        add(Metric::ClientConnections, "transport", "stream", shard.connections);
+        add(Metric::ClientConnections, "transport", "dtls", shard.dtls_associations);
+    }
+    samples
+}

@@ -1,0 +1,99 @@
+//! Keeps the book of sessions: relay events go in as they come, records go to the store every second.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use causeway_app::{CredentialDirectory, Figures, SessionBook, Store};
+use causeway_relay::RelayHandle;
+use causeway_types::{Now, RelayEvent};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// How often the relay's figures are read and records are written.
+const TICK: Duration = Duration::from_secs(1);
+/// Records in one transaction.
+const BATCH_MAX: usize = 1000;
+/// How long the last records may take when the server stops.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// The book, shared by the thread that hears the relay and the task that writes.
+pub(crate) struct SessionKeeper<S> {
+    book: Mutex<SessionBook>,
+    directory: Arc<CredentialDirectory>,
+    relay: Arc<OnceLock<RelayHandle>>,
+    store: Arc<S>,
+}
+
+impl<S: Store> SessionKeeper<S> {
+    pub(crate) fn new(
+        book: SessionBook,
+        directory: Arc<CredentialDirectory>,
+        relay: Arc<OnceLock<RelayHandle>>,
+        store: Arc<S>,
+    ) -> Self {
+        Self { book: Mutex::new(book), directory, relay, store }
+    }
+
+    /// Takes one event of the relay.
+    pub(crate) fn hear(&self, event: RelayEvent) {
+        let at = Now::read().unix;
+        self.book.lock().handle(at, event, |username| self.directory.attribution(username));
+    }
+
+    /// Ended sessions that were lost because the store did not answer for long.
+    pub(crate) fn lost_records(&self) -> u64 {
+        self.book.lock().lost_records()
+    }
+
+    /// Reads figures and writes records until `stop` changes.
+    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = stop.changed() => return,
+            }
+            self.read_figures();
+            self.write().await;
+        }
+    }
+
+    /// Writes what is left after the relay has ended; whether everything was written.
+    pub(crate) async fn finish(&self) -> bool {
+        let deadline = Instant::now() + LAST_WORDS;
+        while Instant::now() < deadline {
+            if self.write().await && self.book.lock().live_count() == 0 {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    fn read_figures(&self) {
+        let Some(relay) = self.relay.get() else { return };
+        let listing: Vec<Figures> = tokio::task::block_in_place(|| relay.allocations())
+            .into_iter()
+            .map(|view| Figures { id: view.id, traffic: view.traffic, messages: view.messages })
+            .collect();
+        self.book.lock().handle_listing(Now::read().unix, &listing);
+    }
+
+    /// Writes all that is due; false when the store did not take it (it comes again).
+    async fn write(&self) -> bool {
+        loop {
+            let records = self.book.lock().changed(Now::read().unix, BATCH_MAX);
+            if records.is_empty() {
+                return true;
+            }
+            if let Err(error) = self.store.write_sessions(&records).await {
+                tracing::warn!(%error, waiting = records.len(), "sessions were not written; they are kept and written later");
+                self.book.lock().not_written(records);
+                return false;
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The event bus: one ring of recent events, read by every consumer at its own pace.
+//!
+//! A giver never waits. A consumer that falls behind by more than the ring holds is told how many it missed.
+//!
+//! Entry point: [`EventBus`].
+
+#![forbid(unsafe_code)]
+
+mod bus;
+
+pub use bus::{Batch, EventBus, Subscription};

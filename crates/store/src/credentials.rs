@@ -1,0 +1,126 @@
+//! Credentials: finding, listing, revoking.
+
+use causeway_app::{
+    CredentialFilter, CredentialRecord, CredentialState, CredentialView, Page, PageRequest, ProjectId, RevokeBy,
+    StoreResult,
+};
+use causeway_types::{Secret, UnixTime};
+use sqlx::AnyPool;
+
+use crate::{count, listing, millis, rows::CredentialRow, sql::Sql, store_error, time};
+
+pub(crate) async fn by_username(pool: &AnyPool, username: &str) -> Result<Option<CredentialRecord>, sqlx::Error> {
+    let sql = Sql::new("SELECT * FROM credentials WHERE username = ").bind(username);
+    Ok(sql.rows::<CredentialRow>().fetch_optional(pool).await?.map(Into::into))
+}
+
+pub(crate) async fn by_hash(pool: &AnyPool, hash: [u8; 32]) -> Result<Option<CredentialRecord>, sqlx::Error> {
+    let sql = Sql::new("SELECT * FROM credentials WHERE user_hash = ").bind(hash.as_slice());
+    Ok(sql.rows::<CredentialRow>().fetch_optional(pool).await?.map(Into::into))
+}
+
+pub(crate) async fn list(
+    pool: &AnyPool,
+    project: ProjectId,
+    filter: &CredentialFilter,
+    page: &PageRequest,
+    now: UnixTime,
+) -> StoreResult<Page<CredentialView>> {
+    let mut sql = Sql::new(
+        "SELECT c.*, (SELECT COUNT(*) FROM sessions s WHERE s.project_id = c.project_id AND s.username = c.username \
+         AND s.ended_at IS NULL) AS active_sessions FROM credentials c WHERE c.project_id = ",
+    )
+    .bind(project.0)
+    .and(" AND c.room = ", filter.room.as_ref().map(|room| room.as_str()))
+    .and(" AND c.token_id = ", filter.token.map(|token| token.0));
+    if let Some(client) = &filter.client {
+        sql = sql
+            .push(" AND (c.initiator_client = ")
+            .bind(client.as_str())
+            .push(" OR c.receiver_client = ")
+            .bind(client.as_str())
+            .push(")");
+    }
+    sql = match filter.state {
+        None => sql,
+        Some(CredentialState::Revoked) => sql.push(" AND c.revoked_at IS NOT NULL"),
+        Some(CredentialState::Active) => sql.push(" AND c.revoked_at IS NULL AND c.expires_at >= ").bind(millis(now)),
+        Some(CredentialState::Expired) => sql.push(" AND c.revoked_at IS NULL AND c.expires_at < ").bind(millis(now)),
+    };
+    if let Some((at, username)) = listing::place(page)? {
+        sql = sql.push(" AND (c.issued_at, c.username) < (").bind(at).push(", ").bind(username).push(")");
+    }
+    let sql = sql.push(" ORDER BY c.issued_at DESC, c.username DESC LIMIT ").bind(i64::from(page.limit) + 1);
+    let rows = sql.rows::<CredentialRow>().fetch_all(pool).await.map_err(store_error)?;
+    let views = rows.into_iter().map(|row| {
+        let active_sessions = count(row.active_sessions);
+        let mut record: CredentialRecord = row.into();
+        record.secret = Secret::new(String::new());
+        CredentialView { record, active_sessions }
+    });
+    let place = |view: &CredentialView| format!("{}-{}", millis(view.record.issued_at), view.record.username);
+    Ok(listing::page(views.collect(), page, place))
+}
+
+pub(crate) async fn revoke(
+    pool: &AnyPool,
+    project: ProjectId,
+    by: &RevokeBy,
+    now: UnixTime,
+) -> Result<Vec<String>, sqlx::Error> {
+    let sql = Sql::new("UPDATE credentials SET revoked_at = ")
+        .bind(millis(now))
+        .push(" WHERE revoked_at IS NULL AND project_id = ")
+        .bind(project.0);
+    let sql = match by {
+        RevokeBy::Username(username) => sql.push(" AND username = ").bind(username.as_str()),
+        RevokeBy::Room(room) => sql.push(" AND room = ").bind(room.as_str()),
+        RevokeBy::Client(client) => sql
+            .push(" AND (initiator_client = ")
+            .bind(client.as_str())
+            .push(" OR receiver_client = ")
+            .bind(client.as_str())
+            .push(")"),
+        RevokeBy::Token(token) => sql.push(" AND token_id = ").bind(token.0),
+        RevokeBy::IssuedBefore(moment) => sql.push(" AND issued_at < ").bind(millis(*moment)),
+    };
+    let rows: Vec<(String,)> = sql.push(" RETURNING username").rows().fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(username,)| username).collect())
+}
+
+pub(crate) async fn refuse_name(
+    pool: &AnyPool,
+    project: ProjectId,
+    username: &str,
+    until: UnixTime,
+) -> Result<(), sqlx::Error> {
+    Sql::new("INSERT INTO refused_names (username, project_id, refused_until) VALUES (")
+        .bind(username)
+        .push(", ")
+        .binds([project.0, millis(until)])
+        .push(") ON CONFLICT (username) DO UPDATE SET refused_until = excluded.refused_until")
+        .query()
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn refused_names(pool: &AnyPool, now: UnixTime) -> Result<Vec<(String, UnixTime)>, sqlx::Error> {
+    let sql = Sql::new("SELECT username, refused_until FROM refused_names WHERE refused_until >= ").bind(millis(now));
+    let rows: Vec<(String, i64)> = sql.rows().fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(username, until)| (username, time(until))).collect())
+}
+
+pub(crate) async fn expired_between(
+    pool: &AnyPool,
+    from: UnixTime,
+    to: UnixTime,
+) -> Result<Vec<(ProjectId, String)>, sqlx::Error> {
+    let sql = Sql::new("SELECT project_id, username FROM credentials WHERE revoked_at IS NULL AND expires_at >= ")
+        .bind(millis(from))
+        .push(" AND expires_at < ")
+        .bind(millis(to))
+        .push(" ORDER BY expires_at, username");
+    let rows: Vec<(i64, String)> = sql.rows().fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(project, username)| (ProjectId(project), username)).collect())
+}
