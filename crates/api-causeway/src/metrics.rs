@@ -39,7 +39,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,

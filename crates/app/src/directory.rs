@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::digest;
 use causeway_credentials::{
     issued,
     turn_rest::{self, SharedSecrets},
@@ -17,7 +18,7 @@ use causeway_stun_codec::key;
 use causeway_types::{AuthRefusal, CredentialKind, Secret, UnixTime};
 use parking_lot::{Mutex, RwLock};
 
-use crate::model::{Attribution, CredentialLimits, CredentialRecord};
+use crate::model::{Attribution, CredentialLimits, CredentialRecord, PeerScope};
 
 /// A user of the configuration.
 #[derive(Clone, Debug)]
@@ -71,6 +72,19 @@ pub struct KnownUser {
     pub attribution: Option<Arc<Attribution>>,
     /// It was taken back.
     pub is_revoked: bool,
+}
+
+impl KnownUser {
+    /// Names the group of allocations it may relay to, when its credential says `peer_scope: room`: the same for every
+    /// credential of one room of one project, on every server.
+    #[must_use]
+    pub fn scope(&self) -> Option<u64> {
+        let attribution = self.attribution.as_ref().filter(|_| self.limits.peer_scope == PeerScope::Room)?;
+        let room = attribution.room.as_ref()?;
+        let name = format!("{}/{room}", attribution.project.0);
+        let hash = digest::digest(&digest::SHA256, name.as_bytes());
+        Some(hash.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
 }
 
 /// What the directory says.

@@ -7,7 +7,7 @@ use causeway_app::{CredentialDirectory, CredentialStore, KnownUser, Lookup, User
 use causeway_relay::{KeyLookup, KeySource, RelayHandle};
 use causeway_stun_codec::key;
 use causeway_turn_core::{Grant, GrantLimits, IntegrityKeys, KeyAnswer, KeyQuery, OnExpiry, QueryId, UserRef};
-use causeway_types::{AuthRefusal, Now, Secret, ShardIndex, UnixTime};
+use causeway_types::{AuthRefusal, Now, ScopeId, Secret, ShardIndex, UnixTime};
 use tokio::sync::mpsc;
 
 /// Questions that may wait for the store; one more is answered "unavailable".
@@ -107,7 +107,18 @@ fn answer(users: &[KnownUser], realm: &str, on_expiry: OnExpiry) -> KeyAnswer {
         },
         expires: user.expires,
         on_expiry,
-        limits: GrantLimits { bandwidth: user.limits.bandwidth, bytes_max: user.limits.bytes_max },
+        limits: grant_limits(user),
     };
     KeyAnswer::Known(users.iter().map(grant).collect())
+}
+
+/// What a credential may do, in the core's words.
+fn grant_limits(user: &KnownUser) -> GrantLimits {
+    GrantLimits {
+        bandwidth: user.limits.bandwidth,
+        bytes_max: user.limits.bytes_max,
+        allocations_max: user.limits.allocations_max,
+        client_ip: user.limits.client_ip,
+        scope: user.scope().map(ScopeId),
+    }
 }
