@@ -218,6 +218,20 @@ def test_a_new_certificate_is_served_while_traffic_flows(start, tmp_path):
     flow.end()
 
 
+def test_the_service_manager_is_told(start, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        server = start(environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert manager.recv(1000) == b"READY=1\n"
+        server.signal(signal.SIGHUP)
+        assert manager.recv(1000) == b"RELOADING=1\n"
+        assert manager.recv(1000) == b"READY=1\n"
+        server.signal(signal.SIGTERM)
+        assert manager.recv(1000) == b"STOPPING=1\n"
+        assert server.process.wait(10) == 0
+
+
 def test_a_credential_survives_kill_and_restart(tmp_path):
     with Causeway(data_dir=str(tmp_path / "data")) as server:
         turn = server.mint(ttl=600)["iceServers"][1]

@@ -125,6 +125,18 @@ def test_a_name_is_tried_over_each_family_it_has(server):
     assert set(run.good()) == {("tcp", f"{literal(address)}:{server.turn_port}") for address in found}, run.output
 
 
+def test_relay_ports_are_tried_from_outside_too(server, start):
+    run = probe(f"turn:{HOST}:{server.turn_port}?transport=udp")
+    assert run.code == 0 and "its relay ports are open to this machine" in run.notes[0], run.output
+    # Seen as 127.0.0.1, which the policy refuses as a peer.
+    run = probe(f"turn:127.0.0.1:{server.turn_port}?transport=udp")
+    assert run.code == 0 and "its policy refuses this machine as a peer" in run.notes[0], run.output
+    # Nothing leads from here to the address that is told to clients.
+    server = start(public_ip=[f"203.0.113.9/{HOST}"])
+    run = probe(f"turn:{HOST}:{server.turn_port}?transport=udp", options=["--timeout", "1"])
+    assert run.code == 0 and re.search(r"sent straight to 203\.0\.113\.9:\d+ did not arrive", run.notes[0]), run.output
+
+
 def test_a_pass_leaves_no_allocation_behind(start):
     server = start()
     assert probe(f"turn:{HOST}:{server.turn_port}").code == 0

@@ -23,7 +23,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use self::{
     diagnosis::Context,
     link::Destination,
-    pass::{Report, Step},
+    pass::{Outside, Report, Step},
     table::Table,
     trust::{Trust, TrustChoice},
     url::Target,
@@ -214,6 +214,18 @@ fn note(pass: &Pass, report: &Report, credentials: Option<&Credentials>, timeout
     }
     if let Some(realm) = &report.realm {
         line.push_str(&format!(", realm {realm:?}"));
+    }
+    if let (Some(outside), Some(relayed)) = (report.outside, relayed) {
+        line.push_str(&match outside {
+            Outside::Arrived => ", its relay ports are open to this machine".to_owned(),
+            Outside::Refused => {
+                ", whether its relay ports are open is unknown: its policy refuses this machine as a peer".to_owned()
+            }
+            Outside::Lost => format!(
+                "; but a packet sent straight to {relayed} did not arrive: open the relay ports (UDP) in the server's \
+                 firewall, unless it is this machine's network that lets no UDP out"
+            ),
+        });
     }
     if report.to_itself {
         line.push_str("; the quota allows one allocation, so data went from it to itself");

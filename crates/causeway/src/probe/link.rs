@@ -127,7 +127,7 @@ pub(super) fn silence(error: io::Error) -> Result<Incoming, Trouble> {
     Err(Trouble::of_tls(error))
 }
 
-fn udp(server: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn udp(server: SocketAddr) -> io::Result<UdpSocket> {
     let any = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),

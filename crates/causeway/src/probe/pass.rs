@@ -9,11 +9,11 @@ use causeway_turn_client::{
     AllocateOptions, Allocation, ClientConfig, Outcome, Output, Received, Refusal, Request, RetransmitSchedule,
     TurnClient,
 };
-use causeway_types::{AddressFamily, Now};
+use causeway_types::{AddressFamily, ClientTransport, Now};
 
 use super::{
     Credentials,
-    link::{Destination, Incoming, Link},
+    link::{self, Destination, Incoming, Link},
     trouble::Trouble,
 };
 
@@ -70,6 +70,18 @@ impl Step {
     }
 }
 
+/// Whether a packet that is sent straight to the relayed address comes through: two allocations of one server may
+/// reach each other inside it, while its relay ports are closed to everybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outside {
+    /// It came.
+    Arrived,
+    /// It did not. The server's firewall, or this machine's network, which may let no UDP out.
+    Lost,
+    /// The server does not let this machine be a peer.
+    Refused,
+}
+
 /// How a pass went.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -81,6 +93,8 @@ pub(super) struct Report {
     pub(super) realm: Option<String>,
     /// Only one allocation was granted, so data went from it to itself.
     pub(super) to_itself: bool,
+    /// Tried with UDP passes only.
+    pub(super) outside: Option<Outside>,
     /// For DTLS passes to the same server.
     pub(super) intermediates: Vec<rustls::pki_types::CertificateDer<'static>>,
 }
@@ -152,6 +166,11 @@ fn steps(
     report.step(Step::Channel, |_| pair.bind())?;
     report.step(Step::Data, |_| pair.exchange(SMALL))?;
     report.step(Step::LargeData, |_| pair.exchange(LARGE))?;
+    let same_family = |mapped: &SocketAddr| mapped.is_ipv4() == pair.own.is_ipv4();
+    if let Some(mapped) = report.mapped.filter(same_family).filter(|_| to.transport == ClientTransport::Udp) {
+        // Not a step: it says as much about this machine's network as about the server.
+        report.outside = pair.first.reach_from_outside(pair.own, mapped).ok();
+    }
     report.step(Step::Refresh, |_| pair.end())
 }
 
@@ -347,6 +366,27 @@ impl Endpoint {
             }
         }
         Err(Trouble::NoData { len, garbled: false })
+    }
+
+    /// Plays the peer from this machine, which the server sees as `mapped`.
+    fn reach_from_outside(&mut self, own: SocketAddr, mapped: SocketAddr) -> Result<Outside, Trouble> {
+        let outcome = self.request(Request::CreatePermission { peers: vec![mapped.ip()] })?;
+        if outcome != Outcome::Permitted {
+            return Ok(Outside::Refused);
+        }
+        let Ok(peer) = link::udp(own) else { return Ok(Outside::Lost) };
+        let data = [0xca; SMALL];
+        for _ in 0..DATA_ATTEMPTS {
+            // A refusal shows as silence.
+            let _sent = peer.send(&data);
+            let until = Instant::now() + self.timeout / (2 * DATA_ATTEMPTS);
+            while let Some((_, received)) = self.receive_data(until)? {
+                if received == data {
+                    return Ok(Outside::Arrived);
+                }
+            }
+        }
+        Ok(Outside::Lost)
     }
 
     /// One wait for the server or a timer, at most until `until`.
