@@ -52,7 +52,7 @@ def assert_shape(answer):
 
 def assert_opens(server, echo, turn):
     """A real Allocate, and data to a peer and back."""
-    run = uclient(server, peer=echo.address(), user=(turn["username"], turn["credential"]))
+    run = uclient(server, peer=echo.address(), user=(turn["username"], turn["credential"]), messages=2)
     assert run.code == 0 and run.sent and run.sent == run.received, run.output[-2000:]
 
 
