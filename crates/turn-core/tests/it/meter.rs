@@ -274,9 +274,9 @@ fn a_byte_limit_reached_by_peers_or_by_a_stream_has_the_same_reason() {
     let reasons: Vec<&str> = world
         .events
         .iter()
-        .filter_map(|event| match event {
-            RelayEvent::AllocationEnded { reason, .. } => Some(reason.as_str()),
-            _ => None,
+        .filter_map(|event| {
+            let RelayEvent::AllocationEnded { reason, .. } = event else { return None };
+            Some(reason.as_str())
         })
         .collect();
     assert_eq!(reasons, ["quota_reached", "quota_reached"]);

@@ -25,9 +25,9 @@ fn reload(world: &mut World, allow: &[&str], deny: &[&str]) {
 
 /// What was taken back, and by which rule.
 fn withdrawn(world: &World) -> Vec<(String, String)> {
-    let told = |event: &RelayEvent| match event {
-        RelayEvent::PeerWithdrawn { peer, rule, .. } => Some((peer.to_string(), rule.to_string())),
-        _ => None,
+    let told = |event: &RelayEvent| {
+        let RelayEvent::PeerWithdrawn { peer, rule, .. } = event else { return None };
+        Some((peer.to_string(), rule.to_string()))
     };
     world.events.iter().filter_map(told).collect()
 }
