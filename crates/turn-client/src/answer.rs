@@ -144,12 +144,23 @@ impl TurnClient {
                 Outcome::Permitted
             }
             Request::ChannelBind { number, peer } => {
-                self.peer_by_channel.insert(*number, *peer);
-                self.channel_by_peer.insert(*peer, *number);
+                self.channel_bound(*number, *peer);
                 self.peers_live(now);
                 Outcome::ChannelBound
             }
         })
+    }
+
+    /// The number leads to this peer only, and this peer has this number only: an older binding of either has expired.
+    fn channel_bound(&mut self, number: u16, peer: SocketAddr) {
+        if let Some(before) = self.peer_by_channel.insert(number, peer) {
+            self.channel_by_peer.remove(&before);
+        }
+        if let Some(before) = self.channel_by_peer.insert(peer, number)
+            && before != number
+        {
+            self.peer_by_channel.remove(&before);
+        }
     }
 
     fn allocated(&mut self, now: Now, options: &AllocateOptions, allocation: Allocation) {

@@ -458,6 +458,19 @@ fn data_goes_as_an_indication_until_a_channel_is_bound() {
 }
 
 #[test]
+fn a_channel_bound_anew_leads_to_its_new_peer_only() {
+    let mut world = World::udp();
+    world.allocated();
+    let (first, second) = (addr(PEER), addr("192.0.2.10:7000"));
+    for (number, peer) in [(0x4000, first), (0x4000, second), (0x4001, second)] {
+        assert_eq!(world.grant_empty(Request::ChannelBind { number, peer }), Outcome::ChannelBound);
+    }
+    // Else data for the first peer would reach the second.
+    assert_eq!(world.client.channel_to(first), None);
+    assert_eq!((world.client.channel_to(second), world.client.peer_of(0x4000)), (Some(0x4001), None));
+}
+
+#[test]
 fn channel_data_is_padded_on_streams_only_and_limited_to_its_length_field() {
     for (mut world, padded_len) in [(World::udp(), 9), (World::tcp(), 12)] {
         let mut out = Vec::new();
