@@ -214,8 +214,10 @@ impl TurnServer {
         let id = request.0 / 2;
         let index = usize::from(!request.0.is_multiple_of(2));
         let Some(Pending { stage: Stage::Relays { wanted, results, .. }, .. }) = self.pending.get_mut(&id) else {
+            let reserved = if index == 0 { self.late_reservations.remove(&id) } else { None };
             if let Ok(opened) = result {
                 self.outputs.push_back(Output::CloseRelay { relay: opened.relay });
+                self.outputs.extend(reserved.map(|token| Output::DropReservation { token }));
             }
             return;
         };
@@ -258,13 +260,14 @@ impl TurnServer {
             self.refuse(request, &grant.keys, code);
             return;
         }
+        // The port beside the first socket is set aside with it: without that socket there is none to name.
         let reservation = match wanted.ports {
-            PortChoice::EvenAndReserveNext(token) => {
+            PortChoice::EvenAndReserveNext(token) if matches!(results, [Some(Ok(_)), _]) => {
                 let due = now.mono + RESERVATION_LIFETIME;
                 self.deadlines.insert((due, TimerKind::Reservation, u64::from_be_bytes(token.0)));
                 Some(token)
             }
-            PortChoice::Any | PortChoice::Even | PortChoice::Reserved(_) => None,
+            PortChoice::EvenAndReserveNext(_) | PortChoice::Any | PortChoice::Even | PortChoice::Reserved(_) => None,
         };
         let missing = wanted.families.iter().zip(results).find_map(|(family, result)| match (family, result) {
             (Some(family), Some(Err(error))) => Some((*family, error)),

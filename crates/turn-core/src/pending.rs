@@ -180,6 +180,10 @@ impl TurnServer {
                 self.late_admissions.insert(id, grant.username);
             }
             Stage::Relays { grant, wanted, results } => {
+                // The port is set aside with the first socket, which may still come.
+                if let (PortChoice::EvenAndReserveNext(token), [None, _]) = (wanted.ports, &results) {
+                    self.late_reservations.insert(id, token);
+                }
                 self.release(&grant.username, wanted.ports, results.into_iter().flatten().flatten());
             }
         }

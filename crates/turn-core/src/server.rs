@@ -48,6 +48,8 @@ pub struct TurnServer {
     pub(crate) pending_by_request: BTreeMap<(FiveTuple, TransactionId), u64>,
     /// Users whose request was given up while its admission was asked for, by query.
     pub(crate) late_admissions: BTreeMap<u64, Arc<str>>,
+    /// Reservations of requests given up while their first socket was asked for, by query.
+    pub(crate) late_reservations: BTreeMap<u64, ReservationToken>,
     pub(crate) next_pending: u64,
     pub(crate) next_alternate: usize,
     pub(crate) deadlines: BTreeSet<(Instant, TimerKind, u64)>,
@@ -92,6 +94,7 @@ impl TurnServer {
             pending: BTreeMap::new(),
             pending_by_request: BTreeMap::new(),
             late_admissions: BTreeMap::new(),
+            late_reservations: BTreeMap::new(),
             next_pending: 0,
             next_alternate: 0,
             deadlines: BTreeSet::new(),

@@ -294,3 +294,36 @@ fn a_port_reserved_for_an_allocate_that_fails_is_not_kept() {
     world.answer_next_question();
     assert!(world.others.iter().any(|o| matches!(o, Output::CloseRelay { .. })), "the late socket is closed");
 }
+
+#[test]
+fn a_port_reserved_too_late_is_given_back_when_it_comes() {
+    let mut world = World::new();
+    let mut alice = world.alice();
+    alice.challenge(&mut world);
+    world.late = true;
+    let even = EvenPort { reserve_next: true };
+    let bytes = alice.signed(&mut world, Method::ALLOCATE, |b| b.attribute(&RequestedTransport::UDP).attribute(&even));
+    alice.send_in_vain(&mut world, &bytes);
+    for _ in 0..2 {
+        world.answer_next_question();
+    }
+    let PortChoice::EvenAndReserveNext(token) = world.opened[0].ports else { panic!("no reservation asked for") };
+    // Nobody waits for the sockets any more; only now does the shell open them, and set the next port aside.
+    world.advance(secs(11));
+    world.others.clear();
+    world.answer_next_question();
+    assert!(world.others.iter().any(|o| matches!(o, Output::CloseRelay { .. })));
+    assert!(world.others.iter().any(|o| matches!(o, Output::DropReservation { token: t } if *t == token)));
+}
+
+#[test]
+fn no_token_is_told_when_the_port_beside_it_was_not_to_be_had() {
+    // As turnutils_uclient -Z asks, with IPv4 ports used up: IPv6 is granted, and nothing is set aside.
+    let mut world = World::new();
+    world.relay_errors = vec![Some(OpenRelayError::NoPort)];
+    let mut alice = world.alice();
+    let draft = |b: MessageBuilder| b.raw_attribute(AttributeType::DRAFT_ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+    let reply = alice.allocate(&mut world, |b| draft(b).attribute(&EvenPort { reserve_next: true })).granted();
+    assert_eq!(reply.relays().len(), 1);
+    assert!(!reply.has(AttributeType::RESERVATION_TOKEN));
+}
