@@ -12,7 +12,7 @@ use rand_chacha::rand_core::Rng;
 
 use crate::{
     TurnServer,
-    allocation::{Allocation, Channel, Permission, Reach, RelaySlot},
+    allocation::{Allocation, Permission, Reach, RelaySlot},
     drop_reason::DropReason,
     io::{ClientLeg, Forward, IcmpError, Prefix, RelayId, StreamDirection},
     meter::{self, Packets},
@@ -119,55 +119,54 @@ impl TurnServer {
         decision: Option<Result<ToPeer, DropReason>>,
         received: Packets,
     ) -> Forward {
-        let forward = match decision {
-            Some(decision) => {
-                if let Some(allocation) = self.allocations.get_mut(key) {
-                    allocation.count_messages(StreamDirection::FromClient, received);
+        let dropped = match (decision, self.allocations.get_mut(key)) {
+            (Some(decision), Some(allocation)) => {
+                allocation.count_messages(StreamDirection::FromClient, received);
+                match decision {
+                    Ok(to) => return self.charge_to_peer(now, key, to, received.count),
+                    Err(reason) => reason,
                 }
-                decision.and_then(|to| self.charge_to_peer(now, key, to, received.count))
             }
-            None => Err(DropReason::NoAllocation),
+            (None, _) | (_, None) => DropReason::NoAllocation,
         };
+        self.drops.add(dropped, u64::from(received.count));
         self.tell_traffic(key);
-        match forward {
-            Ok(forward) => forward,
-            Err(reason) => {
-                self.drops.add(reason, u64::from(received.count));
-                Forward::Nothing
-            }
-        }
+        Forward::Nothing
     }
 
     /// Counts what goes to a peer, unless a limit stops it.
-    fn charge_to_peer(&mut self, now: Now, key: usize, to: ToPeer, count: u16) -> Result<Forward, DropReason> {
+    fn charge_to_peer(&mut self, now: Now, key: usize, to: ToPeer, count: u16) -> Forward {
         let (Ok(start), Ok(len)) = (u16::try_from(to.start), u16::try_from(to.len)) else {
-            return Err(DropReason::TooLarge);
+            self.drops.add(DropReason::TooLarge, u64::from(count));
+            return Forward::Nothing;
         };
-        let Some(allocation) = self.allocations.get_mut(key) else { return Err(DropReason::NoAllocation) };
+        let Some(allocation) = self.allocations.get_mut(key) else { return Forward::Nothing };
         let payload = Packets { count, len: to.len };
         if let Some(buckets) = &mut allocation.buckets
             && !buckets.from_client.take(payload.bytes(), now.mono)
         {
-            return Err(DropReason::BandwidthFromClient);
+            self.drops.add(DropReason::BandwidthFromClient, u64::from(count));
+            self.tell_traffic(key);
+            return Forward::Nothing;
         }
         let first = allocation.is_fresh();
         allocation.count_payload(StreamDirection::FromClient, payload);
         meter::add(&mut self.stats.from_client, payload);
         if is_over_quota(allocation) {
             self.end_over_quota(now, key);
-            return Ok(Forward::Nothing);
+            return Forward::Nothing;
         }
-        if first {
-            self.tell_first_data(now, key);
+        if first || allocation.is_report_due() {
+            self.tell_passage(now, key, first);
         }
-        Ok(Forward::ToPeer {
+        Forward::ToPeer {
             relay: to.slot.relay,
             peer: to.peer,
             start,
             len,
             dont_fragment: to.dont_fragment,
             own_relay_only: to.own_relay_only,
-        })
+        }
     }
 
     /// Takes `count` datagrams of `len` payload bytes each from one peer: judged and counted at once, one decision for
@@ -178,12 +177,23 @@ impl TurnServer {
             self.drops.add(DropReason::NoAllocation, u64::from(count));
             return Forward::Nothing;
         };
-        let channel = match self.judge_peer(now, key, from) {
-            Ok(channel) => channel,
+        let (client, channel) = match self.judge_peer(now, key, from) {
+            Ok(heard) => heard,
             Err(reason) => {
                 self.drops.add(reason, u64::from(count));
                 return Forward::Nothing;
             }
+        };
+        let (prefix, padding) = match channel {
+            Some(number) => {
+                let padding = if client.five_tuple.transport.is_datagram() { 0 } else { padding_of(len) };
+                (Some(Prefix::new(&channel_data::header(number, len))), padding)
+            }
+            None => (self.data_indication_prefix(from, len), padding_of(len)),
+        };
+        let Some(prefix) = prefix else {
+            self.drops.add(DropReason::TooLarge, u64::from(count));
+            return Forward::Nothing;
         };
         let Some(allocation) = self.allocations.get_mut(key) else { return Forward::Nothing };
         let payload = Packets { count, len: usize::from(len) };
@@ -196,32 +206,20 @@ impl TurnServer {
         let first = allocation.is_fresh();
         allocation.count_payload(StreamDirection::ToClient, payload);
         meter::add(&mut self.stats.to_client, payload);
-        let client = allocation.client;
         if is_over_quota(allocation) {
             self.end_over_quota(now, key);
             return Forward::Nothing;
         }
-        let (prefix, padding) = match channel {
-            Some(Channel { number, .. }) => {
-                let padding = if client.five_tuple.transport.is_datagram() { 0 } else { padding_of(len) };
-                (Some(Prefix::new(&channel_data::header(number, len))), padding)
-            }
-            None => (self.data_indication_prefix(from, len), padding_of(len)),
-        };
-        let Some(prefix) = prefix else { return self.drop_one(DropReason::TooLarge) };
-        if let Some(allocation) = self.allocations.get_mut(key) {
-            let len = prefix.as_slice().len() + payload.len + usize::from(padding);
-            allocation.count_messages(StreamDirection::ToClient, Packets { count, len });
+        let message = Packets { count, len: prefix.as_slice().len() + payload.len + usize::from(padding) };
+        allocation.count_messages(StreamDirection::ToClient, message);
+        if first || allocation.is_report_due() {
+            self.tell_passage(now, key, first);
         }
-        if first {
-            self.tell_first_data(now, key);
-        }
-        self.tell_traffic(key);
         Forward::ToClient { client, prefix, padding }
     }
 
-    /// Whether a peer may be heard, and the channel bound to it.
-    fn judge_peer(&self, now: Now, key: usize, from: SocketAddr) -> Result<Option<Channel>, DropReason> {
+    /// Whether a peer may be heard: by which client, and on which channel.
+    fn judge_peer(&self, now: Now, key: usize, from: SocketAddr) -> Result<(ClientLeg, Option<u16>), DropReason> {
         let allocation = self.allocations.get(key).filter(|a| a.expires > now.mono && !a.detached);
         let allocation = allocation.ok_or(DropReason::NoAllocation)?;
         let permission = allocation.permission(from.ip(), now.mono).ok_or(DropReason::NoPermission)?;
@@ -230,7 +228,7 @@ impl TurnServer {
             Some(channel) => channel.in_scope,
             None => self.is_in_scope(allocation, permission, from),
         };
-        if in_scope { Ok(channel) } else { Err(DropReason::PeerScope) }
+        if in_scope { Ok((allocation.client, channel.map(|c| c.number))) } else { Err(DropReason::PeerScope) }
     }
 
     /// The credential's bytes are used up.

@@ -62,6 +62,11 @@ impl Allocation {
         self.packets_untold += u64::from(payload.count);
     }
 
+    /// Whether the figures are to be told.
+    pub(crate) const fn is_report_due(&self) -> bool {
+        self.packets_untold >= PACKETS_PER_REPORT
+    }
+
     /// Whether nothing has gone through so far.
     pub(crate) const fn is_fresh(&self) -> bool {
         self.traffic.from_client.packets == 0 && self.traffic.to_client.packets == 0
@@ -88,7 +93,7 @@ impl TurnServer {
     /// Tells the figures each time enough packets were counted.
     pub(crate) fn tell_traffic(&mut self, key: usize) {
         let Some(allocation) = self.allocations.get_mut(key) else { return };
-        if allocation.packets_untold < PACKETS_PER_REPORT {
+        if !allocation.is_report_due() {
             return;
         }
         allocation.packets_untold %= PACKETS_PER_REPORT;
@@ -99,13 +104,16 @@ impl TurnServer {
         }));
     }
 
-    /// Tells that the first payload goes through.
-    pub(crate) fn tell_first_data(&mut self, now: Now, key: usize) {
-        let Some(allocation) = self.allocations.get(key) else { return };
-        self.outputs.push_back(Output::Event(RelayEvent::FirstData {
-            allocation: allocation.id,
-            after: now.mono.saturating_duration_since(allocation.created),
-        }));
+    /// Tells of payload that goes through, when it is the first or the figures are due.
+    #[cold]
+    pub(crate) fn tell_passage(&mut self, now: Now, key: usize, first: bool) {
+        if let Some(allocation) = self.allocations.get(key).filter(|_| first) {
+            self.outputs.push_back(Output::Event(RelayEvent::FirstData {
+                allocation: allocation.id,
+                after: now.mono.saturating_duration_since(allocation.created),
+            }));
+        }
+        self.tell_traffic(key);
     }
 
     /// Tells of a peer the first time the client names it.

@@ -244,10 +244,9 @@ impl TurnServer {
             self.end_over_quota(now, key);
             return None;
         }
-        if first {
-            self.tell_first_data(now, key);
+        if first || allocation.is_report_due() {
+            self.tell_passage(now, key, first);
         }
-        self.tell_traffic(key);
         pause
     }
 

@@ -101,11 +101,12 @@ impl TurnServer {
     }
 }
 
-/// Whether a waiting request is one of these users'; before its key is known, by the name it claims.
+/// Whether a waiting request may be one of these users'; before its key is known, by the name it claims.
 fn is_of(pending: &Pending, is_meant: impl Fn(&str) -> bool) -> bool {
     match (&pending.stage, &pending.user) {
         (Stage::Admission { grant, .. } | Stage::Relays { grant, .. }, _) => is_meant(&grant.username),
         (Stage::Key, UserRef::Name(name)) => is_meant(name),
-        (Stage::Key, UserRef::Hash(_)) => false,
+        // Whose it is nobody knows yet. Its client asks again.
+        (Stage::Key, UserRef::Hash(_)) => true,
     }
 }
