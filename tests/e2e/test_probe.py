@@ -184,6 +184,13 @@ def test_a_certificate_is_trusted_by_its_authority_and_for_its_name_only(start, 
     assert all(cells["connect"] == "failed" and cells["binding"] == "" for cells in run.rows.values()), run.output
 
 
+def test_an_authoritys_own_certificate_is_told_from_an_untrusted_one(start, tmp_path):
+    files = certificate(str(tmp_path), "own", "localhost")
+    server = start(tls_cert=files["ca"], tls_key=files["ca.key"])
+    run = probe(f"turns:localhost:{server.tls_port}", options=["--ca", files["ca"]])
+    assert run.code == 1 and all("is an authority's own" in note for note in run.notes), run.output
+
+
 def test_a_wrong_password_is_told_from_an_expired_credential(server):
     url = f"turn:{HOST}:{server.turn_port}"
     run = probe(url, password="wrong")

@@ -23,7 +23,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use self::{
     diagnosis::Context,
     link::Destination,
-    pass::{Outside, Report, Step},
+    pass::{Outside, Report, Step, Verdict},
     table::Table,
     trust::{Trust, TrustChoice},
     url::Target,
@@ -58,6 +58,8 @@ struct Pass {
     target: Target,
     server: SocketAddr,
     transport: ClientTransport,
+    /// The target's name has an address of the other family too.
+    is_optional: bool,
 }
 
 pub(crate) fn command() -> Command {
@@ -151,7 +153,8 @@ fn resolve(target: &Target) -> Result<Vec<SocketAddr>, String> {
 
 fn expand(target: &Target, servers: &[SocketAddr]) -> Vec<Pass> {
     let of_transport = |transport: ClientTransport| {
-        servers.iter().map(move |server| Pass { target: target.clone(), server: *server, transport })
+        let is_optional = servers.len() > 1;
+        servers.iter().map(move |server| Pass { target: target.clone(), server: *server, transport, is_optional })
     };
     target.transports.iter().copied().flat_map(of_transport).collect()
 }
@@ -175,9 +178,10 @@ fn run_all(passes: &[Pass], credentials: Option<&Credentials>, trust: &Trust, ti
             intermediates: intermediates.clone(),
             timeout,
         };
-        let report = pass::run(&to, credentials.filter(|_| pass.target.relays), [seed(), seed()]);
+        let mut report = pass::run(&to, credentials.filter(|_| pass.target.relays), [seed(), seed()]);
+        report.is_optional = pass.is_optional;
         say(&table.row(transport, server, &report));
-        all_good &= report.is_good();
+        all_good &= report.verdict() != Verdict::Failed;
         if !report.intermediates.is_empty() {
             intermediates.clone_from(&report.intermediates);
         }
@@ -203,7 +207,8 @@ fn note(pass: &Pass, report: &Report, credentials: Option<&Credentials>, timeout
             now: Now::read().unix,
         };
         let what = if *step == Step::LargeData { "large data" } else { step.as_str() };
-        return format!("{transport} {server}: {what} failed: {}\n", diagnosis::sentence(*step, trouble, &context));
+        let verdict = report.verdict().as_str();
+        return format!("{transport} {server}: {what} {verdict}: {}\n", diagnosis::sentence(*step, trouble, &context));
     }
     let mut line = format!("{transport} {server}: ok");
     if let Some(mapped) = report.mapped {

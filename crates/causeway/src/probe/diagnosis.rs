@@ -130,6 +130,11 @@ fn tls(error: &TlsError, context: &Context<'_>) -> String {
              --insecure for a test"
                 .to_owned()
         }
+        TlsError::InvalidCertificate(fault) if format!("{fault:?}").contains("CaUsedAsEndEntity") => {
+            "the certificate is an authority's own (openssl req -x509 makes such ones): have it sign one for the server, or \
+             make it with -addext basicConstraints=CA:FALSE"
+                .to_owned()
+        }
         TlsError::InvalidCertificate(fault) => {
             format!("the certificate is not accepted ({fault:?}): replace it, or use --insecure for a test")
         }

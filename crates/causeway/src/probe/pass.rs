@@ -93,15 +93,40 @@ pub(super) struct Report {
     pub(super) realm: Option<String>,
     /// Only one allocation was granted, so data went from it to itself.
     pub(super) to_itself: bool,
+    /// The name has an address of the other family too.
+    pub(super) is_optional: bool,
     /// Tried with UDP passes only.
     pub(super) outside: Option<Outside>,
     /// For DTLS passes to the same server.
     pub(super) intermediates: Vec<rustls::pki_types::CertificateDer<'static>>,
 }
 
+/// What the table and the exit code say of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Good,
+    Failed,
+    /// This machine has no route to the address, and the name has another one.
+    Skipped,
+}
+
+impl Verdict {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 impl Report {
-    pub(super) const fn is_good(&self) -> bool {
-        self.failure.is_none()
+    pub(super) fn verdict(&self) -> Verdict {
+        match &self.failure {
+            None => Verdict::Good,
+            Some((_, trouble)) if self.is_optional && trouble.is_no_route() => Verdict::Skipped,
+            Some(_) => Verdict::Failed,
+        }
     }
 
     fn step<T>(&mut self, step: Step, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Option<T> {

@@ -35,14 +35,14 @@ impl Table {
             let time = report.times.iter().find(|(done, _)| *done == step);
             let failed = report.failure.as_ref().is_some_and(|(failed, _)| *failed == step);
             let cell = match time {
-                _ if failed => "failed".to_owned(),
+                _ if failed => report.verdict().as_str().to_owned(),
                 Some(_) if step == Step::Connect && transport == ClientTransport::Udp => "-".to_owned(),
                 Some((_, time)) => millis(*time),
                 None => String::new(),
             };
             line.push_str(&format!("  {cell:>width$}", width = width(step)));
         }
-        line.push_str(if report.is_good() { "  ok\n" } else { "  failed\n" });
+        line.push_str(&format!("  {}\n", report.verdict().as_str()));
         line
     }
 }
@@ -74,13 +74,20 @@ mod tests {
         let good = table.row(ClientTransport::Udp, server, &report);
         report.failure = Some((Step::Permission, Trouble::Closed));
         let bad = table.row(ClientTransport::Tcp, server, &report);
-        let text = [table.header(), good, bad].concat();
+        report.times.clear();
+        report.failure = Some((Step::Connect, Trouble::Io(std::io::ErrorKind::NetworkUnreachable.into())));
+        let unreachable = table.row(ClientTransport::Tcp, server, &report);
+        report.is_optional = true;
+        let skipped = table.row(ClientTransport::Tcp, server, &report);
+        let text = [table.header(), good, bad, unreachable, skipped].concat();
         assert_eq!(
             text,
             "\
 transport  server          connect  binding  allocate  permission  channel    data  1200 B  refresh  result
 udp        192.0.2.1:3478        -      1.2      2345                                                ok
 tcp        192.0.2.1:3478      0.0      1.2      2345      failed                                    failed
+tcp        192.0.2.1:3478   failed                                                                   failed
+tcp        192.0.2.1:3478  skipped                                                                   skipped
 "
         );
     }

@@ -33,6 +33,14 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether this machine cannot send to the address at all, as many cannot over IPv6.
+    pub(super) fn is_no_route(&self) -> bool {
+        const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = 97;
+        let Self::Io(error) = self else { return false };
+        matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable)
+            || error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED)
+    }
+
     /// An error of a TLS stream: rustls wraps its own into `io::Error`.
     pub(super) fn of_tls(error: io::Error) -> Self {
         match error.downcast::<rustls::Error>() {
