@@ -33,6 +33,8 @@ use crate::{
 
 /// Commands that may wait for one shard.
 const COMMANDS_MAX: usize = 4096;
+/// As many of them may be relayed data; the rest of the room is for requests, answers and commands.
+const DATA_COMMANDS_MAX: usize = COMMANDS_MAX / 4 * 3;
 /// Events that may wait for their consumer; full: the newest is dropped and counted.
 const EVENTS_MAX: usize = 65_536;
 /// How long a question to a shard may take.
@@ -90,13 +92,21 @@ pub(crate) struct ShardPort {
     pub(crate) scopes: ScopeInbox,
 }
 
+impl ShardPort {
+    fn send(&self, command: Command) -> bool {
+        if command.is_data() && self.commands.len() >= DATA_COMMANDS_MAX {
+            return false;
+        }
+        let sent = self.commands.try_send(command).is_ok();
+        self.waker.wake();
+        sent
+    }
+}
+
 impl Shared {
     /// Hands `command` to `shard`; false when its queue is full.
     pub(crate) fn send(&self, shard: ShardIndex, command: Command) -> bool {
-        let Some(port) = self.shards.get(shard.as_usize()) else { return false };
-        let sent = port.commands.try_send(command).is_ok();
-        port.waker.wake();
-        sent
+        self.shards.get(shard.as_usize()).is_some_and(|port| port.send(command))
     }
 
     /// Counts what is said about a member of a scope, and tells every shard if that changed who is in. False when there
@@ -317,5 +327,27 @@ impl RelayHandle {
             })
             .collect();
         waiting.into_iter().filter_map(|answer| answer.recv_timeout(PATIENCE).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_turn_core::RelayId;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_of_data_leaves_room_for_what_somebody_waits_for() {
+        let (commands, _inbox) = bounded(COMMANDS_MAX);
+        let port = ShardPort {
+            commands,
+            waker: Waker::new().expect("a waker"),
+            stats: Mutex::default(),
+            scopes: ScopeInbox::default(),
+        };
+        let data = || Command::Hairpin { relay: RelayId(0), from: ([127, 0, 0, 1], 1).into(), payload: Vec::new() };
+        let asked = || port.send(Command::List(bounded(1).0));
+        assert_eq!((0..COMMANDS_MAX).filter(|_| port.send(data())).count(), DATA_COMMANDS_MAX);
+        assert_eq!((0..COMMANDS_MAX).filter(|_| asked()).count(), COMMANDS_MAX - DATA_COMMANDS_MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! How the core's opaque [`LegId`] and epoll's tokens name this shard's sockets.
 
 use causeway_turn_core::LegId;
+use causeway_types::ShardIndex;
 
 /// A way to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +12,20 @@ pub(crate) enum Leg {
     Stream(usize),
     /// DTLS association in this slot.
     Dtls(usize),
-    /// A client whose socket belongs to another shard, in this slot.
-    Remote(usize),
+    /// A client whose socket belongs to another shard, by that shard's name for it.
+    Remote(ShardIndex, LegId),
 }
 
-const KIND_SHIFT: u32 = 29;
+/// ```text
+/// | 1 bit: remote | 8 bits: shard of a remote one | 2 bits: kind | 21 bits: index |
+/// ```
+/// So there is no table of remote clients to keep. Whoever sends by a leg compares five-tuples, so that an index that
+/// does not fit, or means another client by now, reaches nobody.
+const KIND_SHIFT: u32 = 21;
 const INDEX_MASK: u32 = (1 << KIND_SHIFT) - 1;
+const SHARD_SHIFT: u32 = 23;
+const LOCAL_MASK: u32 = (1 << SHARD_SHIFT) - 1;
+const REMOTE: u32 = 1 << 31;
 
 impl Leg {
     pub(crate) fn id(self) -> LegId {
@@ -24,18 +33,23 @@ impl Leg {
             Self::Udp(index) => (0, index),
             Self::Stream(index) => (1, index),
             Self::Dtls(index) => (2, index),
-            Self::Remote(index) => (3, index),
+            Self::Remote(shard, leg) => {
+                return LegId(REMOTE | u32::from(shard.0) << SHARD_SHIFT | leg.0 & LOCAL_MASK);
+            }
         };
         LegId(kind << KIND_SHIFT | u32::try_from(index).unwrap_or(INDEX_MASK) & INDEX_MASK)
     }
 
     pub(crate) fn of(id: LegId) -> Self {
+        if id.0 & REMOTE != 0 {
+            let shard = ShardIndex(u8::try_from(id.0 >> SHARD_SHIFT & 0xff).unwrap_or(0));
+            return Self::Remote(shard, LegId(id.0 & LOCAL_MASK));
+        }
         let index = usize::try_from(id.0 & INDEX_MASK).unwrap_or(0);
         match id.0 >> KIND_SHIFT {
             0 => Self::Udp(index),
             1 => Self::Stream(index),
-            2 => Self::Dtls(index),
-            _ => Self::Remote(index),
+            _ => Self::Dtls(index),
         }
     }
 }
@@ -94,8 +108,12 @@ mod tests {
 
     #[test]
     fn legs_and_tokens_survive_the_round_trip() {
-        for leg in [Leg::Udp(0), Leg::Stream(7), Leg::Dtls(123_456), Leg::Remote(1)] {
+        for leg in [Leg::Udp(0), Leg::Stream(7), Leg::Dtls(123_456), Leg::Stream(2_097_151)] {
             assert_eq!(Leg::of(leg.id()), leg);
+            for shard in [0, 1, 255] {
+                let remote = Leg::Remote(ShardIndex(shard), leg.id());
+                assert_eq!(Leg::of(remote.id()), remote);
+            }
         }
         for token in [
             Token::Waker,

@@ -4,6 +4,7 @@ mod client_out;
 mod dtls;
 mod listeners;
 mod outputs;
+mod routes;
 mod stream;
 mod tcp_relay;
 mod udp;
@@ -17,14 +18,17 @@ use std::{
 };
 
 use causeway_net_io::{Epoll, Event, Events, Interest};
-use causeway_turn_core::{DropCounts, DropReason, RelayId, TurnServer};
-use causeway_types::{FiveTuple, Now, ShardIndex};
+use causeway_turn_core::{ClientLeg, DropCounts, DropReason, RelayId, TurnServer};
+use causeway_types::{Now, ShardIndex};
 use crossbeam_channel::Receiver;
 use foldhash::fast::FixedState;
 use slab::Slab;
 
+pub(crate) use client_out::Weight;
 pub(crate) use listeners::Listeners;
 pub(crate) use stream::Connection;
+
+use routes::Routes;
 
 use crate::{
     command::Command,
@@ -41,8 +45,6 @@ const EVENTS_PER_WAIT: usize = 256;
 const COMMANDS_PER_WAKE: usize = 256;
 /// Longest wait, so that counters and idle checks stay fresh.
 const TICK: Duration = Duration::from_millis(500);
-/// Five-tuples of this shard's sockets whose allocation moved to another shard.
-const FORWARDED_MAX: usize = 4096;
 
 /// A relay socket.
 #[derive(Debug)]
@@ -51,13 +53,6 @@ pub(crate) struct RelayEntry {
     advertised: SocketAddr,
     /// How many datagrams to try to read at the next wake-up.
     hint: u8,
-}
-
-/// A client whose socket another shard owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct RemoteLeg {
-    via: ShardIndex,
-    leg: causeway_turn_core::LegId,
 }
 
 /// A thread's whole world.
@@ -83,8 +78,8 @@ pub(crate) struct Shard {
     peers: BTreeMap<u32, tcp_relay::PeerStream>,
     /// Streams whose reading is paused, by the time it goes on.
     paused: BTreeSet<(Instant, u64)>,
-    remote: Slab<RemoteLeg>,
-    forwarded: HashMap<FiveTuple, ShardIndex, FixedState>,
+    /// Clients of this shard's sockets whose allocation moved to another shard.
+    forwarded: Routes,
     followups: VecDeque<outputs::Followup>,
     /// The shell's own drops.
     drops: DropCounts,
@@ -141,8 +136,7 @@ impl Shard {
             relays: Slab::new(),
             peers: BTreeMap::new(),
             paused: BTreeSet::new(),
-            remote: Slab::new(),
-            forwarded: HashMap::with_hasher(hasher),
+            forwarded: Routes::new(hasher),
             followups: VecDeque::new(),
             drops: DropCounts::default(),
             panics: 0,
@@ -312,17 +306,15 @@ impl Shard {
             Command::List(reply) => answer(&reply, self.core.allocations().collect()),
             Command::Adopt { connection, message } => self.adopt(now, *connection, &message),
             Command::RemoteMessage { via, client, message } => {
-                let remote = RemoteLeg { via, leg: client.leg };
-                let known = self.remote.iter().find(|(_, leg)| **leg == remote).map(|(key, _)| key);
-                let key = known.unwrap_or_else(|| self.remote.insert(remote));
-                let client = causeway_turn_core::ClientLeg { leg: Leg::Remote(key).id(), ..client };
+                let client = remote(via, client);
                 let forward = self.core.handle_client_message(now, client, &message);
                 self.forward(now, forward, udp::Segments::single(&message));
             }
-            Command::RemoteTransmit { from, leg, five_tuple, bytes } => {
+            Command::RemoteClosed { via, client } => self.core.handle_client_closed(now, remote(via, client)),
+            Command::RemoteTransmit { from, leg, five_tuple, bytes, weight } => {
                 self.follow_move(from, five_tuple, &bytes);
-                let client = causeway_turn_core::ClientLeg { five_tuple, leg };
-                self.send_to_client(now, client, &bytes, client_out::Weight::Data);
+                let client = ClientLeg { five_tuple, leg };
+                self.send_to_client(now, client, &bytes, weight);
             }
             Command::Hairpin { relay, from, payload } => {
                 self.deliver_inside(now, relay, from, udp::Segments::single(&payload))
@@ -342,6 +334,11 @@ impl Shard {
     fn count_drop(&mut self, reason: DropReason, n: u64) {
         self.drops.add(reason, n);
     }
+}
+
+/// A client of shard `via` as this shard names it.
+fn remote(via: ShardIndex, client: ClientLeg) -> ClientLeg {
+    ClientLeg { leg: Leg::Remote(via, client.leg).id(), ..client }
 }
 
 /// Answers a question; the asker may have given up waiting.

@@ -208,6 +208,12 @@ impl TurnServer {
         self.scopes.len()
     }
 
+    /// Longest lifetime that a Refresh is granted.
+    #[must_use]
+    pub fn lifetime_max(&self) -> Duration {
+        self.config.lifetime_max
+    }
+
     /// Whether this five-tuple holds an allocation here.
     #[must_use]
     pub fn has_allocation(&self, five_tuple: &FiveTuple) -> bool {

@@ -33,15 +33,15 @@ impl Shard {
             }
             Leg::Stream(key) => self.stream_send(now, key, client.five_tuple, message, weight),
             Leg::Dtls(key) => self.dtls_send(now, key, client.five_tuple, message),
-            Leg::Remote(key) => {
-                let Some(remote) = self.remote.get(key) else { return };
+            Leg::Remote(via, leg) => {
                 let command = Command::RemoteTransmit {
                     from: self.index,
-                    leg: remote.leg,
+                    leg,
                     five_tuple: client.five_tuple,
                     bytes: message.to_vec(),
+                    weight,
                 };
-                if !self.shared.send(remote.via, command) {
+                if !self.shared.send(via, command) {
                     self.count_drop(DropReason::SendQueueFull, 1);
                 }
             }
@@ -53,7 +53,7 @@ impl Shard {
         match Leg::of(client.leg) {
             Leg::Stream(key) => self.close_stream(key),
             Leg::Dtls(key) => self.close_association(key),
-            Leg::Udp(_) | Leg::Remote(_) => {}
+            Leg::Udp(_) | Leg::Remote(..) => {}
         }
     }
 }

@@ -267,8 +267,9 @@ impl Shard {
     }
 
     /// Associations that hold no allocation and have been silent for too long.
-    pub(super) fn idle_associations(&self, silent_since: Instant) -> Vec<usize> {
-        let idle = |a: &Association| a.last_heard < silent_since && !self.core.has_allocation(&a.five_tuple);
+    pub(super) fn idle_associations(&self, now: Now, silent_since: Instant) -> Vec<usize> {
+        let idle =
+            |a: &Association| a.last_heard < silent_since && self.has_no_allocation(now, &a.five_tuple, a.last_heard);
         self.associations.iter().filter(|(_, a)| idle(a)).map(|(key, _)| key).collect()
     }
 }

@@ -1,12 +1,12 @@
 //! Does what the core asks for.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::atomic::Ordering};
 
 use causeway_net_io::Interest;
 use causeway_stun_codec::{Class, Message, Method};
 use causeway_turn_core::{
-    Admission, ConnectOutcome, ConnectionId, HandOverReason, KeyAnswer, OpenRelay, OpenRelayError, Output, QueryId,
-    RelayId, RelayOpened, RelayRequestId, Transmit,
+    Admission, ClientLeg, ConnectOutcome, ConnectionId, DropReason, HandOverReason, KeyAnswer, OpenRelay,
+    OpenRelayError, Output, QueryId, RelayId, RelayOpened, RelayRequestId, Transmit,
 };
 use causeway_types::{FiveTuple, Now, RelayEvent, ShardIndex};
 
@@ -27,7 +27,7 @@ pub(super) enum Followup {
     Admission(QueryId, Admission),
     Relay(RelayRequestId, Result<RelayOpened, OpenRelayError>),
     Connected(ConnectionId, ConnectOutcome),
-    ClientClosed(causeway_turn_core::ClientLeg),
+    ClientClosed(ClientLeg),
     PeerClosed(ConnectionId),
 }
 
@@ -43,11 +43,21 @@ impl Shard {
                 Some(Followup::Admission(id, admission)) => self.core.handle_admission(now, id, admission),
                 Some(Followup::Relay(request, result)) => self.core.handle_relay_opened(now, request, result),
                 Some(Followup::Connected(id, outcome)) => self.core.handle_peer_connected(now, id, outcome),
-                Some(Followup::ClientClosed(client)) => self.core.handle_client_closed(now, client),
+                Some(Followup::ClientClosed(client)) => self.client_closed(now, client),
                 Some(Followup::PeerClosed(id)) => self.core.handle_peer_connection_closed(now, id),
                 None => return,
             }
         }
+    }
+
+    /// A connection or association is gone; its allocation is here or where it moved to.
+    fn client_closed(&mut self, now: Now, client: ClientLeg) {
+        if let Some(to) = self.forwarded.remove(&client.five_tuple) {
+            let told = self.shared.send(to, Command::RemoteClosed { via: self.index, client });
+            // Not told, the other shard keeps the allocation for its lifetime.
+            self.count_drop(DropReason::SendQueueFull, u64::from(!told));
+        }
+        self.core.handle_client_closed(now, client);
     }
 
     fn perform(&mut self, now: Now, output: Output) {
@@ -95,7 +105,7 @@ impl Shard {
                 Some(Leg::Stream(key)) => self.connections.get(key).and_then(Connection::security),
                 Some(Leg::Dtls(key)) => self.associations.get(key).and_then(Association::security),
                 // The session of a remote leg is another shard's.
-                Some(Leg::Udp(_) | Leg::Remote(_)) | None => None,
+                Some(Leg::Udp(_) | Leg::Remote(..)) | None => None,
             };
         }
         self.shared.emit(event);
@@ -122,7 +132,7 @@ impl Shard {
         let socket = all().find(|s| exact(s.local_addr())).or_else(|| all().find(|s| wildcard(s.local_addr())));
         let sent = socket.map(|s| s.send(to, Some(source.ip()), &[std::io::IoSlice::new(&bytes)], None));
         if !matches!(sent, Some(Ok(()))) {
-            self.count_drop(causeway_turn_core::DropReason::SendFailed, 1);
+            self.count_drop(DropReason::SendFailed, 1);
         }
     }
 
@@ -158,26 +168,17 @@ impl Shard {
     /// Sends what `client` says from here on to shard `from`, once that shard has granted it a Refresh: until then
     /// anybody with a made-up ticket could fill the table.
     pub(super) fn follow_move(&mut self, from: ShardIndex, client: FiveTuple, message: &[u8]) {
-        if self.forwarded.contains_key(&client) {
+        if self.forwarded.to(&client) == Some(from) {
             return;
         }
         let granted = Message::parse(message)
             .is_ok_and(|message| (message.class(), message.method()) == (Class::Success, Method::REFRESH));
         if granted {
-            if self.forwarded.len() >= super::FORWARDED_MAX {
-                self.forwarded.clear();
-            }
             self.forwarded.insert(client, from);
         }
     }
 
-    fn hand_over(
-        &mut self,
-        client: causeway_turn_core::ClientLeg,
-        to: ShardIndex,
-        message: Vec<u8>,
-        reason: HandOverReason,
-    ) {
+    fn hand_over(&mut self, client: ClientLeg, to: ShardIndex, message: Vec<u8>, reason: HandOverReason) {
         if to.as_usize() >= self.shared.shards.len() {
             return;
         }
@@ -186,12 +187,21 @@ impl Shard {
                 Some(connection) => Command::Adopt { connection: Box::new(connection), message },
                 None => return,
             },
-            (HandOverReason::ConnectionBind, Leg::Udp(_) | Leg::Dtls(_) | Leg::Remote(_)) => return,
+            (HandOverReason::ConnectionBind, Leg::Udp(_) | Leg::Dtls(_) | Leg::Remote(..)) => return,
             // One message, no route yet: its ticket and its sender are still to be believed.
-            (HandOverReason::Mobility, _) => Command::RemoteMessage { via: self.index, client, message },
+            (HandOverReason::Mobility, Leg::Remote(via, leg)) => {
+                // The answer goes to the shard of the socket, not through this one.
+                Command::RemoteMessage { via, client: ClientLeg { leg, ..client }, message }
+            }
+            (HandOverReason::Mobility, Leg::Udp(_) | Leg::Stream(_) | Leg::Dtls(_)) => {
+                Command::RemoteMessage { via: self.index, client, message }
+            }
         };
+        let connection = matches!(command, Command::Adopt { .. });
         if !self.shared.send(to, command) {
-            self.count_drop(causeway_turn_core::DropReason::SendQueueFull, 1);
+            self.count_drop(DropReason::SendQueueFull, 1);
+            // Dropped with the command, it is closed.
+            self.shared.connections.fetch_sub(u64::from(connection), Ordering::Relaxed);
         }
     }
 }

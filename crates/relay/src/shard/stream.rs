@@ -388,16 +388,25 @@ impl Shard {
         let Some(silent_since) = now.mono.checked_sub(self.shared.limits.load().idle_timeout) else { return };
         // A spliced connection lives as long as its peer; without one it only has its last bytes to write.
         let spliced = |c: &Connection| matches!(c.mode, Mode::Spliced(id) if self.peers.contains_key(&id.0));
-        let idle =
-            |c: &Connection| c.last_heard < silent_since && !spliced(c) && !self.core.has_allocation(&c.five_tuple);
+        let idle = |c: &Connection| {
+            c.last_heard < silent_since && !spliced(c) && self.has_no_allocation(now, &c.five_tuple, c.last_heard)
+        };
         let keys: Vec<usize> = self.connections.iter().filter(|(_, c)| idle(c)).map(|(key, _)| key).collect();
         for key in keys {
             self.close_stream(key);
         }
-        for key in self.idle_associations(silent_since) {
+        for key in self.idle_associations(now, silent_since) {
             self.close_association(key);
         }
         self.drain(now);
+    }
+
+    /// Whether a client that was last heard then has no allocation, here or on another shard. There it can have none any
+    /// more when it has sent no Refresh for the longest lifetime.
+    pub(super) fn has_no_allocation(&self, now: Now, client: &FiveTuple, last_heard: Instant) -> bool {
+        let routed = self.forwarded.to(client).is_some();
+        let silent = now.mono.saturating_duration_since(last_heard);
+        !(self.core.has_allocation(client) || routed && silent <= self.core.lifetime_max())
     }
 }
 

@@ -167,7 +167,7 @@ impl Shard {
     /// One message of a client, whatever it came by.
     pub(super) fn client_message(&mut self, now: Now, client: ClientLeg, message: &[u8]) {
         if !self.forwarded.is_empty()
-            && let Some(&to) = self.forwarded.get(&client.five_tuple)
+            && let Some(to) = self.forwarded.to(&client.five_tuple)
         {
             let command = Command::RemoteMessage { via: self.index, client, message: message.to_vec() };
             if !self.shared.send(to, command) {

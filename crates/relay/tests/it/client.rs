@@ -179,6 +179,13 @@ impl Client {
         dtls.socket.set_nonblocking(false).expect("an option");
     }
 
+    /// Says goodbye on a DTLS association.
+    pub(crate) fn close_dtls(&mut self) {
+        let Io::Dtls(dtls) = &mut self.io else { panic!("not a DTLS client") };
+        dtls.session.close().expect("closes");
+        dtls.pump();
+    }
+
     /// The bare socket, so that nothing else of the client stays in memory.
     pub(crate) fn into_socket(self) -> UdpSocket {
         match self.io {

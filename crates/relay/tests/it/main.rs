@@ -4,6 +4,7 @@ mod client;
 mod credentials;
 mod dtls;
 mod events;
+mod moved;
 mod relayed;
 mod robustness;
 mod server;
