@@ -9,7 +9,10 @@ use std::{
 };
 
 use causeway_net_io::{Event, Interest};
-use causeway_stun_codec::framing::{Frame, frame};
+use causeway_stun_codec::{
+    Kind, classify,
+    framing::{Frame, frame},
+};
 use causeway_turn_core::{ClientLeg, ConnectionId, DropReason};
 use causeway_types::{ClientSecurity, ClientTransport, FiveTuple, Now};
 
@@ -40,6 +43,8 @@ pub(crate) struct Connection {
     tls: Option<Box<rustls::ServerConnection>>,
     pub(super) five_tuple: FiveTuple,
     pub(super) mode: Mode,
+    /// A STUN message came: what follows may be ChannelData, too.
+    speaks_turn: bool,
     /// Plaintext not yet framed, from `inbox_at` on.
     inbox: Vec<u8>,
     inbox_at: usize,
@@ -148,6 +153,7 @@ impl Shard {
             tls,
             five_tuple: FiveTuple { transport, client, server },
             mode: if self.proxy_protocol { Mode::Proxy } else { Mode::Framed },
+            speaks_turn: false,
             inbox: Vec::new(),
             inbox_at: 0,
             queue: VecDeque::new(),
@@ -285,6 +291,12 @@ impl Shard {
                 }
                 return true;
             }
+            // Without an allocation there is no channel: a stream begins with STUN. To the framing, the letters of an HTTP
+            // request are a channel number and a length, and it would wait for the rest.
+            if !connection.speaks_turn && !rest.is_empty() && classify(rest) != Kind::Stun {
+                self.count_drop(DropReason::NotTurn, 1);
+                return false;
+            }
             let (len, advance) = match frame(rest) {
                 Frame::Incomplete { .. } => {
                     connection.inbox.drain(..connection.inbox_at);
@@ -303,6 +315,7 @@ impl Shard {
             };
             let message = rest.get(..len).unwrap_or_default().to_vec();
             connection.inbox_at += advance;
+            connection.speaks_turn = true;
             let client = ClientLeg { five_tuple: connection.five_tuple, leg: Leg::Stream(key).id() };
             self.client_message(now, client, &message);
         }

@@ -135,7 +135,6 @@ fn a_slow_tcp_reader_loses_old_data_but_no_answer_and_no_memory() {
 #[test]
 fn a_stream_that_makes_no_sense_is_closed() {
     let server = start();
-    // Letters are channel numbers to the framing: such a stream waits for its message's end, and for the idle timeout.
     for garbage in [[0x16, 3, 1, 2, 0, 1, 0, 1].as_slice(), &[0xff; 40], &[0, 1, 0, 3, 0, 0, 0, 0]] {
         let mut stream = TcpStream::connect(server.address(ClientTransport::Tcp, false)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -148,6 +147,36 @@ fn a_stream_that_makes_no_sense_is_closed() {
     let mut rest = Vec::new();
     drop(stream.read_to_end(&mut rest));
     wait_until("all are closed", || server.sum(|s| s.connections) == 0);
+}
+
+#[test]
+fn a_stream_that_does_not_begin_as_turn_is_closed_at_its_first_byte() {
+    let server = start();
+    // Letters are channel numbers to the framing, and what follows them a length.
+    let beginnings: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n", b"P", &channel_message(0x4000, b"data", true), &[0x16]];
+    for (count, beginning) in (1_u64..).zip(beginnings) {
+        let mut stream = TcpStream::connect(server.address(ClientTransport::Tcp, false)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(beginning).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "{beginning:?}");
+        wait_until("it is counted", || server.drops(DropReason::NotTurn) == count);
+    }
+    let mut browser = Client::new(&server, ClientTransport::Tls, false);
+    browser.send(b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(browser.receive(PATIENCE), None);
+    wait_until("it is counted, too", || server.drops(DropReason::NotTurn) == 5);
+    wait_until("all are closed", || server.sum(|s| s.connections) == 0);
+}
+
+#[test]
+fn a_client_may_send_data_behind_the_end_of_its_allocation() {
+    let server = start();
+    let (mut client, ..) = talking(&server, ClientTransport::Tcp);
+    client.call(Method::REFRESH, |b| b.attribute(&Lifetime(0))).granted();
+    client.send_channel(0x4000, b"on its way");
+    client.call(Method::BINDING, |b| b).granted();
+    client.allocate(false);
+    assert_eq!(server.drops(DropReason::NotTurn), 0);
 }
 
 #[test]
