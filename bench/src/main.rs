@@ -55,7 +55,7 @@ struct Options {
     /// Every row, but none of it long enough to mean anything.
     #[arg(long)]
     quick: bool,
-    /// Only loads whose name contains this; prints them and stops.
+    /// Only loads whose name, allocations and bytes contain this, such as "peer 100 160"; prints them and stops.
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
     /// The page to write.
@@ -174,7 +174,7 @@ fn measure_idle(servers: &Both<Subject>, effort: Effort) -> Result<Both<Made>> {
 
 fn measure_loads(servers: &Both<Subject>, effort: Effort, words: &str) -> Result<Vec<LoadResult>> {
     let mut results = Vec::new();
-    for planned in LOADS.iter().filter(|planned| planned.load.name().contains(words)) {
+    for planned in LOADS.iter().filter(|planned| planned.load.label().contains(words)) {
         let result = LoadResult { planned: *planned, measured: measure_load(servers, effort, planned.load)? };
         println!("{}", result.line());
         results.push(result);

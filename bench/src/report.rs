@@ -72,6 +72,11 @@ impl Load {
             Shape::Bursts(n_packets) => format!("bursts of {n_packets} {way}"),
         }
     }
+
+    /// Name, allocations and bytes.
+    pub(crate) fn label(&self) -> String {
+        format!("{} {} {}", self.name(), self.n_allocations, self.payload_len)
+    }
 }
 
 impl LoadResult {

@@ -99,7 +99,7 @@ impl Subject {
         Ok(this)
     }
 
-    /// Process id. `taskset` replaces itself by the server, so the child is the server.
+    /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -172,15 +172,16 @@ pub(crate) fn pin_generator(processors: Processors) -> Result<()> {
     Ok(())
 }
 
+/// `program`, on the servers' processor, and gone when the bench is gone, however it ended. Both helpers replace
+/// themselves by what they start.
 fn pinned(program: &Path, processors: Option<Processors>) -> Command {
-    match processors {
-        None => Command::new(program),
-        Some(processors) => {
-            let mut command = Command::new("taskset");
-            command.args(["--cpu-list", &processors.server.to_string()]).arg(program);
-            command
-        }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if let Some(processors) = processors {
+        command.args(["taskset", "--cpu-list", &processors.server.to_string()]);
     }
+    command.arg(program);
+    command
 }
 
 fn free_address(ip: IpAddr) -> Result<SocketAddr> {
