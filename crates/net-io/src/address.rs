@@ -5,13 +5,13 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
 };
 
-/// Room for any address the kernel writes.
+/// Room for any address the kernel writes for a socket of this crate. Small, since one is cleared for each receive.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) union RawAddress {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
-    any: libc::sockaddr_storage,
+    any: libc::sockaddr,
 }
 
 impl RawAddress {
@@ -49,7 +49,7 @@ impl RawAddress {
 
     pub(crate) fn to_socket_addr(self) -> Option<SocketAddr> {
         // SAFETY: the family field is at the same place in every member, and the whole union is initialised.
-        let family = i32::from(unsafe { self.any.ss_family });
+        let family = i32::from(unsafe { self.any.sa_family });
         match family {
             libc::AF_INET => {
                 // SAFETY: AF_INET says that this member is the one that was written.

@@ -15,5 +15,5 @@ mod waker;
 
 pub use epoll::{Epoll, Event, Events, Interest};
 pub use limits::raise_descriptor_limit;
-pub use udp::{IcmpReport, Received, SEGMENTS_MAX, UdpOptions, UdpSocket, segment_writes};
+pub use udp::{IcmpReport, RECEIVES_MAX, Received, SEGMENTS_MAX, UdpOptions, UdpSocket, segment_writes};
 pub use waker::Waker;

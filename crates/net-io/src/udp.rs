@@ -18,6 +18,9 @@ use crate::address::RawAddress;
 /// Most segments the kernel takes in one send (UDP_MAX_SEGMENTS of older kernels).
 pub const SEGMENTS_MAX: usize = 64;
 
+/// Most receives of one [`UdpSocket::receive_many`].
+pub const RECEIVES_MAX: usize = 32;
+
 /// Datagrams up to this size are put together before they are sent.
 const GATHER_MAX: usize = 2048;
 
@@ -97,7 +100,9 @@ impl UdpSocket {
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        socket.set_reuse_port(options.reuse_port)?;
+        if options.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
         socket.set_recv_buffer_size(options.receive_buffer)?;
         socket.set_send_buffer_size(options.send_buffer)?;
         let wildcard = address.ip().is_unspecified();
@@ -118,6 +123,9 @@ impl UdpSocket {
         }
         this.set_dont_fragment(false)?;
         this.socket.bind(&address.into())?;
+        if address.port() != 0 {
+            return Ok(this);
+        }
         let local = this.socket.local_addr()?.as_socket().unwrap_or(address);
         Ok(Self { local, ..this })
     }
@@ -161,28 +169,48 @@ impl UdpSocket {
         // `send_header`.
         let n = unsafe { libc::syscall(libc::SYS_recvmsg, self.socket.as_raw_fd(), &raw mut header, 0) };
         let len = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
-        let from = name.to_socket_addr().ok_or(io::ErrorKind::InvalidData)?;
-        let mut received = Received { len, segment_len: len, from, to: None };
-        for_each_control(&header, |level, kind, data| match (level, kind) {
-            (libc::IPPROTO_UDP, libc::UDP_GRO) => {
-                if let Some(bytes) = data.first_chunk::<4>() {
-                    received.segment_len = usize::try_from(i32::from_ne_bytes(*bytes)).unwrap_or(len).max(1);
-                }
-            }
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // struct in_pktinfo: interface (4), local address (4), header's destination address (4).
-                if let Some(bytes) = data.get(8..12).and_then(|b| b.first_chunk::<4>()) {
-                    received.to = Some(IpAddr::V4(Ipv4Addr::from(*bytes)));
-                }
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                if let Some(bytes) = data.first_chunk::<16>() {
-                    received.to = Some(IpAddr::V6(Ipv6Addr::from(*bytes)));
-                }
-            }
-            _ => {}
-        });
-        Ok(received)
+        received_of(&header, len).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Receives what waits, up to `max` times and [`RECEIVES_MAX`], with one system call. The receive that is told of at
+    /// place `i` of `received` is in `buffer` from `i * stride` on, and may take all of its `stride` bytes.
+    ///
+    /// # Errors
+    /// As [`Self::receive`], and then nothing was received.
+    pub fn receive_many(
+        &self,
+        buffer: &mut [u8],
+        stride: usize,
+        max: usize,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        received.clear();
+        let mut names = [const { MaybeUninit::<RawAddress>::uninit() }; RECEIVES_MAX];
+        let mut controls = [const { MaybeUninit::<Control<CONTROL_LEN>>::uninit() }; RECEIVES_MAX];
+        let mut iovs = [const { MaybeUninit::<libc::iovec>::uninit() }; RECEIVES_MAX];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; RECEIVES_MAX];
+        let rooms = names.iter_mut().zip(&mut controls).zip(&mut iovs).zip(&mut headers);
+        let mut n_rooms: libc::c_uint = 0;
+        for (slot, (((name, control), iov), header)) in buffer.chunks_exact_mut(stride).take(max).zip(rooms) {
+            let iov = iov.write(libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: stride });
+            let control = control.write(Control([0; CONTROL_LEN]));
+            let msg_hdr = message_header(name.write(RawAddress::zeroed()), iov, control);
+            header.write(libc::mmsghdr { msg_hdr, msg_len: 0 });
+            n_rooms += 1;
+        }
+        let (fd, first) = (self.socket.as_raw_fd(), headers.as_mut_ptr());
+        // SAFETY: the first `n_rooms` headers are written and point to locals and to separate parts of `buffer`, with
+        // their true lengths; all of it outlives the call. Without a time limit the last argument is null.
+        let n = unsafe { libc::syscall(libc::SYS_recvmmsg, fd, first, n_rooms, 0, ptr::null::<libc::timespec>()) };
+        let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+        for header in headers.get(..n).unwrap_or_default() {
+            // SAFETY: the kernel fills no more headers than it was given, and those were written above.
+            let header = unsafe { header.assume_init_ref() };
+            let len = usize::try_from(header.msg_len).unwrap_or(0);
+            let nothing = Received { len: 0, segment_len: 0, from: self.local, to: None };
+            received.push(received_of(&header.msg_hdr, len).unwrap_or(nothing));
+        }
+        Ok(())
     }
 
     /// Sends the bytes of `parts`, one after the other, to `to`: as one datagram, or with `segment_len` as datagrams of
@@ -367,6 +395,33 @@ fn is_pending_error(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
     )
+}
+
+/// What a header that the kernel has just filled says about the `len` bytes that came with it.
+fn received_of(header: &libc::msghdr, len: usize) -> Option<Received> {
+    // SAFETY: `msg_name` is what `message_header` made of a `RawAddress`, which is still there.
+    let name = unsafe { header.msg_name.cast::<RawAddress>().as_ref() }?;
+    let mut received = Received { len, segment_len: len, from: name.to_socket_addr()?, to: None };
+    for_each_control(header, |level, kind, data| match (level, kind) {
+        (libc::IPPROTO_UDP, libc::UDP_GRO) => {
+            if let Some(bytes) = data.first_chunk::<4>() {
+                received.segment_len = usize::try_from(i32::from_ne_bytes(*bytes)).unwrap_or(len).max(1);
+            }
+        }
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            // struct in_pktinfo: interface (4), local address (4), header's destination address (4).
+            if let Some(bytes) = data.get(8..12).and_then(|b| b.first_chunk::<4>()) {
+                received.to = Some(IpAddr::V4(Ipv4Addr::from(*bytes)));
+            }
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+            if let Some(bytes) = data.first_chunk::<16>() {
+                received.to = Some(IpAddr::V6(Ipv6Addr::from(*bytes)));
+            }
+        }
+        _ => {}
+    });
+    Some(received)
 }
 
 fn message_header<const N: usize>(

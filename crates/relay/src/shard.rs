@@ -2,6 +2,7 @@
 
 mod client_out;
 mod dtls;
+mod inbox;
 mod listeners;
 mod outputs;
 mod routes;
@@ -84,7 +85,7 @@ pub(crate) struct Shard {
     /// The shell's own drops.
     drops: DropCounts,
     panics: u64,
-    buffer: Vec<u8>,
+    inbox: inbox::Inbox,
     /// TCP listeners that found no descriptor free.
     resting_listeners: Vec<usize>,
     next_sweep: Instant,
@@ -140,7 +141,7 @@ impl Shard {
             followups: VecDeque::new(),
             drops: DropCounts::default(),
             panics: 0,
-            buffer: vec![0; udp::BUFFER_LEN],
+            inbox: inbox::Inbox::new(),
             resting_listeners: Vec::new(),
             next_sweep: now.mono,
             next_publish: now.mono,
@@ -173,8 +174,8 @@ impl Shard {
                 tracing::error!(shard = %self.index, "a bug was met on the data path; further ones are only counted");
             }
             self.panics += 1;
-            if self.buffer.is_empty() {
-                self.buffer = vec![0; udp::BUFFER_LEN];
+            if self.inbox.is_missing() {
+                self.inbox = inbox::Inbox::new();
             }
             self.followups.clear();
             // What the interrupted input left behind would break the next one.

@@ -95,3 +95,44 @@ fn writes_of_a_segmenting_socket_arrive_as_single_datagrams() {
         assert_eq!(bob.recv(&mut buffer).unwrap(), len);
     }
 }
+
+#[test]
+fn what_waits_is_received_in_one_call_each_datagram_in_its_place() {
+    const STRIDE: usize = 70_000;
+    let bob = bind("127.0.0.1:0");
+    let senders: Vec<_> = (0..3).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let mut buffer = vec![0; RECEIVES_MAX * STRIDE];
+    let mut received = Vec::new();
+    let nothing = bob.receive_many(&mut buffer, STRIDE, 4, &mut received).unwrap_err();
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    for len in [1_usize, 500, 60_000] {
+        for (sender, byte) in senders.iter().zip(1..) {
+            sender.send_to(&vec![byte; len], bob.local_addr()).unwrap();
+        }
+    }
+    let mut expected = [1, 500, 60_000].into_iter().flat_map(|len| senders.iter().zip(1_u8..).map(move |s| (len, s)));
+    for count in [4, 4, 1] {
+        bob.receive_many(&mut buffer, STRIDE, 4, &mut received).unwrap();
+        assert_eq!(received.len(), count);
+        for (slot, received) in buffer.chunks(STRIDE).zip(&received) {
+            let (len, (sender, byte)) = expected.next().unwrap();
+            assert_eq!((received.len, received.segment_len), (len, len));
+            assert_eq!(received.from, sender.local_addr().unwrap());
+            assert!(slot.iter().take(len).all(|b| *b == byte));
+        }
+    }
+}
+
+#[test]
+fn a_burst_among_others_keeps_its_segment_size() {
+    let (alice, bob) = (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), bind("127.0.0.1:0"));
+    alice.connect(bob.local_addr()).unwrap();
+    alice.send(&[1; 50]).unwrap();
+    segment_writes(&alice, 20).unwrap();
+    alice.send(&[2; 50]).unwrap();
+    let mut buffer = vec![0; 2 * 100];
+    let mut received = Vec::new();
+    bob.receive_many(&mut buffer, 100, RECEIVES_MAX, &mut received).unwrap();
+    let lens: Vec<_> = received.iter().map(|received| (received.len, received.segment_len)).collect();
+    assert_eq!(lens, [(50, 50), (50, 20)]);
+}

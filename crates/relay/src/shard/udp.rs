@@ -15,74 +15,13 @@ use super::Shard;
 use crate::{command::Command, leg::Leg, ports::RelaySocket};
 
 /// Most receives per socket and wake-up: what keeps one busy flow from starving the others.
-const RECEIVES_MAX: u8 = 32;
+const HINT_MAX: u8 = 32;
 /// ICMP reports taken per wake-up.
 const REPORTS_MAX: usize = 16;
 /// EMSGSIZE: larger than the path takes with the don't-fragment bit set.
 const MESSAGE_TOO_LONG: i32 = 90;
 /// Most bytes the kernel takes in one segmented send.
 const BURST_BYTES_MAX: usize = 65_000;
-
-/// Room for what one receive may bring, behind datagrams that wait to be joined.
-pub(super) const BUFFER_LEN: usize = 2 * DATAGRAM_MAX;
-/// The most one receive brings.
-const DATAGRAM_MAX: usize = 65_536;
-
-/// Datagrams received one by one from one source, joined as if the kernel had merged them: what waits in the queue
-/// leaves as a burst, too. Nothing waits for what has not arrived.
-#[derive(Debug, Default)]
-struct Joined {
-    /// They begin at the start of the buffer.
-    waiting: Option<Received>,
-}
-
-impl Joined {
-    /// Where the next receive goes.
-    fn room<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
-        buffer.get_mut(self.waiting.map_or(0, |waiting| waiting.len)..).unwrap_or_default()
-    }
-
-    /// Takes what was received into that room, and gives what cannot wait any longer, in order.
-    fn add(&mut self, received: Received) -> [Option<Placed>; 2] {
-        let placed = Placed { start: self.waiting.map_or(0, |waiting| waiting.len), received };
-        let Some(waiting) = &mut self.waiting else {
-            if received.len == 0 || received.len > received.segment_len {
-                return [Some(placed), None];
-            }
-            self.waiting = Some(received);
-            return [None, None];
-        };
-        let joins = (received.from, received.to) == (waiting.from, waiting.to)
-            && (1..=waiting.segment_len).contains(&received.len)
-            && received.len == received.segment_len;
-        if !joins {
-            return [self.take(), Some(placed)];
-        }
-        waiting.len += received.len;
-        // A shorter one can only be the last.
-        if received.len < waiting.segment_len || waiting.len + DATAGRAM_MAX > BUFFER_LEN {
-            return [self.take(), None];
-        }
-        [None, None]
-    }
-
-    fn take(&mut self) -> Option<Placed> {
-        self.waiting.take().map(|received| Placed { start: 0, received })
-    }
-}
-
-/// What was received, and where in the buffer it is.
-#[derive(Clone, Copy, Debug)]
-struct Placed {
-    start: usize,
-    received: Received,
-}
-
-impl Placed {
-    fn bytes<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
-        buffer.get(self.start..self.start + self.received.len).unwrap_or_default()
-    }
-}
 
 /// `count` messages of one length, one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -107,43 +46,25 @@ impl<'a> Segments<'a> {
 impl Shard {
     /// A UDP listener has something.
     pub(super) fn udp_readable(&mut self, now: Now, index: usize) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let hint = self.listeners.udp.get(index).map_or(1, |l| l.hint);
-        let mut taken = 0;
-        let mut joined = Joined::default();
-        while taken < hint {
-            let Some(listener) = self.listeners.udp.get(index) else { break };
-            match listener.socket.receive(joined.room(&mut buffer)) {
-                Ok(received) => {
-                    taken += 1;
-                    for done in joined.add(received).into_iter().flatten() {
-                        self.client_datagrams(now, index, &buffer, done);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // An ICMP answer to something sent earlier: the next receive is a datagram again.
-                Err(_) => taken += 1,
-            }
+        let Some(listener) = self.listeners.udp.get_mut(index) else { return };
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let taken = inbox.read(&listener.socket, listener.hint);
+        listener.hint = next_hint(listener.hint, taken);
+        while let Some(burst) = inbox.next_burst() {
+            self.client_datagrams(now, index, &burst.received, inbox.bytes(&burst));
         }
-        if let Some(last) = joined.take() {
-            self.client_datagrams(now, index, &buffer, last);
-        }
-        if let Some(listener) = self.listeners.udp.get_mut(index) {
-            listener.hint = next_hint(hint, taken);
-        }
-        self.buffer = buffer;
+        self.inbox = inbox;
     }
 
     /// What one receive on a listener brought: one datagram, or several of one size.
-    fn client_datagrams(&mut self, now: Now, index: usize, buffer: &[u8], placed: Placed) {
-        let received = placed.received;
+    fn client_datagrams(&mut self, now: Now, index: usize, received: &Received, bytes: &[u8]) {
         let Some(listener) = self.listeners.udp.get(index) else { return };
         let local = listener.socket.local_addr();
         let server = received.to.map_or(local, |ip| SocketAddr::new(ip, local.port()));
         let five_tuple = FiveTuple { transport: ClientTransport::Udp, client: received.from, server };
         let client = ClientLeg { five_tuple, leg: Leg::Udp(index).id() };
         let dtls = listener.dtls;
-        let mut rest = placed.bytes(buffer);
+        let mut rest = bytes;
         while !rest.is_empty() {
             let len = received.segment_len.min(rest.len());
             let Some(message) = rest.get(..len) else { return };
@@ -212,7 +133,8 @@ impl Shard {
             // Rare by nature: two more system calls for the datagrams that ask for it.
             failed.note_setup(socket.set_dont_fragment(true));
         }
-        let parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX]> = payload.iter().map(IoSlice::new).collect();
+        let mut parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX]> = SmallVec::new();
+        parts.extend(payload.iter().map(IoSlice::new));
         send_bursts(&parts, 1, payload.len, socket.can_segment(), &mut failed, |slices, segment| {
             socket.send(peer, None, slices, segment)
         });
@@ -280,35 +202,19 @@ impl Shard {
         if !event.readable {
             return;
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let hint = self.relays.get(key).map_or(1, |entry| entry.hint);
-        let mut taken = 0;
-        let mut joined = Joined::default();
-        while taken < hint {
-            let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relays.get(key) else { break };
-            match socket.receive(joined.room(&mut buffer)) {
-                Ok(received) => {
-                    taken += 1;
-                    for done in joined.add(received).into_iter().flatten() {
-                        self.peer_datagrams(now, id, &buffer, done);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => taken += 1,
-            }
+        let Some(entry) = self.relays.get_mut(key) else { return };
+        let RelaySocket::Udp(socket) = &entry.socket else { return };
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let taken = inbox.read(socket, entry.hint);
+        entry.hint = next_hint(entry.hint, taken);
+        while let Some(burst) = inbox.next_burst() {
+            self.peer_datagrams(now, id, &burst.received, inbox.bytes(&burst));
         }
-        if let Some(last) = joined.take() {
-            self.peer_datagrams(now, id, &buffer, last);
-        }
-        if let Some(entry) = self.relays.get_mut(key) {
-            entry.hint = next_hint(hint, taken);
-        }
-        self.buffer = buffer;
+        self.inbox = inbox;
     }
 
     /// What one receive on a relay socket brought; a last, shorter datagram is judged by itself.
-    fn peer_datagrams(&mut self, now: Now, relay: RelayId, buffer: &[u8], placed: Placed) {
-        let (received, bytes) = (placed.received, placed.bytes(buffer));
+    fn peer_datagrams(&mut self, now: Now, relay: RelayId, received: &Received, bytes: &[u8]) {
         if bytes.is_empty() {
             return self.peer_burst(now, relay, received.from, Segments::single(bytes));
         }
@@ -507,8 +413,8 @@ fn run_of_equal_channel_data(bytes: &[u8], len: usize) -> usize {
 const fn next_hint(hint: u8, taken: u8) -> u8 {
     if taken < hint {
         if taken == 0 { 1 } else { taken }
-    } else if hint >= RECEIVES_MAX / 2 {
-        RECEIVES_MAX
+    } else if hint >= HINT_MAX / 2 {
+        HINT_MAX
     } else {
         hint * 2
     }
@@ -537,30 +443,5 @@ mod tests {
         assert_eq!(next_hint(2, 1), 1);
         assert_eq!(next_hint(32, 32), 32);
         assert_eq!(next_hint(8, 0), 1);
-    }
-
-    #[test]
-    fn datagrams_are_joined_while_source_and_length_stay_and_a_shorter_one_ends_it() {
-        let one = |port: u16, len: usize| Received {
-            len,
-            segment_len: len,
-            from: SocketAddr::from(([127, 0, 0, 1], port)),
-            to: None,
-        };
-        let mut joined = Joined::default();
-        let mut add =
-            |received| joined.add(received).map(|d| d.map(|d| (d.start, d.received.len, d.received.segment_len)));
-        assert_eq!(add(one(1, 100)), [None, None]);
-        assert_eq!(add(one(1, 100)), [None, None]);
-        assert_eq!(add(one(2, 100)), [Some((0, 200, 100)), Some((200, 100, 100))], "another source");
-        assert_eq!(add(one(1, 100)), [None, None]);
-        assert_eq!(add(one(1, 101)), [Some((0, 100, 100)), Some((100, 101, 101))], "longer");
-        assert_eq!(add(one(1, 100)), [None, None]);
-        assert_eq!(add(one(1, 40)), [Some((0, 140, 100)), None], "a shorter last one");
-        assert_eq!(add(one(1, 100)), [None, None]);
-        assert_eq!(add(one(1, 0)), [Some((0, 100, 100)), Some((100, 0, 0))], "an empty one stands alone");
-        assert_eq!(add(Received { segment_len: 50, ..one(1, 100) }), [Some((0, 100, 50)), None], "merged already");
-        assert_eq!(add(one(1, 40_000)), [None, None]);
-        assert_eq!(add(one(1, 40_000)), [Some((0, 80_000, 40_000)), None], "no room for another one");
     }
 }
