@@ -14,16 +14,17 @@ pub(crate) struct Effort {
     pub(crate) n_idle: usize,
 }
 
-/// A load, and the most of coturn's processor time per packet that causeway should take for it.
+/// A load, and the most of coturn's processor time per packet that causeway should take for it. Targets are for
+/// saturation; slower loads have none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planned {
     pub(crate) load: Load,
-    pub(crate) ratio_max: f64,
+    pub(crate) ratio_max: Option<f64>,
 }
 
-const SINGLES_MAX: f64 = 0.9;
-const BURSTS_MAX: f64 = 0.4;
-const BETWEEN_ALLOCATIONS_MAX: f64 = 0.55;
+const SINGLES_MAX: Option<f64> = Some(0.9);
+const BURSTS_MAX: Option<f64> = Some(0.4);
+const BETWEEN_ALLOCATIONS_MAX: Option<f64> = Some(0.55);
 
 /// Most of coturn's memory per idle allocation.
 pub(crate) const MEMORY_MAX: f64 = 0.2;
@@ -49,8 +50,8 @@ pub(crate) const LOADS: &[Planned] = &[
     singles(1000, 1200),
     planned(ToClient, 100, 160, Shape::Singles, SINGLES_MAX),
     planned(ToClient, 100, 1200, Shape::Singles, SINGLES_MAX),
-    planned(ToPeer, 100, 160, Shape::Paced(PACE), SINGLES_MAX),
-    planned(ToPeer, 100, 1200, Shape::Paced(PACE), SINGLES_MAX),
+    planned(ToPeer, 100, 160, Shape::Paced(PACE), None),
+    planned(ToPeer, 100, 1200, Shape::Paced(PACE), None),
     planned(ToPeer, 1, 1200, Shape::Bursts(30), BURSTS_MAX),
     planned(ToPeer, 100, 1200, Shape::Bursts(30), BURSTS_MAX),
     planned(ToPeer, 100, 160, Shape::Bursts(30), BURSTS_MAX),
@@ -70,7 +71,7 @@ const fn planned(
     n_allocations: usize,
     payload_len: usize,
     shape: Shape,
-    ratio_max: f64,
+    ratio_max: Option<f64>,
 ) -> Planned {
     Planned { load: Load { direction, n_allocations, payload_len, shape }, ratio_max }
 }

@@ -84,25 +84,38 @@ impl LoadResult {
         self.measured.map(|m| m.cpu_micros_per_packet)
     }
 
-    fn is_met(&self) -> bool {
-        self.cpu().ratio() <= self.planned.ratio_max
+    /// Target and verdict, as the table has them.
+    fn target(&self) -> (String, &'static str) {
+        match self.planned.ratio_max {
+            Some(max) => (format!("≤ {max}"), verdict(printed(self.cpu().ratio()) <= max)),
+            None => ("–".to_owned(), ""),
+        }
     }
 
     /// One line while the bench runs.
     pub(crate) fn line(&self) -> String {
         let Load { n_allocations, payload_len, .. } = self.planned.load;
         let cpu = self.cpu();
+        let (target, verdict) = self.target();
         format!(
-            "{:<48} {n_allocations:>4} × {payload_len:>4} B  {:>6.2} : {:>6.2} µs  ratio {:.2} (at most {}) {}  busy {:.0} % : {:.0} %",
+            "{:<46} {n_allocations:>4} × {payload_len:>4} B {:>6.2} : {:>5.2} µs  ratio {:.2} {target} {verdict}  busy {:.0} % : {:.0} %",
             self.planned.load.name(),
             cpu.causeway,
             cpu.coturn,
             cpu.ratio(),
-            self.planned.ratio_max,
-            verdict(self.is_met()),
             self.measured.causeway.busy * 100.0,
             self.measured.coturn.busy * 100.0,
         )
+    }
+
+    /// What is said of a missed target.
+    fn shortfall(&self) -> Option<String> {
+        let (ratio, max) = (printed(self.cpu().ratio()), self.planned.ratio_max?);
+        let Load { n_allocations, payload_len, .. } = self.planned.load;
+        let name = self.planned.load.name();
+        (ratio > max).then(|| {
+            format!("{name}, {n_allocations} allocations, {payload_len} bytes: {ratio:.2} of coturn's processor time instead of {max}.")
+        })
     }
 }
 
@@ -119,18 +132,17 @@ impl Report {
         );
         for result in &self.loads {
             let (load, cpu) = (result.planned.load, result.cpu());
+            let (target, verdict) = result.target();
             push(
                 &mut table,
                 format_args!(
-                    "| {} | {} | {} | {:.2} µs | {:.2} µs | {:.2} | ≤ {} | {} |",
+                    "| {} | {} | {} | {:.2} µs | {:.2} µs | {:.2} | {target} | {verdict} |",
                     load.name(),
                     load.n_allocations,
                     load.payload_len,
                     cpu.causeway,
                     cpu.coturn,
                     cpu.ratio(),
-                    result.planned.ratio_max,
-                    verdict(result.is_met()),
                 ),
             );
         }
@@ -199,7 +211,7 @@ impl Report {
                 memory.causeway,
                 memory.coturn,
                 memory.ratio(),
-                verdict(memory.ratio() <= MEMORY_MAX),
+                verdict(printed(memory.ratio()) <= MEMORY_MAX),
             ),
         );
         push(
@@ -217,7 +229,7 @@ impl Report {
                 rate.causeway,
                 rate.coturn,
                 rate.ratio(),
-                verdict(rate.ratio() >= ALLOCATIONS_MIN),
+                verdict(printed(rate.ratio()) >= ALLOCATIONS_MIN),
             ),
         );
         push(
@@ -234,29 +246,16 @@ impl Report {
 
     /// Every target that was missed, one sentence each.
     pub(crate) fn missed(&self) -> Vec<String> {
-        let mut missed: Vec<String> = self
-            .loads
-            .iter()
-            .filter(|result| !result.is_met())
-            .map(|result| {
-                let Load { n_allocations, payload_len, .. } = result.planned.load;
-                format!(
-                    "{}, {n_allocations} allocations, {payload_len} bytes: {:.2} of coturn's processor time instead of {}.",
-                    result.planned.load.name(),
-                    result.cpu().ratio(),
-                    result.planned.ratio_max
-                )
-            })
-            .collect();
+        let mut missed: Vec<String> = self.loads.iter().filter_map(LoadResult::shortfall).collect();
         let memory = self.idle.map(|made| made.bytes_per_allocation);
-        if memory.ratio() > MEMORY_MAX || memory.causeway > MEMORY_BYTES_MAX {
+        if printed(memory.ratio()) > MEMORY_MAX || memory.causeway > MEMORY_BYTES_MAX {
             missed.push(format!(
                 "An idle allocation takes {:.0} bytes, {:.2} of coturn's.",
                 memory.causeway,
                 memory.ratio()
             ));
         }
-        let rate = self.idle.map(|made| made.allocations_per_sec).ratio();
+        let rate = printed(self.idle.map(|made| made.allocations_per_sec).ratio());
         if rate < ALLOCATIONS_MIN {
             missed.push(format!("Allocations per second: {rate:.1} times coturn's instead of {ALLOCATIONS_MIN}."));
         }
@@ -304,6 +303,11 @@ const DISTURBED: f64 = 0.05;
 
 /// How it was measured; part of the page.
 const METHOD: &str = include_str!("method.md");
+
+/// A ratio as it is printed, so that the verdict beside it can be followed.
+fn printed(ratio: f64) -> f64 {
+    (ratio * 100.0).round() / 100.0
+}
 
 const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "falls short" }
