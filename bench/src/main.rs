@@ -44,10 +44,10 @@ use crate::{
 #[derive(Debug, Parser)]
 struct Options {
     /// Seconds of each measurement.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.6)]
     seconds: f64,
     /// How often each measurement is made on each server; the median counts.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Allocations made for memory and rate.
     #[arg(long, default_value_t = 10_000)]
