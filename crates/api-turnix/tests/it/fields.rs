@@ -1,5 +1,6 @@
 //! Lifetime, client type, region, client address: at each limit and one past it.
 
+use causeway_app::{CredentialLimits, PeerScope};
 use serde_json::json;
 
 use crate::world::{JSON, MINT, World, head_of};
@@ -81,4 +82,55 @@ async fn regions_and_client_types_are_checked_for_their_type_too() {
         "preffered_region bad_type",
     ];
     assert_eq!(answer.details(), expected);
+}
+
+#[tokio::test]
+async fn limits_travel_with_the_credential() {
+    let world = World::start().await;
+    let ask = async |body: &str| {
+        let more =
+            format!("X-TURN-CLIENT-IP: 203.0.113.9\r\nContent-Type: {JSON}\r\nContent-Length: {}\r\n", body.len());
+        world.exchange((head_of("POST", MINT, &more) + body).as_bytes()).await
+    };
+    let body = r#"{"room":"demo","max_bytes":1,"max_allocations":"2","max_bitrate":8000,"bind_ip":true,"peer_scope":"room","metadata":{"a":[1]}}"#;
+    assert_eq!(ask(body).await.status, 200);
+    let record = world.last_record();
+    let expected = CredentialLimits {
+        bytes_max: Some(1),
+        allocations_max: Some(2),
+        bandwidth: Some(1000),
+        client_ip: Some("203.0.113.9".parse().unwrap()),
+        peer_scope: PeerScope::Room,
+    };
+    assert_eq!(record.limits, expected);
+    assert_eq!(record.metadata.as_deref(), Some(r#"{"a":[1]}"#));
+    for (body, bytes_per_sec) in [(r#"{"max_bitrate":1}"#, Some(1)), (r#"{"max_bitrate":null,"bind_ip":false}"#, None)]
+    {
+        assert_eq!(ask(body).await.status, 200);
+        assert_eq!((world.last_record().limits.bandwidth, world.last_record().limits.client_ip), (bytes_per_sec, None));
+    }
+    // Without the header there is no address to bind to.
+    let answer = world.post_json(MINT, &json!({"bind_ip": true})).await;
+    assert_eq!(answer.details(), ["bind_ip bad_client_ip"]);
+    for (field, value, code) in [
+        ("max_bytes", "0", "bad_count"),
+        ("max_bytes", "1.5", "bad_count"),
+        ("max_allocations", "-1", "bad_count"),
+        ("max_bitrate", r#""1e3""#, "bad_count"),
+        ("max_bitrate", "true", "bad_count"),
+        ("bind_ip", "1", "bad_type"),
+        ("bind_ip", r#""yes""#, "bad_type"),
+        ("peer_scope", r#""room""#, "bad_peer_scope"),
+        ("peer_scope", r#""all""#, "bad_peer_scope"),
+        ("metadata", "[]", "bad_type"),
+        ("metadata", r#""text""#, "bad_type"),
+    ] {
+        let answer = ask(&format!(r#"{{"{field}":{value}}}"#)).await;
+        answer.assert_error(422, "invalid_parameter");
+        assert_eq!(answer.details(), [format!("{field} {code}")], "{value}");
+    }
+    for (extra, status) in [(1024, 200), (1025, 422)] {
+        let metadata = format!(r#"{{"a":"{}"}}"#, "x".repeat(extra - 8));
+        assert_eq!(ask(&format!(r#"{{"metadata":{metadata}}}"#)).await.status, status, "{extra} bytes");
+    }
 }

@@ -1,17 +1,19 @@
-//! A store in memory that knows one token and keeps what it is given.
+//! A store in memory that knows a few tokens of the project `demo` and keeps what it is given.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_app::{
-    ApiCaller, CredentialRecord, CredentialStore, DomainEvent, EventSink, OrganizationId, ProjectId, Scopes,
+    ApiCaller, CredentialRecord, CredentialStore, DomainEvent, EventSink, OrganizationId, ProjectId, Scope, Scopes,
     StoreError, TokenHolder, TokenId,
 };
 use causeway_credentials::token;
 use causeway_types::UnixTime;
 use parking_lot::Mutex;
 
-/// The token it knows.
+/// The token for ordinary requests.
 pub(crate) const TOKEN: &str = "cwp_good";
+/// All of them; what is the matter with each is in its name.
+const TOKENS: [&str; 5] = [TOKEN, "cwp_revoked", "cwp_expired", "cwp_disabled", "cwp_read_only"];
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -44,17 +46,10 @@ impl CredentialStore for Memory {
         self.answer(None)
     }
 
-    async fn token_holder(&self, hash: [u8; 32], _project: Option<&str>) -> Result<Option<TokenHolder>, StoreError> {
-        let caller = ApiCaller {
-            organization: OrganizationId(1),
-            project: ProjectId(1),
-            token: TokenId(1),
-            scopes: Scopes::ALL,
-            organization_wide: false,
-        };
-        let holder =
-            TokenHolder { caller, expires_at: None, is_revoked: false, is_used: true, is_project_disabled: false };
-        self.answer((hash == token::hash(TOKEN)).then_some(holder))
+    async fn token_holder(&self, hash: [u8; 32], project: Option<&str>) -> Result<Option<TokenHolder>, StoreError> {
+        let token = TOKENS.into_iter().find(|token| token::hash(token) == hash);
+        let holder = token.filter(|_| project.is_none_or(|slug| slug == "demo")).map(holder_of);
+        self.answer(holder)
     }
 
     async fn touch_tokens(&self, _used: &[(TokenId, UnixTime)]) -> Result<(), StoreError> {
@@ -63,6 +58,18 @@ impl CredentialStore for Memory {
 
     async fn is_healthy(&self) -> bool {
         true
+    }
+}
+
+fn holder_of(token: &str) -> TokenHolder {
+    let scopes = if token == "cwp_read_only" { Scopes::default().with(Scope::Read) } else { Scopes::ALL };
+    let (organization, project) = (OrganizationId(1), ProjectId(1));
+    TokenHolder {
+        caller: ApiCaller { organization, project, token: TokenId(1), scopes, organization_wide: false },
+        expires_at: (token == "cwp_expired").then(|| UnixTime::from_secs(1)),
+        is_revoked: token == "cwp_revoked",
+        is_used: true,
+        is_project_disabled: token == "cwp_disabled",
     }
 }
 

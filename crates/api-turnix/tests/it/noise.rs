@@ -32,7 +32,7 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => prop::sample::select(vec![
             "room", "initiator_client", "receiver_client", "client_type", "ttl", "fixed_region", "preferred_region",
-            "preffered_region", "service", "username", "key",
+            "preffered_region", "service", "username", "key", "max_bytes", "max_bitrate", "bind_ip", "peer_scope", "metadata",
         ]).prop_map(str::to_owned),
         1 => any::<String>(),
     ]
