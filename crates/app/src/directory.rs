@@ -75,11 +75,17 @@ pub struct KnownUser {
 }
 
 impl KnownUser {
-    /// Names the group of allocations it may relay to, when its credential says `peer_scope: room`: the same for every
-    /// credential of one room of one project, on every server.
+    /// Names the group of allocations it may relay to, when its credential says `peer_scope: room`.
     #[must_use]
     pub fn scope(&self) -> Option<u64> {
-        let attribution = self.attribution.as_ref().filter(|_| self.limits.peer_scope == PeerScope::Room)?;
+        self.room_scope().filter(|_| self.limits.peer_scope == PeerScope::Room)
+    }
+
+    /// Names the group of allocations that its own belong to: the same for every credential of one room of one project,
+    /// whatever its `peer_scope`, on every server.
+    #[must_use]
+    pub fn room_scope(&self) -> Option<u64> {
+        let attribution = self.attribution.as_ref()?;
         let room = attribution.room.as_ref()?;
         let name = format!("{}/{room}", attribution.project.0);
         let hash = digest::digest(&digest::SHA256, name.as_bytes());

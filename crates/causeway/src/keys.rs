@@ -120,5 +120,6 @@ fn grant_limits(user: &KnownUser) -> GrantLimits {
         allocations_max: user.limits.allocations_max,
         client_ip: user.limits.client_ip,
         scope: user.scope().map(ScopeId),
+        member_of: user.room_scope().map(ScopeId),
     }
 }

@@ -121,11 +121,19 @@ pub struct GrantLimits {
     pub bytes_max: Option<u64>,
     /// The only address the client may come from; from another one the credential is as good as a wrong key.
     pub client_ip: Option<IpAddr>,
-    /// Peers must be members of this scope.
+    /// Peers must be members of this scope. The allocation's own addresses are members of it, too.
     pub scope: Option<ScopeId>,
+    /// The allocation's addresses are members of this scope instead: for a credential that may reach anybody, but is to
+    /// be reached by those of its room who may not.
+    pub member_of: Option<ScopeId>,
 }
 
 impl GrantLimits {
+    /// The scope that the allocation's addresses belong to.
+    pub(crate) fn membership(&self) -> Option<ScopeId> {
+        self.member_of.or(self.scope)
+    }
+
     /// Whether a client at `ip` may use the credential. A v4-mapped address is the IPv4 address it holds.
     pub(crate) fn admits(&self, ip: IpAddr) -> bool {
         self.client_ip.is_none_or(|only| only.to_canonical() == ip.to_canonical())

@@ -115,41 +115,48 @@ impl TurnServer {
         self.forget_unused_scope(scope);
     }
 
-    /// Makes a new allocation, or one with new limits, a holder of its scope and its addresses members.
+    /// Makes a new allocation, or one with new limits, a holder of its scope, and its addresses members.
     pub(crate) fn enter_scope(&mut self, key: usize) {
         let Some(allocation) = self.allocations.get(key) else { return };
-        let Some(scope) = allocation.grant.limits.scope else { return };
-        self.scopes.entry(scope).or_default().holders.insert(key);
-        tell_members(&mut self.outputs, scope, allocation, true);
+        let limits = allocation.grant.limits;
+        if let Some(scope) = limits.scope {
+            self.scopes.entry(scope).or_default().holders.insert(key);
+        }
+        if let Some(scope) = limits.membership() {
+            tell_members(&mut self.outputs, scope, allocation, true);
+        }
     }
 
-    /// The way back; the allocation may have left the table already.
-    pub(crate) fn leave_scope(&mut self, key: usize, allocation: &Allocation) {
-        let Some(scope) = allocation.grant.limits.scope else { return };
-        tell_members(&mut self.outputs, scope, allocation, false);
+    /// The way back, under the limits it entered with; the allocation may have left the table already.
+    pub(crate) fn leave_scope(&mut self, key: usize, limits: &GrantLimits, allocation: &Allocation) {
+        if let Some(scope) = limits.membership() {
+            tell_members(&mut self.outputs, scope, allocation, false);
+        }
+        self.drop_holder(key, limits);
+    }
+
+    /// Moves an allocation whose limits are new from the scopes it was in to those it is in.
+    pub(crate) fn change_scope(&mut self, now: Now, key: usize, old: GrantLimits) {
+        let Some(allocation) = self.allocations.get(key) else { return };
+        if let Some(scope) = old.membership() {
+            tell_members(&mut self.outputs, scope, allocation, false);
+        }
+        self.drop_holder(key, &old);
+        self.enter_scope(key);
+        self.judge_again(now, key, |_| true);
+    }
+
+    fn drop_holder(&mut self, key: usize, limits: &GrantLimits) {
+        let Some(scope) = limits.scope else { return };
         if let Some(entry) = self.scopes.get_mut(&scope) {
             entry.holders.remove(&key);
         }
         self.forget_unused_scope(scope);
     }
 
-    /// Moves an allocation whose limits are new from the scope it was in to the one it is in.
-    pub(crate) fn change_scope(&mut self, now: Now, key: usize, old: GrantLimits) {
-        let Some(allocation) = self.allocations.get(key) else { return };
-        if let Some(scope) = old.scope {
-            tell_members(&mut self.outputs, scope, allocation, false);
-            if let Some(entry) = self.scopes.get_mut(&scope) {
-                entry.holders.remove(&key);
-            }
-            self.forget_unused_scope(scope);
-        }
-        self.enter_scope(key);
-        self.judge_again(now, key, |_| true);
-    }
-
-    /// Tells that one address of an allocation with a scope came or went.
+    /// Tells that one address of an allocation that is a member came or went.
     pub(crate) fn tell_member(&mut self, limits: &GrantLimits, address: SocketAddr, kind: ScopeKind, present: bool) {
-        if let Some(scope) = limits.scope {
+        if let Some(scope) = limits.membership() {
             self.outputs.push_back(Output::ScopeMember { scope, address, kind, present });
         }
     }

@@ -450,7 +450,7 @@ impl TurnServer {
         for slot in allocation.relays.iter().flatten() {
             self.close_relay(slot.relay);
         }
-        self.leave_scope(key, &allocation);
+        self.leave_scope(key, &allocation.grant.limits, &allocation);
         self.outputs.push_back(Output::ReleaseAdmission { username: allocation.username() });
         self.stats.allocations_ended += 1;
         self.outputs.push_back(Output::Event(RelayEvent::AllocationEnded {

@@ -78,7 +78,7 @@ impl TurnServer {
             self.end_allocation(now, key, reason);
             return;
         }
-        if old.scope != limits.scope {
+        if (old.scope, old.membership()) != (limits.scope, limits.membership()) {
             self.change_scope(now, key, old);
         }
     }

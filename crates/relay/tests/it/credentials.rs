@@ -121,6 +121,21 @@ fn members_of_a_room_reach_each_other_and_nobody_else_on_any_path() {
 }
 
 #[test]
+fn a_member_of_the_room_without_bounds_is_reached_by_those_who_have_them() {
+    let server = start(4);
+    server.limit("erin", GrantLimits { member_of: Some(ROOM), ..GrantLimits::default() });
+    let (mut alice, mut erin) = (client(&server, "alice", "127.0.0.21"), client(&server, "erin", "127.0.0.26"));
+    let (near, far) = (alice.allocate(false), erin.allocate(false));
+    alice.bind_channel(0x4000, far);
+    erin.bind_channel(0x4000, near);
+    erin.permit(socket("127.0.0.99").1).granted();
+    alice.send_channel(0x4000, b"hello");
+    assert_eq!(erin.receive_channel(PATIENCE), Some((0x4000, b"hello".to_vec())));
+    assert_eq!(server.handle.terminate_user("erin"), 1);
+    assert_eq!(bind(&mut alice, 0x4000, far), 403);
+}
+
+#[test]
 fn who_leaves_the_room_is_cut_off_at_once_and_counted_by_address() {
     for threads in [1, 4] {
         let server = start(threads);

@@ -214,6 +214,32 @@ fn new_limits_move_an_allocation_to_another_room() {
 }
 
 #[test]
+fn a_member_without_bounds_is_reached_and_reaches_anybody() {
+    let mut world = world();
+    world.users[1].limits.member_of = Some(ROOM);
+    let mut alice = world.allocated();
+    let mut bob = world.client("bob", ClientTransport::Udp, "203.0.113.20:5000");
+    world.told_members();
+    bob.allocate(&mut world, |b| b).granted();
+    let home = String::from("203.0.113.20:5000");
+    let told = world.told_members();
+    assert_eq!(told[1], (ROOM, home.clone(), MAPPED, true));
+    bob.bind(&mut world, 0x4000, "8.8.8.8:1").granted();
+    world.member(ROOM, &told[0].1, RELAYED, true);
+    alice.bind(&mut world, 0x4000, &told[0].1).granted();
+    alice.permit(&mut world, &["8.8.8.8:1"]).refused(403);
+    let limits = GrantLimits { member_of: Some(OTHER), ..GrantLimits::default() };
+    world.server.limit_user(world.now, "bob", limits);
+    world.drain();
+    let changes: Vec<_> =
+        world.told_members().into_iter().map(|(scope, _, kind, present)| (scope, kind, present)).collect();
+    let expected = [(ROOM, RELAYED, false), (ROOM, MAPPED, false), (OTHER, RELAYED, true), (OTHER, MAPPED, true)];
+    assert_eq!(changes, expected);
+    bob.request(&mut world, Method::REFRESH, |b| b.attribute(&Lifetime(0))).granted();
+    assert_eq!(world.told_members()[1], (OTHER, home, MAPPED, false));
+}
+
+#[test]
 fn a_room_takes_1024_addresses_and_one_more_stays_outside() {
     let mut world = world();
     let mut alice = world.allocated();
