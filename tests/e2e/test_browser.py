@@ -47,8 +47,13 @@ async (iceServers) => {
   while (Date.now() < deadline && !((await inbound('audio')).packetsReceived > 20 && (await inbound('video')).framesDecoded > 5)) {
     await new Promise(done => setTimeout(done, 100));
   }
-  const all = await stats(alice);
-  const pair = all.find(s => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+  // Data may flow before the pair is nominated.
+  let all, pair;
+  while (!pair && Date.now() < deadline) {
+    all = await stats(alice);
+    pair = all.find(s => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+    pair || await new Promise(done => setTimeout(done, 100));
+  }
   const local = all.find(s => s.id === pair.localCandidateId);
   const result = {
     heard, answer, type: local.candidateType, protocol: local.relayProtocol,
