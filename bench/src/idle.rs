@@ -28,12 +28,15 @@ pub(crate) struct Made {
     pub(crate) allocations_per_sec: f64,
     /// Processor time of the server for one.
     pub(crate) cpu_micros_per_allocation: f64,
+    /// The same for what comes after: ending it, and whatever the server writes down then.
+    pub(crate) cpu_micros_per_end: f64,
     /// Resident memory that came with one.
     pub(crate) bytes_per_allocation: f64,
 }
 
 /// Makes `n_allocations`, each with its own socket and its own challenge, measures, and ends them.
-pub(crate) fn measure(subject: &Subject, n_allocations: usize) -> Result<Made> {
+pub(crate) fn measure(subject: &Subject, n_allocations: usize, settle: Duration) -> Result<Made> {
+    subject.wait_until_settled(settle)?;
     let mut clients = Vec::with_capacity(n_allocations);
     for _ in 0..n_allocations {
         let socket = subject.connect()?;
@@ -46,11 +49,15 @@ pub(crate) fn measure(subject: &Subject, n_allocations: usize) -> Result<Made> {
     let elapsed = start.elapsed();
     let cpu = cpu_time(pid)?.saturating_sub(cpu_before);
     let memory = resident_bytes(pid)?.saturating_sub(memory_before);
+    let cpu_made = cpu_time(pid)?;
     exchange_all(&mut clients, Requests::release).with_context(|| format!("releasing at {}", subject.name))?;
+    subject.wait_until_settled(settle)?;
+    let cpu_end = cpu_time(pid)?.saturating_sub(cpu_made);
     let n = n_allocations as f64;
     Ok(Made {
         allocations_per_sec: n / elapsed.as_secs_f64(),
         cpu_micros_per_allocation: cpu.as_secs_f64() * 1e6 / n,
+        cpu_micros_per_end: cpu_end.as_secs_f64() * 1e6 / n,
         bytes_per_allocation: memory as f64 / n,
     })
 }

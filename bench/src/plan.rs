@@ -1,5 +1,7 @@
 //! What is measured, and what it should come to.
 
+use std::time::Duration;
+
 use crate::flows::Direction::{BetweenAllocations, ToClient, ToPeer};
 use crate::load::{Load, Shape};
 
@@ -12,6 +14,9 @@ pub(crate) struct Effort {
     pub(crate) rounds: usize,
     /// Allocations that are made for memory and rate.
     pub(crate) n_idle: usize,
+    /// How long a server must have had nothing to do before it is measured. Causeway writes down ended sessions once a
+    /// second, and that is not what the next figure is about.
+    pub(crate) settle: Duration,
 }
 
 /// A load, and the most of coturn's processor time per packet that causeway should take for it. Targets are for

@@ -241,6 +241,16 @@ impl Report {
                 cpu.ratio()
             ),
         );
+        let end = self.idle.map(|made| made.cpu_micros_per_end);
+        push(
+            &mut table,
+            format_args!(
+                "| processor time of ending one, and writing it down | {:.1} µs | {:.1} µs | {:.2} | | |",
+                end.causeway,
+                end.coturn,
+                end.ratio()
+            ),
+        );
         table
     }
 
@@ -271,7 +281,7 @@ impl Report {
     /// `docs/performance.md`.
     pub(crate) fn page(&self) -> String {
         let Machine { kernel, processor, n_processors } = &self.machine;
-        let Effort { seconds, rounds, n_idle } = self.effort;
+        let Effort { seconds, rounds, n_idle, settle: _ } = self.effort;
         let shortfalls = match self.missed() {
             missed if missed.is_empty() => "In this run every target is met.\n".to_owned(),
             missed => {

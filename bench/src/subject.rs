@@ -10,10 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::turn::{PASSWORD, REALM, TurnClient, USER};
+use crate::{
+    process::cpu_time,
+    turn::{PASSWORD, REALM, TurnClient, USER},
+};
 
 /// Where peers are. The servers have loopback addresses of their own, so that nobody's ports get in anybody's way.
 pub(crate) const PEER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
@@ -112,6 +115,20 @@ impl Subject {
         let socket = UdpSocket::bind((ip, 0)).context("no client port is free")?;
         socket.connect(self.address)?;
         Ok(socket)
+    }
+
+    /// Waits until the server has used next to no processor time for `settle`.
+    pub(crate) fn wait_until_settled(&self, settle: Duration) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !settle.is_zero() {
+            let before = cpu_time(self.pid())?;
+            thread::sleep(settle);
+            if cpu_time(self.pid())?.saturating_sub(before) < settle / 50 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{} does not come to rest", self.name);
+        }
+        Ok(())
     }
 
     /// Ready is what has served a whole allocation.

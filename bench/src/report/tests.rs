@@ -4,13 +4,17 @@ use crate::plan::LOADS;
 /// A report in which causeway takes `cpu` of coturn's time for every packet.
 fn report(cpu: f64, memory: f64, rate: f64) -> Report {
     let measured = |micros| Measured { cpu_micros_per_packet: micros, packets_per_sec: 500_000.0, busy: 1.0 };
-    let made =
-        |bytes, rate| Made { allocations_per_sec: rate, cpu_micros_per_allocation: 50.0, bytes_per_allocation: bytes };
+    let made = |bytes, rate| Made {
+        allocations_per_sec: rate,
+        cpu_micros_per_allocation: 50.0,
+        cpu_micros_per_end: 20.0,
+        bytes_per_allocation: bytes,
+    };
     let latency = |micros| Latency { p50_micros: micros, p99_micros: 2.0 * micros };
     Report {
         machine: Machine { kernel: "6.1".to_owned(), processor: "Made Up 3000".to_owned(), n_processors: 2 },
         coturn_version: "4.6.1".to_owned(),
-        effort: Effort { seconds: 1.0, rounds: 3, n_idle: 10_000 },
+        effort: Effort { seconds: 1.0, rounds: 3, n_idle: 10_000, settle: std::time::Duration::ZERO },
         loads: LOADS
             .iter()
             .map(|planned| LoadResult {
