@@ -1,20 +1,38 @@
-//! causeway's own HTTP surface: health and metrics.
+//! causeway's own HTTP interface: rooms, clients, sessions, credentials and usage as recorded, taking credentials back,
+//! tokens, projects, the audit log, health and metrics.
 //!
-//! It knows no relay and no store: the binary hands it functions that tell how they are.
+//! One file per resource; [`table`] lists every route with what it asks of its caller. It knows no relay: the binary hands
+//! it use-cases, a store, and functions that tell how the parts are.
 //!
-//! Entry point: [`router`].
+//! Entry points: [`router`], [`describe`], [`serve_document`].
 
 #![forbid(unsafe_code)]
 
+mod audit;
+mod clients;
+mod credentials;
+mod extract;
 mod health;
 mod metrics;
+mod openapi;
+mod page;
+mod projects;
+mod rooms;
+mod sessions;
+pub mod table;
+mod tokens;
+mod usage;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware};
+use causeway_api_http::{Gate, Guard, authorize, bearer};
+use causeway_app::{Management, Revocation, Store};
+use utoipa::openapi::OpenApi;
 
 pub use health::Health;
 pub use metrics::{Metric, Sample};
+pub use openapi::{describe, serve_document};
 
 /// Asks every part how it is.
 pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Send>> + Send + Sync>;
@@ -22,21 +40,35 @@ pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Sen
 pub type MetricsSource = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
 /// What the routes need.
-#[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState<S> {
+    /// Knows API tokens and their allowances.
+    pub gate: Arc<Gate<S>>,
+    /// What is recorded.
+    pub store: Arc<S>,
+    /// Takes credentials back and ends sessions.
+    pub revocation: Arc<Revocation<S>>,
+    /// Tokens and projects.
+    pub management: Arc<Management<S>>,
     /// For `/healthz`.
     pub health: HealthCheck,
     /// For `/metrics`.
     pub metrics: MetricsSource,
 }
 
-impl fmt::Debug for ApiState {
+impl<S> fmt::Debug for ApiState<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiState")
     }
 }
 
-/// `GET /healthz` and `GET /metrics`.
-pub fn router(state: ApiState) -> Router {
-    Router::new().route("/healthz", get(health::healthz)).route("/metrics", get(metrics::metrics)).with_state(state)
+/// The routes of [`table::ROUTES`], and their document.
+pub fn router<S: Store>(state: ApiState<S>) -> (Router, OpenApi) {
+    let guard = Guard {
+        gate: Arc::clone(&state.gate),
+        table: table::ROUTES,
+        token: |headers| bearer(headers).map(str::to_owned),
+    };
+    let (routes, document) = table::routes::<S>().split();
+    let routes = routes.route_layer(middleware::from_fn_with_state(guard, authorize::<S>));
+    (routes.with_state(Arc::new(state)), document)
 }

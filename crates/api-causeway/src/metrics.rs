@@ -1,7 +1,10 @@
 //! `GET /metrics`: Prometheus text. Names come from one enum; labels are bounded lists, never a user, address or id.
 
+use std::sync::Arc;
+
 use ::metrics::{Key, Label, Level, Metadata, Recorder};
 use axum::{extract::State, http::header, response::IntoResponse};
+use causeway_app::Store;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::ApiState;
@@ -111,7 +114,14 @@ pub struct Sample {
     pub value: u64,
 }
 
-pub(crate) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+/// Counters in Prometheus' text format
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "server",
+    responses((status = 200, description = "Every metric.", body = String, content_type = "text/plain")),
+)]
+pub(crate) async fn metrics<S: Store>(State(state): State<Arc<ApiState<S>>>) -> impl IntoResponse {
     let text = render((state.metrics)());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -6,88 +6,135 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, request::Parts},
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use causeway_api_http::{ApiError, Parameters, Timestamp, bearer, json, project, taken};
 use causeway_app::{ApiCaller, ClientRole, CredentialStore, MintRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use utoipa::ToSchema;
 
-use crate::{
-    Shared, body, caller,
-    error::{ApiError, json},
-    limits,
-    parameters::Parameters,
-    request_id,
-};
+use crate::{ApiState, NEEDED, limits};
 
-/// RFC 3339 in UTC with exactly three fraction digits.
-const TIME: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+#[schema(as = IceCredential)]
+pub(crate) struct Answer<'a> {
+    /// For `RTCPeerConnection`, as they are.
     ice_servers: Vec<IceServer<'a>>,
-    expires_at: String,
+    /// Until when new allocations may be made.
+    expires_at: Timestamp,
+    /// The region chosen.
     region: &'a str,
 }
 
+/// What may be asked for; as JSON, as a form or in the query.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used: the parameters are read one by one, to name every fault")]
+pub(crate) struct IceCredentialRequest {
+    /// Label: 1 to 100 letters, digits, `-` and `_`.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,100}$")]
+    room: Option<String>,
+    /// Label of the one who calls.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,100}$")]
+    initiator_client: Option<String>,
+    /// Label of the one who is called.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,100}$")]
+    receiver_client: Option<String>,
+    /// Which of the two holds this credential: `initiator` or `receiver`.
+    #[schema(pattern = "^(initiator|receiver)$")]
+    client_type: Option<String>,
+    /// Seconds; 30 when not given.
+    #[schema(minimum = 1)]
+    ttl: Option<u64>,
+    /// The region that must serve.
+    fixed_region: Option<String>,
+    /// The region that should serve.
+    preferred_region: Option<String>,
+    /// Payload bytes, both ways together, after which an allocation ends.
+    #[schema(minimum = 1)]
+    max_bytes: Option<u64>,
+    /// Allocations at once.
+    #[schema(minimum = 1)]
+    max_allocations: Option<u32>,
+    /// Bits per second and direction.
+    #[schema(minimum = 1)]
+    max_bitrate: Option<u64>,
+    /// Tie the credential to the address in `X-TURN-CLIENT-IP`.
+    bind_ip: Option<bool>,
+    /// `any`, or `room`: relays only towards peers of the same room.
+    #[schema(pattern = "^(any|room)$")]
+    peer_scope: Option<String>,
+    /// An object of the application's own, at most 1 KiB.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<()>,
+}
+
 /// One without URLs is left out: browsers refuse it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum IceServer<'a> {
+pub(crate) enum IceServer<'a> {
     Stun(StunServer<'a>),
     Turn(TurnServer<'a>),
 }
 
-#[derive(Serialize)]
-struct StunServer<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StunServer<'a> {
     urls: &'a [String],
 }
 
 /// Fields in the order the original sends them.
-#[derive(Serialize)]
-struct TurnServer<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TurnServer<'a> {
     username: &'a str,
     credential: &'a str,
     urls: &'a [String],
 }
 
-pub(crate) async fn mint<S: CredentialStore>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
-    let id = request_id(&request);
+/// Mint one ICE credential
+#[utoipa::path(
+    post,
+    path = "/api/v1/credentials/ice",
+    tag = "credentials",
+    request_body(content(
+        (IceCredentialRequest = "application/json"),
+        (IceCredentialRequest = "application/x-www-form-urlencoded"),
+    )),
+    params(("X-TURN-CLIENT-IP" = Option<String>, Header, description = "Address of the end client, without port.")),
+    responses((status = 200, description = "A new credential.", body = Answer<'_>)),
+)]
+pub(crate) async fn mint<S: CredentialStore>(
+    State(state): State<Arc<ApiState<S>>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
-    let (caller, allowance) =
-        match caller::identify(&shared, caller::bearer(&parts.headers), caller::project(&parts.headers)).await {
-            Ok(known) => known,
-            Err(error) => return error.respond(&id),
-        };
+    let (caller, allowance) = state.gate.identify(bearer(&parts.headers), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
         match parameters(&parts, body).await {
-            Ok(parameters) => mint_checked(&shared, caller, parameters, &parts.headers, now).await,
+            Ok(parameters) => mint_checked(&state, caller, parameters, &parts.headers, now).await,
             Err(error) => Err(error),
         }
     } else {
-        Err(caller::too_many())
+        Err(ApiError::too_many())
     };
-    allowance.mark(answer.unwrap_or_else(|error| error.respond(&id)), now)
+    Ok(allowance.mark(answer.unwrap_or_else(IntoResponse::into_response), now))
 }
 
 async fn parameters(parts: &Parts, body: Body) -> Result<Parameters, ApiError> {
     let mut parameters = Parameters::of_query(parts.uri.query());
-    parameters.add_body(&parts.headers, &body::taken(body).await?)?;
+    parameters.add_body(&parts.headers, &taken(body).await?)?;
     Ok(parameters)
 }
 
 async fn mint_checked<S: CredentialStore>(
-    shared: &Shared<S>,
+    state: &ApiState<S>,
     caller: ApiCaller,
     mut parameters: Parameters,
     headers: &HeaderMap,
     now: UnixTime,
 ) -> Result<Response, ApiError> {
-    let policy = shared.state.minting.policy();
+    let policy = state.minting.policy();
     // Read in the order of the documents, which is the order faults are told in.
     let request = MintRequest {
         initiator_client: parameters.identifier("initiator_client"),
@@ -112,8 +159,8 @@ async fn mint_checked<S: CredentialStore>(
     let metadata = limits::metadata(&mut parameters);
     parameters.finish()?;
     let request = MintRequest { limits, metadata, ..request };
-    let minted = shared.state.minting.mint(caller, request, now).await?;
-    let urls = (shared.state.ice_urls)();
+    let minted = state.minting.mint(caller, request, now).await?;
+    let urls = (state.ice_urls)();
     let mut ice_servers = Vec::with_capacity(2);
     if !urls.stun.is_empty() {
         ice_servers.push(IceServer::Stun(StunServer { urls: &urls.stun }));
@@ -122,7 +169,7 @@ async fn mint_checked<S: CredentialStore>(
         let (username, credential) = (minted.username.as_str(), minted.credential.expose());
         ice_servers.push(IceServer::Turn(TurnServer { username, credential, urls: &urls.turn }));
     }
-    let body = Answer { ice_servers, expires_at: timestamp(minted.expires_at), region: &minted.region };
+    let body = Answer { ice_servers, expires_at: minted.expires_at.into(), region: &minted.region };
     Ok(json(StatusCode::OK, &body))
 }
 
@@ -145,24 +192,5 @@ fn client_type(parameters: &mut Parameters) -> Option<ClientRole> {
             parameters.fault("client_type", "bad_client_type", message);
             None
         }
-    }
-}
-
-fn timestamp(at: UnixTime) -> String {
-    let nanos = i128::from(at.as_millis()) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .ok()
-        .and_then(|at| at.format(TIME).ok())
-        .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_have_three_fraction_digits_and_a_z() {
-        assert_eq!(timestamp(UnixTime::from_millis(1_780_210_116_283)), "2026-05-31T06:48:36.283Z");
-        assert_eq!(timestamp(UnixTime::from_secs(1_780_210_116)), "2026-05-31T06:48:36.000Z");
     }
 }

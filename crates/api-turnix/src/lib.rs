@@ -6,32 +6,34 @@
 
 #![forbid(unsafe_code)]
 
-mod body;
-mod caller;
-mod error;
 mod ice;
 mod limits;
-mod parameters;
-mod rate;
 mod regions;
 mod turn_rest;
 
 use std::{fmt, sync::Arc};
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode},
-    middleware::{self, Next},
-    response::Response,
-    routing::{any, get, post},
-};
-use causeway_app::{Callers, CredentialStore, Minting};
+use axum::{Router, routing::any};
+use causeway_api_http::{Access, Gate, RouteAccess, Routes};
+use causeway_app::{CredentialStore, Minting, Scope};
+use utoipa::openapi::OpenApi;
 
-pub use rate::RateLimit;
 pub use regions::Region;
 
-use crate::{error::ApiError, rate::TokenRates};
+/// What each route asks of its caller. Tokens come in more ways than one here, so the routes themselves see to it.
+pub const ROUTES: &[RouteAccess] = &[
+    route("POST", "/api/v1/credentials/ice"),
+    route("GET", "/api/v1/regions"),
+    route("GET", "/api/v1/turn-rest"),
+    route("POST", "/api/v1/turn-rest"),
+];
+
+const fn route(method: &'static str, path: &'static str) -> RouteAccess {
+    RouteAccess { method, path, access: NEEDED }
+}
+
+/// What every route of this family asks for.
+const NEEDED: Access = Access::Scope(Scope::Credentials);
 
 /// The URLs a client is handed: only those whose listener is bound, in the order clients expect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,70 +48,27 @@ pub struct IceUrls {
 pub struct ApiState<S> {
     /// Use-cases.
     pub minting: Arc<Minting<S>>,
-    /// Knows API tokens.
-    pub callers: Arc<Callers<S>>,
+    /// Knows API tokens and their allowances.
+    pub gate: Arc<Gate<S>>,
     /// Asked for each credential, since a reload may change what is advertised.
     pub ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync>,
     /// This server.
     pub region: Region,
-    /// Per API token.
-    pub rate_limit: RateLimit,
 }
 
 impl<S> fmt::Debug for ApiState<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiState")
-            .field("region", &self.region)
-            .field("rate_limit", &self.rate_limit)
-            .finish_non_exhaustive()
+        f.debug_struct("ApiState").field("region", &self.region).finish_non_exhaustive()
     }
 }
 
-/// State and what the routes remember between requests.
-struct Shared<S> {
-    state: ApiState<S>,
-    rates: TokenRates,
-}
-
-/// A request's id: in its answer's header, in error bodies and in the log.
-#[derive(Clone, Debug)]
-struct RequestId(String);
-
-/// The routes of this family. Unknown paths and methods get this family's error shape.
-pub fn router<S: CredentialStore>(state: ApiState<S>) -> Router {
-    let rates = TokenRates::new(state.rate_limit);
-    let shared = Arc::new(Shared { state, rates });
-    Router::new()
-        .route("/api/v1/credentials/ice", post(ice::mint::<S>))
-        .route("/api/v1/regions", get(regions::list::<S>))
-        .route("/api/v1/turn-rest", get(turn_rest::mint::<S>).post(turn_rest::mint::<S>))
-        .route("/", any(turn_rest::root::<S>))
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(unknown_method)
-        .with_state(shared)
-        .layer(middleware::from_fn(body::whole))
-        .layer(middleware::from_fn(with_request_id))
-}
-
-async fn with_request_id(mut request: Request, next: Next) -> Response {
-    let id = uuid::Uuid::new_v4().to_string();
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
-    }
-    response
-}
-
-async fn unknown_path(request: Request) -> Response {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path").respond(&request_id(&request))
-}
-
-async fn unknown_method(request: Request) -> Response {
-    let message = "this method is not served at this path; the Allow header names those that are";
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).respond(&request_id(&request))
-}
-
-fn request_id(request: &Request) -> RequestId {
-    request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| RequestId(String::new()))
+/// The routes of this family, and their document.
+pub fn router<S: CredentialStore>(state: ApiState<S>) -> (Router, OpenApi) {
+    let (routes, document) = Routes::default()
+        .add(ice::__path_mint, ice::mint::<S>)
+        .add(regions::__path_list, regions::list::<S>)
+        .add(turn_rest::__path_mint, turn_rest::mint::<S>)
+        .split();
+    // The draft's own path is told from others by its query; a document cannot say that.
+    (routes.route("/", any(turn_rest::root::<S>)).with_state(Arc::new(state)), document)
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use causeway_app::{CredentialLimits, PeerScope};
 
-use crate::parameters::Parameters;
+use causeway_api_http::Parameters;
 
 /// Largest `metadata`.
 const METADATA_MAX: usize = 1024;

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use axum::{
     extract::{Request, State},
     http::StatusCode,
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use causeway_api_http::{ApiError, bearer, json, project};
 use causeway_app::CredentialStore;
 use causeway_types::Now;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{Shared, caller, error::json, request_id};
+use crate::{ApiState, NEEDED};
 
 /// A region as clients list it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Region {
     /// What `fixed_region` takes.
     pub slug: String,
@@ -30,26 +32,35 @@ pub struct Region {
     pub lon: f64,
 }
 
-#[derive(Serialize)]
-struct Entry<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegionHealth)]
+pub(crate) struct Entry<'a> {
     #[serde(flatten)]
     region: &'a Region,
+    /// It answers.
     is_online: bool,
+    /// It takes new allocations.
     is_operational: bool,
 }
 
-pub(crate) async fn list<S: CredentialStore>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
-    let id = request_id(&request);
-    let (_, allowance) =
-        match caller::identify(&shared, caller::bearer(request.headers()), caller::project(request.headers())).await {
-            Ok(known) => known,
-            Err(error) => return error.respond(&id),
-        };
+/// List regions
+#[utoipa::path(
+    get,
+    path = "/api/v1/regions",
+    tag = "credentials",
+    responses((status = 200, description = "Every region, by slug.", body = Vec<Entry<'_>>)),
+)]
+pub(crate) async fn list<S: CredentialStore>(
+    State(state): State<Arc<ApiState<S>>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let headers = request.headers();
+    let (_, allowance) = state.gate.identify(bearer(headers), project(headers), NEEDED).await?;
     let answer = if allowance.granted {
         // The server that answers is online; one that drains says so once regions have health.
-        json(StatusCode::OK, &[Entry { region: &shared.state.region, is_online: true, is_operational: true }])
+        json(StatusCode::OK, &[Entry { region: &state.region, is_online: true, is_operational: true }])
     } else {
-        caller::too_many().respond(&id)
+        ApiError::too_many().into_response()
     };
-    allowance.mark(answer, Now::read().unix)
+    Ok(allowance.mark(answer, Now::read().unix))
 }

@@ -5,21 +5,19 @@ use std::sync::Arc;
 use axum::{
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use causeway_api_http::{ApiError, Parameters, bearer, json, project, taken, unknown_method, unknown_path};
 use causeway_app::{CredentialStore, RestRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{
-    Shared, body, caller,
-    error::{ApiError, json},
-    parameters::Parameters,
-    request_id,
-};
+use crate::{ApiState, NEEDED};
 
-#[derive(Serialize)]
-struct Answer<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = TurnRestCredential)]
+pub(crate) struct Answer<'a> {
     username: &'a str,
     password: &'a str,
     ttl: u64,
@@ -27,47 +25,55 @@ struct Answer<'a> {
 }
 
 /// `/`: the draft's own path, recognised by its query.
-pub(crate) async fn root<S: CredentialStore>(state: State<Arc<Shared<S>>>, request: Request) -> Response {
+pub(crate) async fn root<S: CredentialStore>(state: State<Arc<ApiState<S>>>, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     if !query.split('&').any(|pair| pair == "service" || pair.starts_with("service=")) {
-        return crate::unknown_path(request).await;
+        return unknown_path().await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
-        let mut response = crate::unknown_method(request).await;
+        let mut response = unknown_method().await;
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD,POST"));
         return response;
     }
-    mint(state, request).await
+    mint(state, request).await.into_response()
 }
 
-pub(crate) async fn mint<S: CredentialStore>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
-    let id = request_id(&request);
+/// Derive a TURN REST credential
+#[utoipa::path(
+    method(get, post),
+    path = "/api/v1/turn-rest",
+    tag = "credentials",
+    params(
+        ("service" = String, Query, description = "`turn`.", pattern = "^(?i:turn)$"),
+        ("username" = Option<String>, Query, description = "User id to put into the name."),
+        ("ttl" = Option<u64>, Query, description = "Seconds; 86400 when not given.", minimum = 1),
+    ),
+    responses((status = 200, description = "A derived credential.", body = Answer<'_>)),
+)]
+pub(crate) async fn mint<S: CredentialStore>(
+    State(state): State<Arc<ApiState<S>>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
-    let body = match body::taken(body).await {
-        Ok(body) => body,
-        Err(error) => return error.respond(&id),
-    };
+    let body = taken(body).await?;
     let mut parameters = Parameters::of_query(parts.uri.query());
-    let mut token = caller::bearer(&parts.headers).map(str::to_owned).or_else(|| parameters.key());
+    let mut token = bearer(&parts.headers).map(str::to_owned).or_else(|| parameters.key());
     // The key may be in the body; only then is a body looked at before its sender is known.
     if token.is_none() && parameters.add_body(&parts.headers, &body).is_ok() {
         token = parameters.key();
     }
-    let (_, allowance) = match caller::identify(&shared, token.as_deref(), caller::project(&parts.headers)).await {
-        Ok(known) => known,
-        Err(error) => return error.respond(&id),
-    };
+    let (_, allowance) = state.gate.identify(token.as_deref(), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
-        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&shared, parameters, now))
+        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&state, parameters, now))
     } else {
-        Err(caller::too_many())
+        Err(ApiError::too_many())
     };
-    allowance.mark(answer.unwrap_or_else(|error| error.respond(&id)), now)
+    Ok(allowance.mark(answer.unwrap_or_else(IntoResponse::into_response), now))
 }
 
 fn mint_checked<S: CredentialStore>(
-    shared: &Shared<S>,
+    state: &ApiState<S>,
     mut parameters: Parameters,
     now: UnixTime,
 ) -> Result<Response, ApiError> {
@@ -80,11 +86,11 @@ fn mint_checked<S: CredentialStore>(
         let message = "username: only letters, digits and _ . @ + - are allowed, at most 100 characters";
         parameters.fault("username", code, message.to_owned());
     }
-    let ttl = parameters.ttl("ttl", shared.state.minting.policy().ttl_max);
+    let ttl = parameters.ttl("ttl", state.minting.policy().ttl_max);
     drop(parameters.identifier("room"));
     parameters.finish()?;
-    let minted = shared.state.minting.mint_rest(&RestRequest { user, ttl }, now)?;
-    let urls = (shared.state.ice_urls)();
+    let minted = state.minting.mint_rest(&RestRequest { user, ttl }, now)?;
+    let urls = (state.ice_urls)();
     let body = Answer {
         username: &minted.username,
         password: minted.password.expose(),

@@ -29,9 +29,9 @@ pub enum CallerError {
     /// Its time is over.
     #[error("the token expired")]
     Expired,
-    /// Its project is disabled.
+    /// Its project is disabled; who it would be.
     #[error("the project is disabled")]
-    ProjectDisabled,
+    ProjectDisabled(ApiCaller),
     /// Nobody can tell.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,7 +77,7 @@ impl<S: CredentialStore> Callers<S> {
             return Err(CallerError::Expired);
         }
         if holder.is_project_disabled {
-            return Err(CallerError::ProjectDisabled);
+            return Err(CallerError::ProjectDisabled(holder.caller));
         }
         let caller = holder.caller;
         let is_first = self.used.lock().insert(caller.token, now).is_none() && !holder.is_used;

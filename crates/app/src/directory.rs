@@ -4,7 +4,7 @@
 //! decides. Issued ones that are not in the bounded cache are for the store; that answer comes later.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use causeway_stun_codec::key;
 use causeway_types::{AuthRefusal, CredentialKind, Secret, UnixTime};
 use parking_lot::{Mutex, RwLock};
 
-use crate::model::{Attribution, CredentialLimits, CredentialRecord, PeerScope};
+use crate::model::{Attribution, CredentialLimits, CredentialRecord, PeerScope, ProjectId};
 
 /// A user of the configuration.
 #[derive(Clone, Debug)]
@@ -117,6 +117,8 @@ pub struct CredentialDirectory {
     cache: Mutex<Cache>,
     /// Names outside the store's credentials that are refused, and until when.
     refused: RwLock<HashMap<String, UnixTime>>,
+    /// Projects whose credentials open nothing.
+    disabled: RwLock<BTreeSet<ProjectId>>,
 }
 
 /// Two generations: when the young one is full it becomes the old one, and what was old is forgotten.
@@ -132,7 +134,12 @@ impl CredentialDirectory {
     /// An empty directory.
     #[must_use]
     pub fn new(config: DirectoryConfig) -> Self {
-        Self { config: RwLock::new(Arc::new(config)), cache: Mutex::default(), refused: RwLock::default() }
+        Self {
+            config: RwLock::new(Arc::new(config)),
+            cache: Mutex::default(),
+            refused: RwLock::default(),
+            disabled: RwLock::default(),
+        }
     }
 
     /// The configuration in force.
@@ -153,10 +160,14 @@ impl CredentialDirectory {
         match user {
             UserQuery::Name(name) if self.is_refused(name, now) => Lookup::Refused(AuthRefusal::Revoked),
             UserQuery::Name(name) if issued::is_issued_form(name) => self.look_up_issued(name),
+            UserQuery::Name(_) if self.is_disabled(ProjectId::DEFAULT) => Lookup::Refused(AuthRefusal::Revoked),
             UserQuery::Name(name) => look_up_derived(&config, name, now),
             UserQuery::Hash(hash) => {
                 let named = config.users.iter().find(|user| key::user_hash(&user.name, &config.realm) == *hash);
                 if let Some(user) = named {
+                    if self.is_disabled(ProjectId::DEFAULT) {
+                        return Lookup::Refused(AuthRefusal::Revoked);
+                    }
                     return Lookup::Known(vec![static_user(user)]);
                 }
                 let name = self.cache.lock().by_hash.get(hash).cloned();
@@ -168,7 +179,7 @@ impl CredentialDirectory {
     fn look_up_issued(&self, name: &str) -> Lookup {
         let mut cache = self.cache.lock();
         if let Some(user) = cache.young.get(name).or_else(|| cache.old.get(name)) {
-            if user.is_revoked {
+            if user.is_revoked || user.attribution.as_ref().is_some_and(|whose| self.is_disabled(whose.project)) {
                 return Lookup::Refused(AuthRefusal::Revoked);
             }
             return Lookup::Known(vec![user.clone()]);
@@ -229,6 +240,16 @@ impl CredentialDirectory {
     /// From here until `until` no allocation is opened with this name, whichever look-up knows it.
     pub fn refuse_name(&self, username: &str, until: UnixTime) {
         self.refused.write().insert(username.to_owned(), until);
+    }
+
+    /// From here on no credential of these projects opens an allocation, and those of all others may. What no token made
+    /// (TURN REST names, static users) belongs to [`ProjectId::DEFAULT`].
+    pub fn set_disabled(&self, projects: impl IntoIterator<Item = ProjectId>) {
+        *self.disabled.write() = projects.into_iter().collect();
+    }
+
+    fn is_disabled(&self, project: ProjectId) -> bool {
+        self.disabled.read().contains(&project)
     }
 
     /// Forgets refused names whose time is over.

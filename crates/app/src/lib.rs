@@ -2,7 +2,7 @@
 //! keys, keep the book of sessions.
 //!
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
-//! [`Callers`], [`Revocation`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`], [`EventSink`], [`RelayControl`].
+//! [`Callers`], [`Revocation`], [`Management`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`], [`EventSink`], [`RelayControl`].
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod callers;
 mod directory;
 mod event;
 mod identifier;
+mod management;
 mod minting;
 mod model;
 mod relay_control;
@@ -23,6 +24,7 @@ pub use callers::{CallerError, Callers};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use identifier::{Identifier, IdentifierError};
+pub use management::{MadeToken, Management, ManagementError, TokenRequest};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, RestMinted, RestRequest};
 pub use model::{
     ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_credentials::turn_rest;
+use causeway_credentials::{issued, turn_rest};
 use causeway_types::{AllocationId, UnixTime};
 
 use crate::{
-    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, RelayControl, RevokeBy, Store, StoreResult,
+    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, ProjectId, RelayControl, RevokeBy, Store,
+    StoreResult,
 };
 
 /// How long a refused name without an expiry in it stays refused.
@@ -93,6 +94,31 @@ impl<S: Store> Revocation<S> {
         Ok(revoked)
     }
 
+    /// Takes back the credential of this name: an issued one of the caller's project, or a TURN REST name when the caller
+    /// stands for the project that owns those. `None` when there is none that is the caller's.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn take_back(
+        &self,
+        caller: ApiCaller,
+        username: &str,
+        live: LiveSessions,
+        now: UnixTime,
+    ) -> StoreResult<Option<Revoked>> {
+        if issued::is_issued_form(username) {
+            if !self.owns(caller, username).await? {
+                return Ok(None);
+            }
+            return self.revoke(caller, &RevokeBy::Username(username.to_owned()), live, now).await.map(Some);
+        }
+        let is_rest = turn_rest::expiry_of(username, self.directory.config().rest_separator).is_some();
+        if !is_rest || caller.project != ProjectId::DEFAULT {
+            return Ok(None);
+        }
+        self.refuse_name(caller, username, live, now).await.map(Some)
+    }
+
     /// Refuses a TURN REST name until the expiry written in it, whether it was ever seen or not.
     ///
     /// # Errors
@@ -143,15 +169,7 @@ impl<S: Store> Revocation<S> {
         detail: String,
         at: UnixTime,
     ) -> StoreResult<()> {
-        let entry = AuditEntry {
-            at,
-            project: caller.project,
-            token: Some(caller.token),
-            action: action.to_owned(),
-            subject,
-            detail,
-        };
-        self.store.audit(&entry).await
+        self.store.audit(&AuditEntry::by(caller, action, subject, detail, at)).await
     }
 }
 

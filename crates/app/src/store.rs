@@ -65,6 +65,14 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+impl AuditEntry {
+    /// What a caller did in its project.
+    #[must_use]
+    pub fn by(caller: ApiCaller, action: &str, subject: String, detail: String, at: UnixTime) -> Self {
+        Self { at, project: caller.project, token: Some(caller.token), action: action.to_owned(), subject, detail }
+    }
+}
+
 /// What minting and the relay's look-ups need. Every write that returned `Ok` survives a crash of the process and of the
 /// machine.
 pub trait CredentialStore: Send + Sync + 'static {
@@ -129,8 +137,8 @@ pub trait Store: CredentialStore {
         to: UnixTime,
     ) -> impl Future<Output = StoreResult<Vec<(ProjectId, String)>>> + Send;
 
-    /// A project's tokens and the organization-wide ones, newest first.
-    fn tokens(&self, project: ProjectId) -> impl Future<Output = StoreResult<Vec<TokenView>>> + Send;
+    /// The tokens of the caller's project, and the organization-wide ones if it holds such a one; newest first.
+    fn tokens(&self, caller: ApiCaller) -> impl Future<Output = StoreResult<Vec<TokenView>>> + Send;
 
     /// Adds a token to a project.
     fn insert_token(
@@ -140,10 +148,10 @@ pub trait Store: CredentialStore {
         now: UnixTime,
     ) -> impl Future<Output = StoreResult<TokenId>> + Send;
 
-    /// Revokes a token of a project; whether there was a live one.
+    /// Revokes a token that [`Store::tokens`] shows this caller; whether there was a live one.
     fn revoke_token(
         &self,
-        project: ProjectId,
+        caller: ApiCaller,
         token: TokenId,
         now: UnixTime,
     ) -> impl Future<Output = StoreResult<bool>> + Send;
@@ -166,6 +174,9 @@ pub trait Store: CredentialStore {
         slug: &str,
         is_disabled: bool,
     ) -> impl Future<Output = StoreResult<bool>> + Send;
+
+    /// The disabled projects of every organization.
+    fn disabled_projects(&self) -> impl Future<Output = StoreResult<Vec<ProjectId>>> + Send;
 
     /// Writes sessions and adds what is new in them to usage, rooms and clients, in one transaction. Figures are
     /// absolute: writing the same record twice counts nothing twice.

@@ -40,6 +40,11 @@ impl<S: Store> Housekeeping<S> {
                 // Told when the store is back: the moment stays where it was.
                 Err(error) => tracing::debug!(%error, "expired credentials are not known"),
             }
+            // Another server of this database may have switched one.
+            match self.store.disabled_projects().await {
+                Ok(projects) => self.directory.set_disabled(projects),
+                Err(error) => tracing::debug!(%error, "disabled projects are not known"),
+            }
             if count % SLOW == 0 {
                 self.directory.forget_refused(now);
                 self.write_uses().await;

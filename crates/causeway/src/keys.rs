@@ -113,7 +113,7 @@ fn answer(users: &[KnownUser], realm: &str, on_expiry: OnExpiry) -> KeyAnswer {
 }
 
 /// What a credential may do, in the core's words.
-fn grant_limits(user: &KnownUser) -> GrantLimits {
+pub(crate) fn grant_limits(user: &KnownUser) -> GrantLimits {
     GrantLimits {
         bandwidth: user.limits.bandwidth,
         bytes_max: user.limits.bytes_max,

@@ -1,6 +1,7 @@
 //! The `causeway` program: configuration, wiring, signals and exit codes.
 
 mod addresses;
+mod api;
 mod cli;
 mod config;
 mod credential;
@@ -11,6 +12,7 @@ mod keys;
 mod node;
 mod nonce_key;
 mod probe;
+mod relay_port;
 mod report;
 mod samples;
 mod serve;

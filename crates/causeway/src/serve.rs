@@ -12,11 +12,11 @@ use std::{
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
-use causeway_api_causeway::{self as own_api, Health, Metric, Sample};
-use causeway_api_turnix::{self as turnix, RateLimit, Region};
+use causeway_api_causeway::{Health, HealthCheck, Metric, MetricsSource, Sample};
+use causeway_api_http::RateLimit;
 use causeway_app::{
-    BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, Minting, NewToken,
-    Scopes, SessionBook, Store,
+    BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, NewToken, Scopes,
+    SessionBook, Store,
 };
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
@@ -36,6 +36,7 @@ use tokio::{
 
 use crate::{
     addresses::{RelayAddresses, local_addresses, nat_discovery_grids},
+    api::{self, Parts},
     cli::say,
     config::{self, Settings},
     event_log::log_event,
@@ -43,7 +44,9 @@ use crate::{
     http::HttpListener,
     keys::{DirectoryKeys, answer_questions},
     node::Node,
-    nonce_key, report,
+    nonce_key,
+    relay_port::RelayPort,
+    report,
     samples::samples,
     sessions::SessionKeeper,
     telemetry,
@@ -102,6 +105,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     for (name, until) in store.refused_names(started).await? {
         directory.refuse_name(&name, until);
     }
+    directory.set_disabled(store.disabled_projects().await?);
     let relays = RelayAddresses::of(&settings);
     let certificates = Arc::new(load_certificates(&settings, &relays)?);
     let nonce_key = nonce_key::load(settings.nonce_key.as_ref(), &settings.data_dir)?;
@@ -199,7 +203,7 @@ async fn first_token(store: &SqlStore, settings: &Settings) -> anyhow::Result<Op
     }
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
-    let made = token::from_random(random);
+    let made = token::organization_wide_from_random(random);
     Ok(store.make_first_token(&new_token(&made, "first"), now).await?.then_some(made))
 }
 
@@ -334,49 +338,44 @@ impl Server {
 
     fn router(&self, bound: &[causeway_relay::BoundAddress]) -> Router {
         let settings = &self.settings;
-        let policy = MintPolicy {
-            ttl_default: settings.credential_ttl_default,
-            ttl_max: settings.credential_ttl_max,
-            region: settings.region.clone(),
-            realm: settings.realm.clone(),
-            rest_separator: settings.rest_separator,
-        };
-        let urls = report::ice_urls(settings, bound, &self.relays);
-        let turnix_api = turnix::router(turnix::ApiState {
-            minting: Arc::new(Minting::new(
-                Arc::clone(&self.store),
-                Arc::clone(&self.directory),
-                policy,
-                Arc::<EventBus>::clone(&self.bus),
-            )),
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            directory: Arc::clone(&self.directory),
             callers: Arc::clone(&self.callers),
-            ice_urls: Arc::new(move || urls.clone()),
-            region: Region {
-                slug: settings.region.clone(),
-                nat2: "ZZ".to_owned(),
-                city: settings.region.clone(),
-                name: settings.region.clone(),
-                lat: 0.0,
-                lon: 0.0,
+            sink: Arc::<EventBus>::clone(&self.bus),
+            relay: Arc::new(RelayPort { relay: Arc::clone(&self.relay), directory: Arc::clone(&self.directory) }),
+            policy: MintPolicy {
+                ttl_default: settings.credential_ttl_default,
+                ttl_max: settings.credential_ttl_max,
+                region: settings.region.clone(),
+                realm: settings.realm.clone(),
+                rest_separator: settings.rest_separator,
             },
             rate_limit: RateLimit { per_sec: settings.api_requests_per_sec, burst: settings.api_requests_burst },
-        });
+            ice_urls: report::ice_urls(settings, bound, &self.relays),
+            health: self.health(),
+            metrics: self.metrics(),
+        };
+        api::router(parts)
+    }
+
+    fn health(&self) -> HealthCheck {
         let (store, draining, relay) = (Arc::clone(&self.store), Arc::clone(&self.draining), Arc::clone(&self.relay));
-        let (metrics_relay, sessions) = (Arc::clone(&self.relay), Arc::clone(&self.sessions));
-        let own = own_api::router(own_api::ApiState {
-            health: Arc::new(move || {
-                let (store, draining, relay) =
-                    (Arc::clone(&store), draining.load(Ordering::Relaxed), relay.get().is_some());
-                Box::pin(async move { Health { relay, store: store.is_healthy().await, draining } })
-            }),
-            metrics: Arc::new(move || {
-                let mut all = metrics_relay.get().map(samples).unwrap_or_default();
-                let lost = sessions.lost_records();
-                all.push(Sample { metric: Metric::SessionRecordsLost, label: None, value: lost });
-                all
-            }),
-        });
-        own.merge(turnix_api)
+        Arc::new(move || {
+            let (store, draining, relay) =
+                (Arc::clone(&store), draining.load(Ordering::Relaxed), relay.get().is_some());
+            Box::pin(async move { Health { relay, store: store.is_healthy().await, draining } })
+        })
+    }
+
+    fn metrics(&self) -> MetricsSource {
+        let (relay, sessions) = (Arc::clone(&self.relay), Arc::clone(&self.sessions));
+        Arc::new(move || {
+            let mut all = relay.get().map(samples).unwrap_or_default();
+            let lost = sessions.lost_records();
+            all.push(Sample { metric: Metric::SessionRecordsLost, label: None, value: lost });
+            all
+        })
     }
 
     /// Signals: SIGHUP reloads; the first SIGTERM or SIGINT drains, the second ends at once.

@@ -13,7 +13,17 @@ pub const ORGANIZATION_PREFIX: &str = "cwo_";
 /// A project token of 32 random bytes: the prefix and 43 base64url characters.
 #[must_use]
 pub fn from_random(random: [u8; 32]) -> Secret<String> {
-    Secret::new(format!("{PROJECT_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+    with_prefix(PROJECT_PREFIX, random)
+}
+
+/// An organization-wide token of 32 random bytes.
+#[must_use]
+pub fn organization_wide_from_random(random: [u8; 32]) -> Secret<String> {
+    with_prefix(ORGANIZATION_PREFIX, random)
+}
+
+fn with_prefix(prefix: &str, random: [u8; 32]) -> Secret<String> {
+    Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
 /// The part of a token its owner may see again, to recognise it by: the first eight characters, or fewer of a short one
@@ -43,6 +53,7 @@ mod tests {
         let token = from_random([7; 32]);
         assert!(token.expose().starts_with("cwp_"));
         assert_eq!(token.expose().len(), 4 + 43);
+        assert!(organization_wide_from_random([7; 32]).expose().starts_with("cwo_"));
         assert_ne!(hash(token.expose()), hash("cwp_other"));
     }
 }

@@ -31,6 +31,7 @@ pub(crate) async fn list(
          AND s.ended_at IS NULL) AS active_sessions FROM credentials c WHERE c.project_id = ",
     )
     .bind(project.0)
+    .and(" AND c.username = ", filter.username.as_deref())
     .and(" AND c.room = ", filter.room.as_ref().map(|room| room.as_str()))
     .and(" AND c.token_id = ", filter.token.map(|token| token.0));
     if let Some(client) = &filter.client {

@@ -20,9 +20,9 @@ mod webhooks;
 mod writer;
 
 use causeway_app::{
-    AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, NameFilter, NewToken,
-    OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord,
-    SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
+    ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, NameFilter,
+    NewToken, OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter,
+    SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
@@ -100,16 +100,16 @@ impl Store for SqlStore {
         credentials::expired_between(&self.pool, from, to).await.map_err(store_error)
     }
 
-    async fn tokens(&self, project: ProjectId) -> StoreResult<Vec<TokenView>> {
-        tokens::list(&self.pool, project).await.map_err(store_error)
+    async fn tokens(&self, caller: ApiCaller) -> StoreResult<Vec<TokenView>> {
+        tokens::list(&self.pool, caller).await.map_err(store_error)
     }
 
     async fn insert_token(&self, project: ProjectId, token: &NewToken, now: UnixTime) -> StoreResult<TokenId> {
         tokens::insert(&self.pool, project, token, now).await.map_err(store_error)
     }
 
-    async fn revoke_token(&self, project: ProjectId, token: TokenId, now: UnixTime) -> StoreResult<bool> {
-        tokens::revoke(&self.pool, project, token, now).await.map_err(store_error)
+    async fn revoke_token(&self, caller: ApiCaller, token: TokenId, now: UnixTime) -> StoreResult<bool> {
+        tokens::revoke(&self.pool, caller, token, now).await.map_err(store_error)
     }
 
     async fn projects(&self, organization: OrganizationId) -> StoreResult<Vec<ProjectView>> {
@@ -122,6 +122,10 @@ impl Store for SqlStore {
 
     async fn disable_project(&self, organization: OrganizationId, slug: &str, is_disabled: bool) -> StoreResult<bool> {
         tokens::disable_project(&self.pool, organization, slug, is_disabled).await.map_err(store_error)
+    }
+
+    async fn disabled_projects(&self) -> StoreResult<Vec<ProjectId>> {
+        tokens::disabled_projects(&self.pool).await.map_err(store_error)
     }
 
     async fn write_sessions(&self, sessions: &[SessionRecord]) -> StoreResult<()> {

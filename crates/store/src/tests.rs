@@ -3,10 +3,11 @@
 use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use causeway_app::{
-    Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord, CredentialState,
-    CredentialStore, Cursor, DeliveryAttempt, Identifier, NameFilter, NewToken, PageRequest, PeerScope, PeerSeen,
-    ProjectId, RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionRecord, SessionStart,
-    Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
+    ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
+    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Identifier, NameFilter, NewToken, PageRequest,
+    PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
+    SessionRecord, SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery,
+    Webhook, WebhookId, WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -174,11 +175,11 @@ async fn the_first_token_is_made_once_and_found_by_its_hash(store: &SqlStore) {
     assert_eq!(holder.caller.project, ProjectId::DEFAULT);
     assert!(holder.caller.scopes.has(Scope::Admin) && !holder.is_used && !holder.is_revoked);
     store.touch_tokens(&[(holder.caller.token, NOW)]).await.unwrap();
-    assert!(store.revoke_token(ProjectId::DEFAULT, holder.caller.token, NOW).await.unwrap());
-    assert!(!store.revoke_token(ProjectId::DEFAULT, holder.caller.token, NOW).await.unwrap());
+    assert!(store.revoke_token(holder.caller, holder.caller.token, NOW).await.unwrap());
+    assert!(!store.revoke_token(holder.caller, holder.caller.token, NOW).await.unwrap());
     let holder = store.token_holder([1; 32], None).await.unwrap().unwrap();
     assert!(holder.is_used && holder.is_revoked);
-    assert_eq!(store.tokens(ProjectId::DEFAULT).await.unwrap()[0].last_used_at, Some(NOW));
+    assert_eq!(store.tokens(holder.caller).await.unwrap()[0].last_used_at, Some(NOW));
 }
 
 async fn an_organization_wide_token_may_name_another_project_and_a_projects_own_may_not(store: &SqlStore) {
@@ -194,7 +195,13 @@ async fn an_organization_wide_token_may_name_another_project_and_a_projects_own_
     assert!(store.disable_project(organization, "second", true).await.unwrap());
     assert!(store.token_holder([9; 32], Some("second")).await.unwrap().unwrap().is_project_disabled);
     assert_eq!(store.projects(organization).await.unwrap().len(), 2);
-    assert_eq!(store.tokens(second).await.unwrap().len(), 1, "the organization-wide one");
+    assert_eq!(store.disabled_projects().await.unwrap(), [second]);
+    let wide = store.token_holder([9; 32], Some("second")).await.unwrap().unwrap().caller;
+    let own = ApiCaller { organization_wide: false, ..wide };
+    assert_eq!(store.tokens(wide).await.unwrap().len(), 1, "the organization-wide one");
+    assert_eq!(store.tokens(own).await.unwrap(), [], "a project's own token does not see it");
+    assert!(!store.revoke_token(own, wide.token, NOW).await.unwrap(), "nor takes it back");
+    assert!(store.revoke_token(wide, wide.token, NOW).await.unwrap());
 }
 
 async fn concurrent_inserts_all_arrive_and_a_clash_is_told(store: &SqlStore) {

@@ -146,14 +146,23 @@ struct TokenRow {
     revoked_at: Option<i64>,
 }
 
-pub(crate) async fn list(pool: &AnyPool, project: ProjectId) -> Result<Vec<TokenView>, sqlx::Error> {
+/// Which tokens of table `t` a caller sees: its project's own, and all organization-wide ones if it holds such a one.
+fn visible(sql: Sql, caller: ApiCaller) -> Sql {
+    let sql = sql.push("(t.is_organization_wide = 0 AND t.project_id = ").bind(caller.project.0).push(")");
+    if !caller.organization_wide {
+        return sql;
+    }
+    sql.push(" OR (t.is_organization_wide = 1 AND t.project_id IN (SELECT id FROM projects WHERE organization_id = ")
+        .bind(caller.organization.0)
+        .push("))")
+}
+
+pub(crate) async fn list(pool: &AnyPool, caller: ApiCaller) -> Result<Vec<TokenView>, sqlx::Error> {
     let sql = Sql::new(
         "SELECT t.id, t.name, t.prefix, t.scopes, t.is_organization_wide, t.created_at, t.last_used_at, t.expires_at, \
-         t.revoked_at FROM api_tokens t JOIN projects o ON o.id = t.project_id JOIN projects p \
-         ON p.organization_id = o.organization_id AND p.id = ",
-    )
-    .bind(project.0)
-    .push(" WHERE t.project_id = p.id OR t.is_organization_wide = 1 ORDER BY t.id DESC");
+         t.revoked_at FROM api_tokens t WHERE ",
+    );
+    let sql = visible(sql, caller).push(" ORDER BY t.id DESC");
     let rows: Vec<TokenRow> = sql.rows().fetch_all(pool).await?;
     let view = |row: TokenRow| TokenView {
         id: TokenId(row.id),
@@ -181,19 +190,16 @@ pub(crate) async fn insert(
 
 pub(crate) async fn revoke(
     pool: &AnyPool,
-    project: ProjectId,
+    caller: ApiCaller,
     token: TokenId,
     now: UnixTime,
 ) -> Result<bool, sqlx::Error> {
-    let done = Sql::new("UPDATE api_tokens SET revoked_at = ")
+    let sql = Sql::new("UPDATE api_tokens AS t SET revoked_at = ")
         .bind(millis(now))
         .push(" WHERE revoked_at IS NULL AND id = ")
         .bind(token.0)
-        .push(" AND project_id = ")
-        .bind(project.0)
-        .query()
-        .execute(pool)
-        .await?;
+        .push(" AND (");
+    let done = visible(sql, caller).push(")").query().execute(pool).await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -246,6 +252,11 @@ pub(crate) async fn disable_project(
         .execute(pool)
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+pub(crate) async fn disabled_projects(pool: &AnyPool) -> Result<Vec<ProjectId>, sqlx::Error> {
+    let rows: Vec<(i64,)> = Sql::new("SELECT id FROM projects WHERE is_disabled = 1").rows().fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(id,)| ProjectId(id)).collect())
 }
 
 pub(crate) async fn audit(pool: &AnyPool, entry: &AuditEntry) -> Result<(), sqlx::Error> {

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-certificates", Layer::Adapter),
     ("causeway-store", Layer::Adapter),
     ("causeway-events", Layer::Adapter),
+    ("causeway-api-http", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),
     ("causeway-api-causeway", Layer::Adapter),
     ("causeway", Layer::Binary),
@@ -43,7 +44,11 @@ const LAYERS: &[(&str, Layer)] = &[
 ];
 
 /// Adapters that may use another adapter.
-const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[("causeway-relay", "causeway-net-io")];
+const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
+    ("causeway-relay", "causeway-net-io"),
+    ("causeway-api-turnix", "causeway-api-http"),
+    ("causeway-api-causeway", "causeway-api-http"),
+];
 
 /// What would give the vocabulary or a core a socket, a clock, a thread pool or the system's randomness.
 const FORBIDDEN_IN_CORES: &[&str] =

@@ -122,6 +122,18 @@ pub struct CredentialRecord {
 }
 
 impl CredentialRecord {
+    /// Where it is in its life.
+    #[must_use]
+    pub fn state(&self, now: UnixTime) -> CredentialState {
+        if self.revoked_at.is_some() {
+            CredentialState::Revoked
+        } else if self.expires_at < now {
+            CredentialState::Expired
+        } else {
+            CredentialState::Active
+        }
+    }
+
     /// Whose sessions this credential makes (`compat/turnix.md#attribution`).
     #[must_use]
     pub fn attribution(&self) -> Attribution {
@@ -185,9 +197,26 @@ pub enum CredentialState {
     Revoked,
 }
 
+impl CredentialState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Expired, Self::Revoked];
+
+    /// As in requests and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// Which credentials to list.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialFilter {
+    /// Only this one.
+    pub username: Option<String>,
     /// Of this room.
     pub room: Option<Identifier>,
     /// That name this client.

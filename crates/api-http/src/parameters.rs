@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use causeway_app::{Identifier, IdentifierError};
+use causeway_types::UnixTime;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::error::{ApiError, Detail};
+use crate::{ApiError, Detail, parse_time};
 
 /// A value that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,25 +23,31 @@ enum Given {
     Flag(bool),
     /// A JSON object, as written.
     Object(String),
-    /// Any other JSON: a fraction, an exponent, an array.
+    /// A JSON array, as written.
+    List(String),
+    /// Any other JSON: a fraction, an exponent.
     Other,
 }
 
 /// All parameters of a request, and the faults found in them so far.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters {
+pub struct Parameters {
     values: BTreeMap<String, Given>,
     faults: Vec<(Detail, String)>,
 }
 
 impl Parameters {
     /// Those of the query.
-    pub(crate) fn of_query(query: Option<&str>) -> Self {
+    #[must_use]
+    pub fn of_query(query: Option<&str>) -> Self {
         Self { values: read_form(query.unwrap_or_default().as_bytes()), faults: Vec::new() }
     }
 
     /// Adds the body, whose values win.
-    pub(crate) fn add_body(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
+    ///
+    /// # Errors
+    /// 400 when it does not parse, 415 when it is of another kind.
+    pub fn add_body(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
         if body.is_empty() {
             return Ok(());
         }
@@ -59,10 +66,10 @@ impl Parameters {
     }
 
     /// A text parameter; a JSON integer counts as its digits.
-    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
         match self.values.get(name)? {
             Given::Text(text) | Given::Integer(text) => Some(text.clone()),
-            Given::Flag(_) | Given::Object(_) | Given::Other => {
+            Given::Flag(_) | Given::Object(_) | Given::List(_) | Given::Other => {
                 self.fault(name, "bad_type", format!("{name}: must be a text"));
                 None
             }
@@ -70,15 +77,16 @@ impl Parameters {
     }
 
     /// The API key, where it may be a parameter.
-    pub(crate) fn key(&self) -> Option<String> {
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
         match self.values.get("key")? {
             Given::Text(text) => Some(text.clone()),
-            Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => None,
+            Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::List(_) | Given::Other => None,
         }
     }
 
     /// A client's or room's name.
-    pub(crate) fn identifier(&mut self, name: &'static str) -> Option<Identifier> {
+    pub fn identifier(&mut self, name: &'static str) -> Option<Identifier> {
         let text = self.text(name)?;
         match Identifier::new(&text) {
             Ok(identifier) => Some(identifier),
@@ -94,13 +102,13 @@ impl Parameters {
     }
 
     /// A lifetime in whole seconds, as an integer or its digits.
-    pub(crate) fn ttl(&mut self, name: &'static str, max: Duration) -> Option<Duration> {
+    pub fn ttl(&mut self, name: &'static str, max: Duration) -> Option<Duration> {
         let secs = match self.values.get(name)? {
             // Too many digits for a number is too long a lifetime, not a bad one.
             Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().unwrap_or(u64::MAX)
             }
-            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => 0,
+            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::List(_) | Given::Other => 0,
         };
         if secs == 0 {
             self.fault(name, "bad_ttl", format!("{name}: must be a whole number of seconds, at least 1"));
@@ -113,11 +121,72 @@ impl Parameters {
         Some(Duration::from_secs(secs))
     }
 
+    /// A text of at most `max` bytes without control characters.
+    pub fn plain_text(&mut self, name: &'static str, max: usize) -> Option<String> {
+        let text = self.text(name)?;
+        if text.len() > max {
+            self.fault(name, "too_long", format!("{name}: at most {max} bytes"));
+            return None;
+        }
+        if text.chars().any(|c| c.is_control() || c == '\u{fffd}') {
+            self.fault(name, "bad_characters", format!("{name}: no control characters"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A moment (RFC 3339).
+    pub fn time(&mut self, name: &'static str) -> Option<UnixTime> {
+        let text = self.text(name)?;
+        let time = parse_time(&text);
+        if time.is_none() {
+            self.fault(name, "bad_time", format!("{name}: must be a time like 2026-05-31T06:48:36Z"));
+        }
+        time
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.fault(name, "bad_value", format!("{name}: must be one of {}", known.join(", ")));
+        }
+        found
+    }
+
+    /// A list of texts: a JSON array, or one text with commas.
+    pub fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let list = match self.values.get(name)? {
+            Given::Text(text) => Some(text.split(',').map(|word| word.trim().to_owned()).collect()),
+            Given::List(json) => serde_json::from_str(json).ok(),
+            Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => None,
+        };
+        if list.is_none() {
+            self.fault(name, "bad_type", format!("{name}: must be a list of texts"));
+        }
+        list
+    }
+
+    /// Whether a value was given.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// `true` or `false`, or not given.
+    pub fn maybe_flag(&mut self, name: &'static str) -> Option<bool> {
+        self.has(name).then(|| self.flag(name))
+    }
+
     /// A whole number of at least 1, as an integer or its digits.
-    pub(crate) fn count(&mut self, name: &'static str) -> Option<u64> {
+    pub fn count(&mut self, name: &'static str) -> Option<u64> {
         let count = match self.values.get(name)? {
             Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::Other => None,
+            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::List(_) | Given::Other => {
+                None
+            }
         };
         let count = count.filter(|count| *count > 0);
         if count.is_none() {
@@ -127,7 +196,7 @@ impl Parameters {
     }
 
     /// `true` or `false`, as JSON or as text; absent is `false`.
-    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+    pub fn flag(&mut self, name: &'static str) -> bool {
         match self.values.get(name) {
             None => false,
             Some(Given::Flag(flag)) => *flag,
@@ -140,13 +209,13 @@ impl Parameters {
     }
 
     /// A JSON object, as such or as text, of at most `max` bytes.
-    pub(crate) fn object(&mut self, name: &'static str, max: usize) -> Option<String> {
+    pub fn object(&mut self, name: &'static str, max: usize) -> Option<String> {
         let object = match self.values.get(name)? {
             Given::Object(text) => Some(text.clone()),
             Given::Text(text) => {
                 serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text).is_ok().then(|| text.clone())
             }
-            Given::Integer(_) | Given::Flag(_) | Given::Other => None,
+            Given::Integer(_) | Given::Flag(_) | Given::List(_) | Given::Other => None,
         };
         let fault = match &object {
             None => Some(("bad_type", format!("{name}: must be a JSON object"))),
@@ -163,12 +232,15 @@ impl Parameters {
     }
 
     /// Notes a fault; all of them are told at once.
-    pub(crate) fn fault(&mut self, field: &'static str, code: &'static str, message: String) {
+    pub fn fault(&mut self, field: &'static str, code: &'static str, message: String) {
         self.faults.push((Detail { field, code }, message));
     }
 
     /// The error, when there were faults.
-    pub(crate) fn finish(self) -> Result<(), ApiError> {
+    ///
+    /// # Errors
+    /// 422 that names every fault.
+    pub fn finish(self) -> Result<(), ApiError> {
         if self.faults.is_empty() {
             return Ok(());
         }
@@ -210,11 +282,12 @@ fn read_json_value(json: &str) -> Result<Option<Given>, ApiError> {
         Some(b't') => Some(Given::Flag(true)),
         Some(b'f') => Some(Given::Flag(false)),
         Some(b'{') => Some(Given::Object(json.to_owned())),
+        Some(b'[') => Some(Given::List(json.to_owned())),
         Some(_) if is_integer(json.strip_prefix('-').unwrap_or(json)) => Some(Given::Integer(json.to_owned())),
         _ => Some(Given::Other),
     })
 }
 
-fn malformed(message: &str) -> ApiError {
+fn malformed(message: &'static str) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "malformed_body", message)
 }

@@ -10,34 +10,36 @@ use axum::{
     extract::Request,
     http::{StatusCode, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::{error::ApiError, request_id};
+use crate::ApiError;
 
 /// Largest body.
-const BODY_BYTES_MAX: usize = 16 * 1024;
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How much of a larger one is read and thrown away before its answer.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Hands the body on in one piece; one that cannot be had is answered 413, 408 or 400.
-pub(crate) async fn whole(request: Request, next: Next) -> Response {
-    let id = request_id(&request);
+pub async fn whole(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     // A client that waits for "100 Continue" has not sent its body, and one that is too large it need not send.
     let waits = parts.headers.contains_key(header::EXPECT);
     match read_within(PATIENCE, body, waits).await {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Err(error) => error.respond(&id),
+        Err(error) => error.into_response(),
     }
 }
 
 /// The body [`whole`] left: it is in memory, and no larger than [`BODY_BYTES_MAX`].
-pub(crate) async fn taken(body: Body) -> Result<Bytes, ApiError> {
+///
+/// # Errors
+/// It breaks off.
+pub async fn taken(body: Body) -> Result<Bytes, ApiError> {
     body.collect().await.map(http_body_util::Collected::to_bytes).map_err(|_| cut_off())
 }
 
@@ -50,12 +52,12 @@ async fn read(mut body: Body, waits: bool) -> Result<Bytes, ApiError> {
     // The lower bound is what the client declared.
     let mut is_too_large = body.size_hint().lower() > BODY_BYTES_MAX as u64;
     if is_too_large && waits {
-        return Err(too_large());
+        return Err(ApiError::too_large());
     }
     let mut n_read = 0;
     while let Some(frame) = body.frame().await {
         // A body that is too large is so even when it ends early.
-        let Ok(frame) = frame else { return Err(if is_too_large { too_large() } else { cut_off() }) };
+        let Ok(frame) = frame else { return Err(if is_too_large { ApiError::too_large() } else { cut_off() }) };
         let Ok(data) = frame.into_data() else { continue };
         n_read += data.len();
         is_too_large |= n_read > BODY_BYTES_MAX;
@@ -65,12 +67,7 @@ async fn read(mut body: Body, waits: bool) -> Result<Bytes, ApiError> {
             break;
         }
     }
-    if is_too_large { Err(too_large()) } else { Ok(Bytes::from(bytes)) }
-}
-
-fn too_large() -> ApiError {
-    let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    if is_too_large { Err(ApiError::too_large()) } else { Ok(Bytes::from(bytes)) }
 }
 
 fn cut_off() -> ApiError {

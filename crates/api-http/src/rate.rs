@@ -33,8 +33,9 @@ pub(crate) struct TokenRates {
 
 /// What a bucket said.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowance {
-    pub(crate) granted: bool,
+pub struct Allowance {
+    /// Whether the request may go on.
+    pub granted: bool,
     limit: u32,
     remaining: u32,
     /// Until the bucket is full.
@@ -73,7 +74,8 @@ impl TokenRates {
 
 impl Allowance {
     /// Puts the three headers on an answer.
-    pub(crate) fn mark(self, mut response: Response, now: UnixTime) -> Response {
+    #[must_use]
+    pub fn mark(self, mut response: Response, now: UnixTime) -> Response {
         let reset = now.saturating_add(self.reset + Duration::from_millis(999)).as_secs();
         for (name, value) in [
             ("x-ratelimit-limit", u64::from(self.limit)),

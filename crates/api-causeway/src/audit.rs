@@ -1,0 +1,67 @@
+//! `/api/v1/audit`: who did what.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use causeway_api_http::{ApiError, Timestamp};
+use causeway_app::{AuditEntry, Store};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::{
+    ApiState,
+    extract::{Asked, Caller},
+    page::{self, List, PageQuery},
+};
+
+/// What somebody did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AuditEntry)]
+pub(crate) struct Entry {
+    /// When.
+    at: Timestamp,
+    /// With which token; null for the server itself.
+    token_id: Option<i64>,
+    /// What: `token.create`, `credential.revoke`, `session.end` …
+    action: String,
+    /// To what.
+    subject: String,
+    /// More, depending on the action.
+    #[schema(value_type = Option<Object>)]
+    detail: Option<Box<RawValue>>,
+}
+
+impl From<AuditEntry> for Entry {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            at: entry.at.into(),
+            token_id: entry.token.map(|token| token.0),
+            action: entry.action,
+            subject: entry.subject,
+            detail: RawValue::from_string(entry.detail).ok(),
+        }
+    }
+}
+
+/// Read the audit log
+///
+/// Newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    tag = "audit",
+    params(PageQuery),
+    responses((status = 200, description = "A page of entries.", body = List<Entry>)),
+)]
+pub(crate) async fn list<S: Store>(
+    State(state): State<Arc<ApiState<S>>>,
+    Caller(caller): Caller,
+    Asked(mut asked): Asked,
+) -> Result<Response, ApiError> {
+    let request = page::request(&mut asked);
+    asked.finish()?;
+    let entries = state.store.audit_log(caller.project, &request).await?;
+    Ok(page::answer(entries, Entry::from))
+}

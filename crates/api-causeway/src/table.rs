@@ -1,0 +1,79 @@
+//! Every route of this crate: what it asks of its caller, and who answers it.
+//!
+//! A route that is served without a row here is refused to everybody; tests compare the table with the document and
+//! walk through it with tokens of every kind.
+
+use std::sync::Arc;
+
+use causeway_api_http::{Access, RouteAccess, Routes};
+use causeway_app::{Scope, Store};
+
+use crate::{
+    ApiState, audit, clients, credentials, health, metrics, openapi, projects, rooms, sessions, tokens, usage,
+};
+
+const READ: Access = Access::Scope(Scope::Read);
+const ADMIN: Access = Access::Scope(Scope::Admin);
+
+/// What each route asks of its caller.
+pub const ROUTES: &[RouteAccess] = &[
+    row("GET", "/healthz", Access::Open),
+    row("GET", "/metrics", Access::Open),
+    row("GET", "/openapi.json", Access::Open),
+    row("GET", "/api/v1/rooms", READ),
+    row("GET", "/api/v1/rooms/{room}", READ),
+    row("GET", "/api/v1/rooms/{room}/clients", READ),
+    row("GET", "/api/v1/rooms/{room}/sessions", READ),
+    row("GET", "/api/v1/clients", READ),
+    row("GET", "/api/v1/clients/{client}", READ),
+    row("GET", "/api/v1/clients/{client}/sessions", READ),
+    row("GET", "/api/v1/sessions", READ),
+    row("GET", "/api/v1/sessions/{id}", READ),
+    row("DELETE", "/api/v1/sessions/{id}", ADMIN),
+    row("GET", "/api/v1/credentials", READ),
+    row("GET", "/api/v1/credentials/{username}", READ),
+    row("DELETE", "/api/v1/credentials/{username}", ADMIN),
+    row("POST", "/api/v1/credentials/revoke", ADMIN),
+    row("GET", "/api/v1/usage", READ),
+    row("GET", "/api/v1/tokens", READ),
+    row("POST", "/api/v1/tokens", ADMIN),
+    row("DELETE", "/api/v1/tokens/{id}", ADMIN),
+    row("GET", "/api/v1/projects", READ),
+    row("POST", "/api/v1/projects", Access::Organization(Scope::Admin)),
+    row("PATCH", "/api/v1/projects/{project}", Access::Organization(Scope::Admin)),
+    row("GET", "/api/v1/audit", READ),
+];
+
+const fn row(method: &'static str, path: &'static str, access: Access) -> RouteAccess {
+    RouteAccess { method, path, access }
+}
+
+/// Each documented and served.
+pub(crate) fn routes<S: Store>() -> Routes<Arc<ApiState<S>>> {
+    Routes::default()
+        .add(health::__path_healthz, health::healthz::<S>)
+        .add(metrics::__path_metrics, metrics::metrics::<S>)
+        .describe(openapi::__path_document)
+        .add(rooms::__path_list, rooms::list::<S>)
+        .add(rooms::__path_one, rooms::one::<S>)
+        .add(rooms::__path_clients, rooms::clients::<S>)
+        .add(rooms::__path_sessions, rooms::sessions::<S>)
+        .add(clients::__path_list, clients::list::<S>)
+        .add(clients::__path_one, clients::one::<S>)
+        .add(clients::__path_sessions, clients::sessions::<S>)
+        .add(sessions::__path_list, sessions::list::<S>)
+        .add(sessions::__path_one, sessions::one::<S>)
+        .add(sessions::__path_end, sessions::end::<S>)
+        .add(credentials::__path_list, credentials::list::<S>)
+        .add(credentials::__path_one, credentials::one::<S>)
+        .add(credentials::__path_take_back, credentials::take_back::<S>)
+        .add(credentials::__path_revoke, credentials::revoke::<S>)
+        .add(usage::__path_read, usage::read::<S>)
+        .add(tokens::__path_list, tokens::list::<S>)
+        .add(tokens::__path_make, tokens::make::<S>)
+        .add(tokens::__path_revoke, tokens::revoke::<S>)
+        .add(projects::__path_list, projects::list::<S>)
+        .add(projects::__path_make, projects::make::<S>)
+        .add(projects::__path_switch, projects::switch::<S>)
+        .add(audit::__path_list, audit::list::<S>)
+}

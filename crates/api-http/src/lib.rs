@@ -1,0 +1,67 @@
+//! What the families of the HTTP interface share: who calls and how often, request ids, whole bodies, parameters, errors.
+//!
+//! It serves no route and knows no family's field names. Entry points: [`Gate`] and [`authorize`] (who may),
+//! [`with_manners`] (what every route does), [`Parameters`], [`ApiError`], [`Routes`] (served and documented at once).
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod body;
+mod error;
+mod gate;
+mod parameters;
+mod rate;
+mod routes;
+mod timestamp;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+
+pub use access::{Access, Guard, RouteAccess, authorize};
+pub use body::{BODY_BYTES_MAX, taken, whole};
+pub use error::{ApiError, Detail, ErrorBody, json};
+pub use gate::{Gate, basic, bearer, project};
+pub use parameters::Parameters;
+pub use rate::{Allowance, RateLimit};
+pub use routes::{Routes, document_errors};
+pub use timestamp::{Timestamp, parse_time, timestamp};
+
+/// A request's id: in its answer's header, in error bodies and in the log.
+#[derive(Clone, Debug, Default)]
+pub struct RequestId(pub String);
+
+/// What every route does: it has a request id, reads bodies whole and within bounds, and says in one shape what went
+/// wrong, unknown paths and methods included.
+pub fn with_manners(routes: Router) -> Router {
+    routes
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(whole))
+        .layer(middleware::from_fn(with_request_id))
+}
+
+async fn with_request_id(mut request: Request, next: Next) -> Response {
+    let id = RequestId(uuid::Uuid::new_v4().to_string());
+    request.extensions_mut().insert(id.clone());
+    let mut response = ApiError::render(next.run(request).await, &id);
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    response
+}
+
+/// 404 for a path that nobody serves.
+pub async fn unknown_path() -> Response {
+    ApiError::not_found().into_response()
+}
+
+/// 405; the caller adds `Allow` where the router does not.
+pub async fn unknown_method() -> Response {
+    let message = "this method is not served at this path; the Allow header names those that are";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).into_response()
+}
