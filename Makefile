@@ -26,8 +26,8 @@ bench: ## Compare with coturn on this machine and write docs/performance.md
 	$(CARGO) build --release --package causeway
 	$(CARGO) run --release --package causeway-bench -- --seconds $(BENCH_SECONDS) --write docs/performance.md
 
-fuzz: ## Run each fuzz target for ten minutes
-	@echo "there is no fuzz target yet" && exit 1
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (ten minutes)
+	scripts/fuzz
 
 fmt:
 	$(CARGO) fmt --all

@@ -1,5 +1,6 @@
-//! The simulated world.
+//! The simulated world, and the replay of the fuzz corpora.
 
+mod corpora;
 mod lifetimes;
 mod nat;
 mod retransmission;
