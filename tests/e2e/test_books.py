@@ -23,9 +23,9 @@ MILLIS = "SELECT SUM(last_seen_at - started_at) FROM sessions UNION ALL SELECT S
 PAYLOAD = b"x" * 100
 
 
-def client_of(server, credential, port=None):
+def client_of(server, credential, tcp=False):
     entry = credential["iceServers"][1]
-    return TurnClient((HOST, port or server.turn_port), entry["username"], entry["credential"])
+    return TurnClient((HOST, server.turn_port), entry["username"], entry["credential"], tcp=tcp)
 
 
 def rows(server, sql):
@@ -159,6 +159,15 @@ def test_calls_go_on_and_nothing_is_lost_while_postgresql_is_away(start):
         sessions, _, _ = balance(postgres.query)
         assert sessions == 2
         assert "warn" in server.log().lower(), "an operator can see that the store was away"
+
+
+def test_no_client_reaches_the_database_through_the_relay(start):
+    with Postgres() as postgres:
+        server = start(environment={"CAUSEWAY_DATABASE_URL": postgres.url}, allow_peer=["127.0.0.0/8"])
+        with client_of(server, server.mint(ttl=600), tcp=True) as client:
+            assert client.allocate(transport=6).code == 0
+            assert client.connect_peer(("127.0.0.1", postgres.port)).code == 403
+            assert client.connect_peer(("127.0.0.1", postgres.port + 1)).code == 447, "its neighbour is only absent"
 
 
 def test_two_servers_share_a_database_and_close_only_their_own_sessions(start):

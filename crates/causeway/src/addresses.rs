@@ -1,13 +1,13 @@
 //! Which addresses the relay has: from the configuration, or from the default routes.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
     ops::RangeInclusive,
 };
 
 use causeway_relay::RelayAddress;
 use causeway_turn_core::NatDiscoveryGrid;
-use causeway_types::special_range;
+use causeway_types::{Secret, special_range};
 
 use crate::config::Settings;
 
@@ -93,6 +93,21 @@ pub(crate) fn local_addresses(settings: &Settings) -> Vec<IpAddr> {
     all
 }
 
+/// Addresses of the server in `postgres://user:password@host:port/database?…`, its name resolved now.
+pub(crate) fn database_addresses(url: &Secret<String>) -> Vec<SocketAddr> {
+    let rest = url.expose().split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let has_port = host.rsplit_once(':').is_some_and(|(name, port)| {
+        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']'))
+    });
+    let host = if has_port { host.to_owned() } else { format!("{host}:5432") };
+    host.to_socket_addrs().map(Iterator::collect).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the database's address is not known: peers are not checked against it");
+        Vec::new()
+    })
+}
+
 /// Every pair of two IPs and two ports of which all four are listened on (RFC 5780 §6).
 pub(crate) fn nat_discovery_grids(listen: &[SocketAddr]) -> Vec<NatDiscoveryGrid> {
     let mut grids = Vec::new();
@@ -111,4 +126,23 @@ pub(crate) fn nat_discovery_grids(listen: &[SocketAddr]) -> Vec<NatDiscoveryGrid
         }
     }
     grids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_gives_its_address_whatever_its_form() {
+        for (url, expected) in [
+            ("postgres://u:p@127.0.0.1:5433/d", "127.0.0.1:5433"),
+            ("postgres://u:p%40@127.0.0.1/d?sslmode=require", "127.0.0.1:5432"),
+            ("postgresql://127.0.0.1", "127.0.0.1:5432"),
+            ("postgres://u@[::1]/d", "[::1]:5432"),
+            ("postgres://u@[::1]:77/d", "[::1]:77"),
+        ] {
+            let found = database_addresses(&Secret::new(url.to_owned()));
+            assert_eq!(found, [expected.parse().expect("an address")], "{url}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ use tokio::{
 };
 
 use crate::{
-    addresses::{RelayAddresses, local_addresses, nat_discovery_grids},
+    addresses::{RelayAddresses, database_addresses, local_addresses, nat_discovery_grids},
     api::{self, Parts},
     cli::say,
     config::{self, Settings},
@@ -69,6 +69,8 @@ struct Server {
     in_force: ArcSwap<Settings>,
     relays: RelayAddresses,
     store: Arc<SqlStore>,
+    /// Where the database was when the server started: no peer may be there.
+    database_addresses: Vec<SocketAddr>,
     bus: Arc<EventBus>,
     callers: Arc<Callers<SqlStore>>,
     sessions: Arc<SessionKeeper<SqlStore>>,
@@ -127,6 +129,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         waiting_max: SESSIONS_WAITING_MAX,
     };
     let book = SessionBook::new(book_settings, Arc::<EventBus>::clone(&bus), started);
+    let database_addresses = settings.database_url.as_ref().map(database_addresses).unwrap_or_default();
     let server = Server {
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
@@ -134,6 +137,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         callers: Arc::new(Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus))),
         sessions: Arc::new(SessionKeeper::new(book, Arc::clone(&directory), Arc::clone(&relay), Arc::clone(&store))),
         store: Arc::clone(&store),
+        database_addresses,
         bus,
         directory: Arc::clone(&directory),
         certificates,
@@ -306,7 +310,12 @@ impl Server {
             allow: settings.allow_peer.clone(),
             deny: settings.deny_peer.clone(),
             own_relays: self.relays.with_ports(&settings.relay_ports),
-            own_services: http.iter().map(|(address, _)| *address).chain(listeners).collect(),
+            own_services: http
+                .iter()
+                .map(|(address, _)| *address)
+                .chain(listeners)
+                .chain(self.database_addresses.iter().copied())
+                .collect(),
             local_addresses: local_addresses(&self.settings),
         };
         TurnConfig {
