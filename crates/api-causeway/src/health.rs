@@ -1,4 +1,4 @@
-//! `GET /healthz`: 200 when every part is well, else 503 that names the ill ones.
+//! `GET /healthz`: 200 when every part that calls need is well, else 503; the body names the ill ones.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct Health {
     pub relay: bool,
     /// The store answers.
     pub store: bool,
+    /// Redis takes what is published; none when none is configured. Calls do not need it: without it the status stays 200.
+    pub redis: Option<bool>,
     /// New allocations are refused because the server is going down.
     pub draining: bool,
 }
@@ -28,12 +30,16 @@ pub struct Health {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct Body {
-    /// `ok` or `unwell`.
+    /// `ok`; `degraded`: a part that calls do not need is down; `unwell`.
     status: &'static str,
     /// `ok`, `down` or `draining`.
     relay: &'static str,
     /// `ok` or `down`.
     store: &'static str,
+    /// `ok` or `down`; absent when none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    redis: Option<&'static str>,
 }
 
 /// How the server is
@@ -42,8 +48,8 @@ pub(crate) struct Body {
     path = "/healthz",
     tag = "server",
     responses(
-        (status = 200, description = "Every part is well.", body = Body),
-        (status = 503, description = "A part is ill, or the server drains.", body = Body),
+        (status = 200, description = "Every part that calls need is well.", body = Body),
+        (status = 503, description = "A part that calls need is ill, or the server drains.", body = Body),
     ),
 )]
 pub(crate) async fn healthz<S: Store>(State(state): State<Arc<ApiState<S>>>) -> Response {
@@ -51,7 +57,11 @@ pub(crate) async fn healthz<S: Store>(State(state): State<Arc<ApiState<S>>>) -> 
     let word = |well| if well { "ok" } else { "down" };
     let relay = if health.draining { "draining" } else { word(health.relay) };
     let well = health.relay && health.store && !health.draining;
-    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Body { status: if well { "ok" } else { "unwell" }, relay, store: word(health.store) }))
-        .into_response()
+    let redis = health.redis.map(word);
+    let (code, status) = match (well, health.redis) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unwell"),
+        (true, Some(false)) => (StatusCode::OK, "degraded"),
+        (true, _) => (StatusCode::OK, "ok"),
+    };
+    (code, Json(Body { status, relay, store: word(health.store), redis })).into_response()
 }

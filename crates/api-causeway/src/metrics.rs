@@ -36,13 +36,25 @@ pub enum Metric {
     EventsDropped,
     /// Counter: ended sessions that were lost because the store did not answer for long.
     SessionRecordsLost,
+    /// Gauge: 1 while Redis takes what is published.
+    RedisUp,
+    /// Counter: commands Redis answered.
+    RedisCommands,
+    /// Counter: batches in which Redis refused a command.
+    RedisCommandsRefused,
+    /// Counter: connections to Redis that failed or broke.
+    RedisFailures,
+    /// Counter: events lost because Redis was away too long.
+    RedisEventsDropped,
+    /// Gauge: events that wait for Redis.
+    RedisEventsWaiting,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -55,6 +67,12 @@ impl Metric {
         Self::ClientConnections,
         Self::EventsDropped,
         Self::SessionRecordsLost,
+        Self::RedisUp,
+        Self::RedisCommands,
+        Self::RedisCommandsRefused,
+        Self::RedisFailures,
+        Self::RedisEventsDropped,
+        Self::RedisEventsWaiting,
         Self::Panics,
     ];
 
@@ -74,6 +92,12 @@ impl Metric {
             Self::ClientConnections => "causeway_client_connections",
             Self::EventsDropped => "causeway_events_dropped_total",
             Self::SessionRecordsLost => "causeway_session_records_lost_total",
+            Self::RedisUp => "causeway_redis_up",
+            Self::RedisCommands => "causeway_redis_commands_total",
+            Self::RedisCommandsRefused => "causeway_redis_commands_refused_total",
+            Self::RedisFailures => "causeway_redis_failures_total",
+            Self::RedisEventsDropped => "causeway_redis_events_dropped_total",
+            Self::RedisEventsWaiting => "causeway_redis_events_waiting",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -94,12 +118,18 @@ impl Metric {
             Self::ClientConnections => "Open client connections and associations, by transport.",
             Self::EventsDropped => "Events that found their queue full.",
             Self::SessionRecordsLost => "Ended sessions lost because the store did not answer for long.",
+            Self::RedisUp => "Whether Redis takes what is published.",
+            Self::RedisCommands => "Commands Redis answered.",
+            Self::RedisCommandsRefused => "Batches in which Redis refused a command.",
+            Self::RedisFailures => "Connections to Redis that failed or broke.",
+            Self::RedisEventsDropped => "Events lost because Redis was away too long.",
+            Self::RedisEventsWaiting => "Events that wait for Redis.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }
 
     const fn is_gauge(self) -> bool {
-        matches!(self, Self::Allocations | Self::ClientConnections)
+        matches!(self, Self::Allocations | Self::ClientConnections | Self::RedisUp | Self::RedisEventsWaiting)
     }
 }
 

@@ -16,6 +16,7 @@ use std::{
 
 use causeway_app::StaticUser;
 use causeway_certificates::Pair;
+use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
@@ -45,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<Secret<String>>,
     pub(crate) node_id: Option<String>,
     pub(crate) usage_flush_interval: Duration,
+    pub(crate) redis_statsdb: Option<RedisTarget>,
     pub(crate) http_listen: SocketAddr,
     pub(crate) http_tls_listen: Option<SocketAddr>,
     pub(crate) public_host: Option<String>,

@@ -12,6 +12,7 @@ mod keys;
 mod node;
 mod nonce_key;
 mod probe;
+mod redis;
 mod relay_port;
 mod report;
 mod samples;

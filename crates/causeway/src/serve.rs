@@ -45,6 +45,7 @@ use crate::{
     keys::{DirectoryKeys, answer_questions},
     node::Node,
     nonce_key,
+    redis::Redis,
     relay_port::RelayPort,
     report,
     samples::samples,
@@ -74,6 +75,7 @@ struct Server {
     bus: Arc<EventBus>,
     callers: Arc<Callers<SqlStore>>,
     sessions: Arc<SessionKeeper<SqlStore>>,
+    redis: Arc<Redis>,
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
     nonce_key: Secret<[u8; 32]>,
@@ -130,12 +132,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     let book = SessionBook::new(book_settings, Arc::<EventBus>::clone(&bus), started);
     let database_addresses = settings.database_url.as_ref().map(database_addresses).unwrap_or_default();
+    let sessions = Arc::new(SessionKeeper::new(book, Arc::clone(&directory), Arc::clone(&relay), Arc::clone(&store)));
+    let redis = Redis::start(settings.redis_statsdb.clone(), &node.name, &bus, &sessions).await;
     let server = Server {
+        redis: Arc::new(redis),
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
         callers: Arc::new(Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus))),
-        sessions: Arc::new(SessionKeeper::new(book, Arc::clone(&directory), Arc::clone(&relay), Arc::clone(&store))),
+        sessions,
         store: Arc::clone(&store),
         database_addresses,
         bus,
@@ -185,6 +190,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     if !server.sessions.finish().await {
         tracing::error!("the store did not take the last sessions; they are closed at the next start");
     }
+    server.redis.finish(&server.bus).await;
     store.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -315,6 +321,7 @@ impl Server {
                 .map(|(address, _)| *address)
                 .chain(listeners)
                 .chain(self.database_addresses.iter().copied())
+                .chain(self.redis.addresses())
                 .collect(),
             local_addresses: local_addresses(&self.settings),
         };
@@ -370,19 +377,22 @@ impl Server {
 
     fn health(&self) -> HealthCheck {
         let (store, draining, relay) = (Arc::clone(&self.store), Arc::clone(&self.draining), Arc::clone(&self.relay));
+        let redis = Arc::clone(&self.redis);
         Arc::new(move || {
             let (store, draining, relay) =
                 (Arc::clone(&store), draining.load(Ordering::Relaxed), relay.get().is_some());
-            Box::pin(async move { Health { relay, store: store.is_healthy().await, draining } })
+            let redis = redis.health();
+            Box::pin(async move { Health { relay, store: store.is_healthy().await, redis, draining } })
         })
     }
 
     fn metrics(&self) -> MetricsSource {
-        let (relay, sessions) = (Arc::clone(&self.relay), Arc::clone(&self.sessions));
+        let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
             let lost = sessions.lost_records();
             all.push(Sample { metric: Metric::SessionRecordsLost, label: None, value: lost });
+            all.extend(redis.samples());
             all
         })
     }
@@ -401,6 +411,8 @@ impl Server {
                 _ = watch.tick() => {
                     if self.certificates.has_changed() {
                         self.reload_certificates(http, &self.in_force.load());
+                    } else if self.redis.has_moved() {
+                        self.apply(http, &self.in_force.load());
                     }
                 }
             }

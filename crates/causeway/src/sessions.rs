@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use causeway_app::{CredentialDirectory, Figures, SessionBook, Store};
+use causeway_app::{CredentialDirectory, Figures, SessionBook, SessionStart, Store};
 use causeway_relay::RelayHandle;
-use causeway_types::{Now, RelayEvent};
+use causeway_types::{FiveTuple, Now, RelayEvent};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -40,6 +40,11 @@ impl<S: Store> SessionKeeper<S> {
     pub(crate) fn hear(&self, event: RelayEvent) {
         let at = Now::read().unix;
         self.book.lock().handle(at, event, |username| self.directory.attribution(username));
+    }
+
+    /// Every live session and where its client is.
+    pub(crate) fn live(&self) -> Vec<(Arc<SessionStart>, FiveTuple)> {
+        self.book.lock().live().map(|record| (Arc::clone(&record.start), record.five_tuple)).collect()
     }
 
     /// Ended sessions that were lost because the store did not answer for long.

@@ -17,6 +17,8 @@ pub(crate) struct Key {
     pub(crate) list: bool,
     /// Only by environment or file, never on a command line others can read.
     pub(crate) secret: bool,
+    /// Holds a password among other things: has a flag, but its value is never shown.
+    pub(crate) hidden: bool,
     /// Value when nothing is said; empty: none.
     pub(crate) default: &'static str,
     /// What it does; the first sentence is the flag's help.
@@ -33,26 +35,31 @@ macro_rules! keys {
             value: $value,
             list: keys!(@list $kind),
             secret: keys!(@secret $kind),
+            hidden: keys!(@hidden $kind),
             default: $default,
             doc: $doc,
             apply: $apply,
         }),*];
     };
     (@list single) => { false };
+    (@list hidden) => { false };
     (@list many) => { true };
     (@list secret) => { false };
     (@list secrets) => { true };
     (@secret single) => { false };
+    (@secret hidden) => { false };
     (@secret many) => { false };
     (@secret secret) => { true };
     (@secret secrets) => { true };
+    (@hidden hidden) => { true };
+    (@hidden $other:ident) => { false };
 }
 
 keys! {
     data_dir "DIR" single "./causeway-data"
         "Where the database, keys and self-signed certificate are kept."
         |s, v| one(v, path, &mut s.data_dir);
-    database_url "URL" single ""
+    database_url "URL" hidden ""
         "PostgreSQL server for several servers that share one control plane: `postgres://user:password@host/database`. Better in the environment or the file, since command lines can be read. By default SQLite in the data directory."
         |s, v| one(v, |t| super::parse::database_url(t).map(Some), &mut s.database_url);
     node_id "NAME" single ""
@@ -61,6 +68,9 @@ keys! {
     usage_flush_interval "DURATION" single "5s"
         "How often the figures of live sessions are written. A killed process loses at most this much of them."
         |s, v| one(v, duration, &mut s.usage_flush_interval);
+    redis_statsdb "REDIS" hidden ""
+        "Redis that sessions and traffic are published to, as coturn does: `ip=… port=… dbname=… password=…` with all of coturn's words, or `redis://user:password@host:port/database` (`rediss://` with TLS). Better in the environment or the file, since command lines can be read. See docs/events.md."
+        |s, v| one(v, |t| super::parse::redis(t).map(Some), &mut s.redis_statsdb);
     http_listen "ADDR" single "127.0.0.1:8080"
         "HTTP listener of the API, health and metrics."
         |s, v| one(v, address, &mut s.http_listen);

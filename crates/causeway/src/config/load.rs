@@ -64,7 +64,8 @@ pub(crate) fn load(sources: Sources) -> Result<Settings, Faults> {
             continue;
         };
         if let Err(advice) = (key.apply)(&mut settings, &values) {
-            let shown = if key.secret { "(secret)".to_owned() } else { format!("{:?}", values.join(",")) };
+            let shown =
+                if key.secret || key.hidden { "(secret)".to_owned() } else { format!("{:?}", values.join(",")) };
             let what = format!("`{}` ({origin}) is {shown}", key.name);
             faults.push(Fault { subject: key.name.to_owned(), what, advice });
         }
@@ -261,6 +262,7 @@ fn empty(sources: Sources) -> Settings {
         database_url: None,
         node_id: None,
         usage_flush_interval: Duration::ZERO,
+        redis_statsdb: None,
         http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http_tls_listen: None,
         public_host: None,

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
@@ -141,6 +142,10 @@ pub(super) fn database_url(text: &str) -> Result<Secret<String>, String> {
     } else {
         Err("must be postgres://user:password@host/database; leave it out for SQLite in the data directory".to_owned())
     }
+}
+
+pub(super) fn redis(text: &str) -> Result<RedisTarget, String> {
+    text.parse::<RedisTarget>().map_err(|error| error.to_string())
 }
 
 pub(super) fn node_id(text: &str) -> Result<String, String> {
