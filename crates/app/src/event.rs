@@ -159,6 +159,26 @@ pub enum DomainEvent {
 }
 
 impl DomainEvent {
+    /// The names of all public events.
+    pub const PUBLIC_NAMES: [&'static str; 16] = [
+        "credential.minted",
+        "credential.revoked",
+        "credential.expired",
+        "auth.refused",
+        "session.started",
+        "session.first_data",
+        "session.refreshed",
+        "session.path_changed",
+        "session.ended",
+        "limit.reached",
+        "room.opened",
+        "room.closed",
+        "region.changed",
+        "token.created",
+        "token.used_first_time",
+        "token.revoked",
+    ];
+
     /// Its public name.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -116,6 +116,16 @@ impl Subscription {
         Some(Batch { records, missed })
     }
 
+    /// Steps over what was overwritten before it could be read, also when nothing newer is there; whether there was any.
+    pub fn skip_missed(&mut self) -> bool {
+        let ring = self.ring.lock();
+        let before_oldest = Cursor(ring.records.front().map_or(ring.next, |oldest| oldest.cursor.0) - 1);
+        drop(ring);
+        let has_missed = self.after < before_oldest;
+        self.after = self.after.max(before_oldest);
+        has_missed
+    }
+
     /// Where it stands: everything up to here was handed out or missed.
     #[must_use]
     pub const fn after(&self) -> Cursor {
