@@ -19,6 +19,7 @@ mod page;
 mod projects;
 mod rooms;
 mod sessions;
+mod stream;
 pub mod table;
 mod tokens;
 mod usage;
@@ -33,6 +34,7 @@ use utoipa::openapi::OpenApi;
 pub use health::Health;
 pub use metrics::{Metric, Sample};
 pub use openapi::{describe, serve_document};
+pub use stream::{EVENT_STREAMS_MAX, EventStreams};
 
 /// Asks every part how it is.
 pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Send>> + Send + Sync>;
@@ -49,6 +51,8 @@ pub struct ApiState<S> {
     pub revocation: Arc<Revocation<S>>,
     /// Tokens and projects.
     pub management: Arc<Management<S>>,
+    /// Event streams.
+    pub events: Arc<EventStreams>,
     /// For `/healthz`.
     pub health: HealthCheck,
     /// For `/metrics`.

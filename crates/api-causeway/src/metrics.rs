@@ -48,13 +48,15 @@ pub enum Metric {
     RedisEventsDropped,
     /// Gauge: events that wait for Redis.
     RedisEventsWaiting,
+    /// Gauge: open event streams.
+    EventStreams,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -73,6 +75,7 @@ impl Metric {
         Self::RedisFailures,
         Self::RedisEventsDropped,
         Self::RedisEventsWaiting,
+        Self::EventStreams,
         Self::Panics,
     ];
 
@@ -98,6 +101,7 @@ impl Metric {
             Self::RedisFailures => "causeway_redis_failures_total",
             Self::RedisEventsDropped => "causeway_redis_events_dropped_total",
             Self::RedisEventsWaiting => "causeway_redis_events_waiting",
+            Self::EventStreams => "causeway_event_streams",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -124,12 +128,16 @@ impl Metric {
             Self::RedisFailures => "Connections to Redis that failed or broke.",
             Self::RedisEventsDropped => "Events lost because Redis was away too long.",
             Self::RedisEventsWaiting => "Events that wait for Redis.",
+            Self::EventStreams => "Open event streams.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }
 
     const fn is_gauge(self) -> bool {
-        matches!(self, Self::Allocations | Self::ClientConnections | Self::RedisUp | Self::RedisEventsWaiting)
+        matches!(
+            self,
+            Self::Allocations | Self::ClientConnections | Self::RedisUp | Self::RedisEventsWaiting | Self::EventStreams
+        )
     }
 }
 

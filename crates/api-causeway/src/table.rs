@@ -9,7 +9,7 @@ use causeway_api_http::{Access, RouteAccess, Routes};
 use causeway_app::{Scope, Store};
 
 use crate::{
-    ApiState, audit, clients, credentials, health, metrics, openapi, projects, rooms, sessions, tokens, usage,
+    ApiState, audit, clients, credentials, health, metrics, openapi, projects, rooms, sessions, stream, tokens, usage,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -42,6 +42,7 @@ pub const ROUTES: &[RouteAccess] = &[
     row("POST", "/api/v1/projects", Access::Organization(Scope::Admin)),
     row("PATCH", "/api/v1/projects/{project}", Access::Organization(Scope::Admin)),
     row("GET", "/api/v1/audit", READ),
+    row("GET", "/api/v1/events", READ),
 ];
 
 const fn row(method: &'static str, path: &'static str, access: Access) -> RouteAccess {
@@ -76,4 +77,5 @@ pub(crate) fn routes<S: Store>() -> Routes<Arc<ApiState<S>>> {
         .add(projects::__path_make, projects::make::<S>)
         .add(projects::__path_switch, projects::switch::<S>)
         .add(audit::__path_list, audit::list::<S>)
+        .add(stream::__path_follow, stream::follow::<S>)
 }

@@ -22,7 +22,7 @@ pub struct FeedBatch {
 pub type NextBatch<'a> = Pin<Box<dyn Future<Output = Option<FeedBatch>> + Send + 'a>>;
 
 /// One reader of a feed.
-pub trait FeedReader: Send {
+pub trait FeedReader: Send + Sync {
     /// Waits for events and hands out at most `max`; perhaps none, when those that came are not wanted. `None` when the
     /// feed is over. Safe to cancel: what was not handed out comes with the next call.
     fn next(&mut self, max: usize) -> NextBatch<'_>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use causeway_api_causeway::{self as own, HealthCheck, MetricsSource};
+use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix::{self as turnix, IceUrls, Region};
 use causeway_app::{
@@ -22,6 +22,7 @@ pub(crate) struct Parts {
     pub(crate) policy: MintPolicy,
     pub(crate) rate_limit: RateLimit,
     pub(crate) ice_urls: IceUrls,
+    pub(crate) events: Arc<EventStreams>,
     pub(crate) health: HealthCheck,
     pub(crate) metrics: MetricsSource,
 }
@@ -33,7 +34,7 @@ pub(crate) fn router(parts: Parts) -> Router {
 }
 
 fn families(parts: Parts) -> (Router, OpenApi) {
-    let Parts { store, directory, callers, sink, relay, policy, rate_limit, ice_urls, health, metrics } = parts;
+    let Parts { store, directory, callers, sink, relay, policy, rate_limit, ice_urls, events, health, metrics } = parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
     let region = policy.region.clone();
     let minting = Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, Arc::clone(&sink)));
@@ -53,7 +54,7 @@ fn families(parts: Parts) -> (Router, OpenApi) {
         },
     });
     let (own_routes, own_document) =
-        own::router(own::ApiState { gate, store, revocation, management, health, metrics });
+        own::router(own::ApiState { gate, store, revocation, management, events, health, metrics });
     let table: Vec<RouteAccess> = [own::table::ROUTES, turnix::ROUTES].concat();
     (own_routes.merge(turnix_routes), own::describe([own_document, turnix_document], &table))
 }

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
-use causeway_api_causeway::{Health, HealthCheck, Metric, MetricsSource, Sample};
+use causeway_api_causeway::{EventStreams, Health, HealthCheck, Metric, MetricsSource, Sample};
 use causeway_api_http::RateLimit;
 use causeway_app::{
     BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, NewToken, Scopes,
@@ -166,7 +166,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     ));
 
     let (stop, stopped) = watch::channel(false);
-    let router = server.router(&bound);
+    let router = server.router(&bound, &stopped);
     let mut tasks = server.start_tasks(&stopped);
     tasks.extend(listeners.into_iter().map(|l| tokio::spawn(l.serve(router.clone(), stopped.clone()))));
     say(&report::start_up(settings, &bound, &http, &server.relays, new_token.as_ref()));
@@ -352,8 +352,9 @@ impl Server {
         }
     }
 
-    fn router(&self, bound: &[causeway_relay::BoundAddress]) -> Router {
+    fn router(&self, bound: &[causeway_relay::BoundAddress], stopped: &watch::Receiver<bool>) -> Router {
         let settings = &self.settings;
+        let events = Arc::new(EventStreams::new(Arc::<EventBus>::clone(&self.bus), stopped.clone()));
         let parts = Parts {
             store: Arc::clone(&self.store),
             directory: Arc::clone(&self.directory),
@@ -370,7 +371,8 @@ impl Server {
             rate_limit: RateLimit { per_sec: settings.api_requests_per_sec, burst: settings.api_requests_burst },
             ice_urls: report::ice_urls(settings, bound, &self.relays),
             health: self.health(),
-            metrics: self.metrics(),
+            metrics: self.metrics(Arc::clone(&events)),
+            events,
         };
         api::router(parts)
     }
@@ -386,13 +388,15 @@ impl Server {
         })
     }
 
-    fn metrics(&self) -> MetricsSource {
+    fn metrics(&self, events: Arc<EventStreams>) -> MetricsSource {
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
             let lost = sessions.lost_records();
             all.push(Sample { metric: Metric::SessionRecordsLost, label: None, value: lost });
             all.extend(redis.samples());
+            let open = u64::try_from(events.open()).unwrap_or(u64::MAX);
+            all.push(Sample { metric: Metric::EventStreams, label: None, value: open });
             all
         })
     }
