@@ -61,6 +61,8 @@ struct Live {
 pub struct SessionBook {
     settings: BookSettings,
     sink: Arc<dyn EventSink>,
+    /// TURN REST names and static users belong to the first project, without labels.
+    unlabelled: Arc<Attribution>,
     next_number: u64,
     live: BTreeMap<AllocationId, Live>,
     by_relayed: BTreeMap<SocketAddr, AllocationId>,
@@ -83,7 +85,15 @@ impl SessionBook {
     /// An empty book of a server that started at `started`.
     pub fn new(settings: BookSettings, sink: Arc<dyn EventSink>, started: UnixTime) -> Self {
         let node = u64::from(settings.node_number % 1000) * 1_000_000_000_000_000;
+        let unlabelled = Attribution {
+            project: ProjectId::DEFAULT,
+            token: None,
+            room: None,
+            clients: Vec::new(),
+            region: settings.region.clone(),
+        };
         Self {
+            unlabelled: Arc::new(unlabelled),
             next_number: node + started.as_secs().saturating_mul(100_000) % 1_000_000_000_000_000,
             settings,
             sink,
@@ -261,7 +271,7 @@ impl SessionBook {
         else {
             return;
         };
-        let attribution = attribute(&username).map_or_else(|| self.unlabelled(), |found| (*found).clone());
+        let attribution = attribute(&username).unwrap_or_else(|| Arc::clone(&self.unlabelled));
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         let start = Arc::new(SessionStart {
@@ -392,17 +402,6 @@ impl SessionBook {
         attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>,
     ) -> ProjectId {
         username.and_then(attribute).map_or(ProjectId::DEFAULT, |attribution| attribution.project)
-    }
-
-    /// TURN REST names and static users belong to the first project, without labels.
-    fn unlabelled(&self) -> Attribution {
-        Attribution {
-            project: ProjectId::DEFAULT,
-            token: None,
-            room: None,
-            clients: Vec::new(),
-            region: self.settings.region.clone(),
-        }
     }
 }
 

@@ -11,6 +11,8 @@ use causeway_types::{FiveTuple, Now, RelayEvent};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::event_log::log_event;
+
 /// How often the relay's figures are read and records are written.
 const TICK: Duration = Duration::from_secs(1);
 /// Records in one transaction.
@@ -36,10 +38,14 @@ impl<S: Store> SessionKeeper<S> {
         Self { book: Mutex::new(book), directory, relay, store }
     }
 
-    /// Takes one event of the relay.
-    pub(crate) fn hear(&self, event: RelayEvent) {
+    /// Takes events of the relay.
+    pub(crate) fn hear(&self, events: impl Iterator<Item = RelayEvent>) {
         let at = Now::read().unix;
-        self.book.lock().handle(at, event, |username| self.directory.attribution(username));
+        let mut book = self.book.lock();
+        for event in events {
+            log_event(&event);
+            book.handle(at, event, |username| self.directory.attribution(username));
+        }
     }
 
     /// Every live session and where its client is.

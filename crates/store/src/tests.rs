@@ -114,13 +114,13 @@ fn session(id: u64, room: &str, bytes: u64) -> SessionRecord {
     let start = SessionStart {
         id: AllocationId(id),
         number: id,
-        attribution: Attribution {
+        attribution: Arc::new(Attribution {
             project: ProjectId::DEFAULT,
             token: Some(TokenId(1)),
             room: Some(identifier(room)),
             clients: vec![(identifier("alice"), Role::Initiator)],
             region: "local".to_owned(),
-        },
+        }),
         username: Arc::from("user"),
         credential: CredentialKind::Issued,
         realm: Arc::from("causeway"),

@@ -19,7 +19,7 @@ pub struct SessionStart {
     /// that begins at the second the process started times 100 000.
     pub number: u64,
     /// To whom it is ascribed.
-    pub attribution: Attribution,
+    pub attribution: Arc<Attribution>,
     /// The user name as authenticated.
     pub username: Arc<str>,
     /// Which look-up knew it.
