@@ -58,7 +58,8 @@ struct Options {
     /// Every row, but none of it long enough to mean anything.
     #[arg(long)]
     quick: bool,
-    /// Only loads whose name, allocations and bytes contain this, such as "peer 100 160"; prints them and stops.
+    /// Only loads whose name, allocations and bytes contain this, such as "peer 100 160", or "idle" for making
+    /// allocations; prints them and stops.
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
     /// The page to write.
@@ -93,6 +94,19 @@ fn main() -> Result<()> {
         coturn: Subject::coturn(&coturn_program, processors)?,
     };
 
+    if options.only.as_deref() == Some("idle") {
+        let made = measure_idle(&servers, effort)?;
+        for (name, made) in [("causeway", made.causeway), ("coturn", made.coturn)] {
+            println!(
+                "{name:9} {:6.0} per second, {:5.1} µs each, {:5.1} µs to end one, {:5.0} bytes",
+                made.allocations_per_sec,
+                made.cpu_micros_per_allocation,
+                made.cpu_micros_per_end,
+                made.bytes_per_allocation
+            );
+        }
+        return Ok(());
+    }
     if let Some(words) = &options.only {
         return measure_loads(&servers, effort, words).map(drop);
     }
