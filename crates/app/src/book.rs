@@ -19,6 +19,8 @@ use crate::{
 
 /// Peers kept per session.
 const PEERS_MAX: usize = 32;
+/// A session is written once it is this old: one that ends before is written once, with its end.
+const FIRST_WRITE: Duration = Duration::from_secs(1);
 /// An idle session is written this often, so that its record tells that it lived.
 const IDLE_WRITE: Duration = Duration::from_secs(60);
 
@@ -214,8 +216,12 @@ impl SessionBook {
             if records.len() >= max {
                 break;
             }
-            let wait = if live.is_changed { self.settings.flush_interval } else { IDLE_WRITE };
-            if live.written.is_none_or(|written| now.saturating_since(written) >= wait) {
+            let (since, wait) = match live.written {
+                None => (live.record.start.at, FIRST_WRITE),
+                Some(written) if live.is_changed => (written, self.settings.flush_interval),
+                Some(written) => (written, IDLE_WRITE),
+            };
+            if now.saturating_since(since) >= wait {
                 live.is_changed = false;
                 live.written = Some(now);
                 records.push(live.record.clone());

@@ -166,27 +166,37 @@ fn numbers_have_the_node_in_front_and_never_repeat_over_a_restart() {
 }
 
 #[test]
-fn a_new_session_is_written_at_once_a_changed_one_after_the_interval_and_an_idle_one_each_minute() {
+fn a_new_session_is_written_after_a_second_a_changed_one_after_the_interval_and_an_idle_one_each_minute() {
     let (mut book, _) = book();
     book.handle(NOW, created(1), in_room);
-    assert_eq!(book.changed(NOW, 10).len(), 1);
-    assert!(book.changed(later(1), 10).is_empty());
-    book.handle_listing(later(2), &[figures(1, 50)]);
-    assert!(book.changed(later(4), 10).is_empty(), "not yet");
-    let written = book.changed(later(5), 10);
+    assert!(book.changed(NOW, 10).is_empty(), "it may end before it is worth a row");
+    assert_eq!(book.changed(later(1), 10).len(), 1);
+    assert!(book.changed(later(2), 10).is_empty());
+    book.handle_listing(later(3), &[figures(1, 50)]);
+    assert!(book.changed(later(5), 10).is_empty(), "not yet");
+    let written = book.changed(later(6), 10);
     assert_eq!(written[0].traffic, counters(50));
-    book.handle_listing(later(64), &[figures(1, 50)]);
-    assert!(book.changed(later(64), 10).is_empty());
-    assert_eq!(book.changed(later(65), 10)[0].last_seen, later(64));
+    book.handle_listing(later(65), &[figures(1, 50)]);
+    assert!(book.changed(later(65), 10).is_empty());
+    assert_eq!(book.changed(later(66), 10)[0].last_seen, later(65));
+}
+
+#[test]
+fn a_session_that_ends_within_its_first_second_is_written_once() {
+    let (mut book, _) = book();
+    book.handle(NOW, created(1), in_room);
+    book.handle(NOW, ended(1, AllocationEndReason::ClientDeleted), in_room);
+    assert_eq!(book.changed(NOW, 10).len(), 1);
+    assert!(book.changed(later(100), 10).is_empty());
 }
 
 #[test]
 fn what_the_store_did_not_take_comes_again_and_only_a_full_waiting_room_loses() {
     let (mut book, _) = book();
     (1..=4).for_each(|id| book.handle(NOW, created(id), in_room));
-    let live = book.changed(NOW, 10);
+    let live = book.changed(later(1), 10);
     book.not_written(live);
-    assert_eq!(book.changed(NOW, 10).len(), 4, "live ones come again at once");
+    assert_eq!(book.changed(later(1), 10).len(), 4, "live ones come again at once");
     (1..=3).for_each(|id| book.handle(NOW, ended(id, AllocationEndReason::ClientClosed), in_room));
     let records = book.changed(NOW, 2);
     assert_eq!(records.len(), 2);
