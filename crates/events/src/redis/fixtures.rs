@@ -20,13 +20,13 @@ pub(crate) fn session(id: u64, username: &str) -> Arc<SessionStart> {
     Arc::new(SessionStart {
         id: AllocationId(id),
         number: id,
-        attribution: Attribution {
+        attribution: Arc::new(Attribution {
             project: ProjectId::DEFAULT,
             token: None,
             room: None,
             clients: Vec::new(),
             region: "local".to_owned(),
-        },
+        }),
         username: Arc::from(username),
         credential: CredentialKind::Static,
         realm: Arc::from("example.test"),

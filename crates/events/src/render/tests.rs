@@ -68,13 +68,13 @@ fn start() -> Arc<SessionStart> {
     Arc::new(SessionStart {
         id: AllocationId(0xab),
         number: 1,
-        attribution: Attribution {
+        attribution: Arc::new(Attribution {
             project: ProjectId(1),
             token: Some(TokenId(4)),
             room: Some(name("demo-room")),
             clients: vec![(name("alice"), Role::Initiator)],
             region: "local".to_owned(),
-        },
+        }),
         username: "6a1f5c1e-6d0b-4c43-9f6c-0d8a1c1b2a33".into(),
         credential: CredentialKind::Issued,
         realm: "causeway".into(),
