@@ -4,7 +4,7 @@
 //! One file per resource; [`table`] lists every route with what it asks of its caller. It knows no relay: the binary hands
 //! it use-cases, a store, and functions that tell how the parts are.
 //!
-//! Entry points: [`router`], [`describe`], [`serve_document`].
+//! Entry points: [`router`], [`document`], [`describe`], [`serve_document`].
 
 #![forbid(unsafe_code)]
 
@@ -65,14 +65,19 @@ impl<S> fmt::Debug for ApiState<S> {
     }
 }
 
-/// The routes of [`table::ROUTES`], and their document.
-pub fn router<S: Store>(state: ApiState<S>) -> (Router, OpenApi) {
+/// The routes of [`table::ROUTES`].
+pub fn router<S: Store>(state: ApiState<S>) -> Router {
     let guard = Guard {
         gate: Arc::clone(&state.gate),
         table: table::ROUTES,
         token: |headers| bearer(headers).map(str::to_owned),
     };
-    let (routes, document) = table::routes::<S>().split();
-    let routes = routes.route_layer(middleware::from_fn_with_state(guard, authorize::<S>));
-    (routes.with_state(Arc::new(state)), document)
+    let routes = table::routes::<S>().split().0;
+    routes.route_layer(middleware::from_fn_with_state(guard, authorize::<S>)).with_state(Arc::new(state))
+}
+
+/// What they are.
+#[must_use]
+pub fn document<S: Store>() -> OpenApi {
+    table::routes::<S>().split().1
 }

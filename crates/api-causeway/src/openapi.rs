@@ -1,6 +1,6 @@
 //! The OpenAPI document of the whole HTTP interface, put together from what each family says of its routes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Router,
@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use causeway_api_http::{Access, RouteAccess, document_errors};
+use causeway_api_http::{Access, RouteAccess, document_errors, error_responses};
 use utoipa::openapi::{
     InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
     path::{Operation, PathItem},
@@ -44,13 +44,16 @@ pub fn describe(documents: impl IntoIterator<Item = OpenApi>, table: &[RouteAcce
     for document in documents {
         whole.merge(document);
     }
+    let mut names = BTreeSet::new();
     for (path, item) in &mut whole.paths.paths {
         for (method, operation) in operations(item) {
+            name(operation, method, &mut names);
             let row = table.iter().find(|row| row.method == method && row.path == path);
             finish(operation, row.map_or(Access::Open, |row| row.access));
         }
     }
     if let Some(components) = &mut whole.components {
+        components.responses.extend([ALWAYS, WITH_TOKEN].into_iter().flat_map(error_responses));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API token.")).build();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
         let basic =
@@ -58,6 +61,17 @@ pub fn describe(documents: impl IntoIterator<Item = OpenApi>, table: &[RouteAcce
         components.add_security_scheme("tokenAsPassword", SecurityScheme::Http(basic));
     }
     whole
+}
+
+/// An operation's name for code generators: its resource and what it does, and the method where that is not enough.
+fn name(operation: &mut Operation, method: &str, taken: &mut BTreeSet<String>) {
+    let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+    let mut name = format!("{tag}_{}", operation.operation_id.take().unwrap_or_default());
+    if !taken.insert(name.clone()) {
+        name = format!("{name}_{}", method.to_ascii_lowercase());
+        taken.insert(name.clone());
+    }
+    operation.operation_id = Some(name);
 }
 
 fn finish(operation: &mut Operation, access: Access) {

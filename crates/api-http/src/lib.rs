@@ -28,8 +28,17 @@ pub use error::{ApiError, Detail, ErrorBody, json};
 pub use gate::{Gate, basic, bearer, project};
 pub use parameters::Parameters;
 pub use rate::{Allowance, RateLimit};
-pub use routes::{Routes, document_errors};
+pub use routes::{Routes, document_errors, error_responses};
 pub use timestamp::{Timestamp, parse_time, timestamp};
+
+/// The URLs a client is handed: only those whose listener is bound, in the order clients expect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IceUrls {
+    /// `stun:` URLs.
+    pub stun: Vec<String>,
+    /// `turn:` and `turns:` URLs.
+    pub turn: Vec<String>,
+}
 
 /// A request's id: in its answer's header, in error bodies and in the log.
 #[derive(Clone, Debug, Default)]

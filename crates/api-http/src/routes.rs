@@ -6,7 +6,7 @@ use axum::{
     routing::{MethodFilter, on},
 };
 use utoipa::{
-    __dev::SchemaReferences,
+    __dev::{SchemaReferences, Tags},
     PartialSchema,
     openapi::{
         ComponentsBuilder, ContentBuilder, HttpMethod, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Response,
@@ -14,7 +14,7 @@ use utoipa::{
     },
 };
 
-use crate::ErrorBody;
+use crate::{Detail, ErrorBody};
 
 /// A router under construction, with its document.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl<T: Clone + Send + Sync + 'static> Routes<T> {
     #[must_use]
     pub fn add<P, H, A>(mut self, document: P, handler: H) -> Self
     where
-        P: utoipa::Path + SchemaReferences,
+        P: utoipa::Path + SchemaReferences + Tags<'static>,
         H: Handler<A, T>,
         A: 'static,
     {
@@ -47,9 +47,11 @@ impl<T: Clone + Send + Sync + 'static> Routes<T> {
 
     /// Documents a route that is served elsewhere.
     #[must_use]
-    pub fn describe<P: utoipa::Path + SchemaReferences>(mut self, _document: P) -> Self {
+    pub fn describe<P: utoipa::Path + SchemaReferences + Tags<'static>>(mut self, _document: P) -> Self {
         P::schemas(&mut self.schemas);
-        self.paths.add_path_operation(P::path(), P::methods(), P::operation());
+        let mut operation = P::operation();
+        operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
+        self.paths.add_path_operation(P::path(), P::methods(), operation);
         self
     }
 
@@ -58,6 +60,7 @@ impl<T: Clone + Send + Sync + 'static> Routes<T> {
         let components = ComponentsBuilder::new()
             .schemas_from_iter(self.schemas)
             .schema("Error", <ErrorBody<'_> as PartialSchema>::schema())
+            .schema("Detail", Detail::schema())
             .build();
         (self.router, OpenApiBuilder::new().paths(self.paths).components(Some(components)).build())
     }
@@ -76,18 +79,23 @@ fn filter(method: &HttpMethod) -> MethodFilter {
     }
 }
 
-/// Adds what any route may answer, in the one error shape, where its own document does not say otherwise.
+/// Says that an operation may answer with these errors, where its own document does not say otherwise.
 pub fn document_errors(operation: &mut Operation, statuses: &[(&str, &str)]) {
-    for (status, description) in statuses {
-        operation
-            .responses
-            .responses
-            .entry((*status).to_owned())
-            .or_insert_with(|| RefOr::T(error_response(status, description)));
+    for (status, _) in statuses {
+        let reference = RefOr::Ref(Ref::from_response_name(format!("Error{status}")));
+        operation.responses.responses.entry((*status).to_owned()).or_insert(reference);
     }
 }
 
-fn error_response(status: &str, description: &str) -> Response {
+/// What those references stand for, in the one error shape.
+#[must_use]
+pub fn error_responses(statuses: &[(&str, &str)]) -> Vec<(String, RefOr<Response>)> {
+    let response =
+        |(status, description): &(&str, &str)| (format!("Error{status}"), RefOr::T(error(status, description)));
+    statuses.iter().map(response).collect()
+}
+
+fn error(status: &str, description: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
     let response = ResponseBuilder::new().description(description).content("application/json", content);
     let header =

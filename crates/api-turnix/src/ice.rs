@@ -70,24 +70,13 @@ pub(crate) struct IceCredentialRequest {
     metadata: Option<()>,
 }
 
-/// One without URLs is left out: browsers refuse it.
+/// One without URLs is left out: browsers refuse it. Fields in the order the original sends them.
 #[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum IceServer<'a> {
-    Stun(StunServer<'a>),
-    Turn(TurnServer<'a>),
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct StunServer<'a> {
-    urls: &'a [String],
-}
-
-/// Fields in the order the original sends them.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TurnServer<'a> {
-    username: &'a str,
-    credential: &'a str,
+pub(crate) struct IceServer<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'a str>,
     urls: &'a [String],
 }
 
@@ -163,11 +152,11 @@ async fn mint_checked<S: CredentialStore>(
     let urls = (state.ice_urls)();
     let mut ice_servers = Vec::with_capacity(2);
     if !urls.stun.is_empty() {
-        ice_servers.push(IceServer::Stun(StunServer { urls: &urls.stun }));
+        ice_servers.push(IceServer { username: None, credential: None, urls: &urls.stun });
     }
     if !urls.turn.is_empty() {
-        let (username, credential) = (minted.username.as_str(), minted.credential.expose());
-        ice_servers.push(IceServer::Turn(TurnServer { username, credential, urls: &urls.turn }));
+        let (username, credential) = (Some(minted.username.as_str()), Some(minted.credential.expose().as_str()));
+        ice_servers.push(IceServer { username, credential, urls: &urls.turn });
     }
     let body = Answer { ice_servers, expires_at: minted.expires_at.into(), region: &minted.region };
     Ok(json(StatusCode::OK, &body))

@@ -14,7 +14,7 @@ mod turn_rest;
 use std::{fmt, sync::Arc};
 
 use axum::{Router, routing::any};
-use causeway_api_http::{Access, Gate, RouteAccess, Routes};
+use causeway_api_http::{Access, Gate, IceUrls, RouteAccess, Routes};
 use causeway_app::{CredentialStore, Minting, Scope};
 use utoipa::openapi::OpenApi;
 
@@ -35,15 +35,6 @@ const fn route(method: &'static str, path: &'static str) -> RouteAccess {
 /// What every route of this family asks for.
 const NEEDED: Access = Access::Scope(Scope::Credentials);
 
-/// The URLs a client is handed: only those whose listener is bound, in the order clients expect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IceUrls {
-    /// `stun:` URLs.
-    pub stun: Vec<String>,
-    /// `turn:` and `turns:` URLs.
-    pub turn: Vec<String>,
-}
-
 /// What the routes need.
 pub struct ApiState<S> {
     /// Use-cases.
@@ -62,13 +53,21 @@ impl<S> fmt::Debug for ApiState<S> {
     }
 }
 
-/// The routes of this family, and their document.
-pub fn router<S: CredentialStore>(state: ApiState<S>) -> (Router, OpenApi) {
-    let (routes, document) = Routes::default()
+/// The routes of this family.
+pub fn router<S: CredentialStore>(state: ApiState<S>) -> Router {
+    // The draft's own path is told from others by its query; a document cannot say that.
+    routes::<S>().split().0.route("/", any(turn_rest::root::<S>)).with_state(Arc::new(state))
+}
+
+/// What they are.
+#[must_use]
+pub fn document<S: CredentialStore>() -> OpenApi {
+    routes::<S>().split().1
+}
+
+fn routes<S: CredentialStore>() -> Routes<Arc<ApiState<S>>> {
+    Routes::default()
         .add(ice::__path_mint, ice::mint::<S>)
         .add(regions::__path_list, regions::list::<S>)
         .add(turn_rest::__path_mint, turn_rest::mint::<S>)
-        .split();
-    // The draft's own path is told from others by its query; a document cannot say that.
-    (routes.route("/", any(turn_rest::root::<S>)).with_state(Arc::new(state)), document)
 }

@@ -47,7 +47,7 @@ pub(crate) struct Entry<'a> {
 #[utoipa::path(
     get,
     path = "/api/v1/regions",
-    tag = "credentials",
+    tag = "regions",
     responses((status = 200, description = "Every region, by slug.", body = Vec<Entry<'_>>)),
 )]
 pub(crate) async fn list<S: CredentialStore>(

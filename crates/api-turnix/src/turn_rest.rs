@@ -42,7 +42,7 @@ pub(crate) async fn root<S: CredentialStore>(state: State<Arc<ApiState<S>>>, req
 #[utoipa::path(
     method(get, post),
     path = "/api/v1/turn-rest",
-    tag = "credentials",
+    tag = "turn_rest",
     params(
         ("service" = String, Query, description = "`turn`.", pattern = "^(?i:turn)$"),
         ("username" = Option<String>, Query, description = "User id to put into the name."),

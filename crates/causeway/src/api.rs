@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
-use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
-use causeway_api_turnix::{self as turnix, IceUrls, Region};
+use causeway_api_cloudflare as cloudflare;
+use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
+use causeway_api_turnix::{self as turnix, Region};
+use causeway_api_twilio as twilio;
 use causeway_app::{
     Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, RelayControl, Revocation,
 };
@@ -27,34 +29,80 @@ pub(crate) struct Parts {
     pub(crate) metrics: MetricsSource,
 }
 
-/// Every route there is.
-pub(crate) fn router(parts: Parts) -> Router {
-    let (routes, document) = families(parts);
-    with_manners(routes.merge(own::serve_document(&document)))
+/// What every route is, as `/openapi.json` says.
+pub(crate) fn document() -> OpenApi {
+    let documents = [
+        own::document::<SqlStore>(),
+        turnix::document::<SqlStore>(),
+        cloudflare::document::<SqlStore>(),
+        twilio::document::<SqlStore>(),
+    ];
+    let table: Vec<RouteAccess> = [own::table::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
+    own::describe(documents, &table)
 }
 
-fn families(parts: Parts) -> (Router, OpenApi) {
+/// Every route there is.
+pub(crate) fn router(parts: Parts) -> Router {
     let Parts { store, directory, callers, sink, relay, policy, rate_limit, ice_urls, events, health, metrics } = parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
-    let region = policy.region.clone();
+    let region = region(&policy.region);
+    let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || ice_urls.clone());
     let minting = Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, Arc::clone(&sink)));
     let revocation = Arc::new(Revocation::new(Arc::clone(&store), Arc::clone(&directory), relay, Arc::clone(&sink)));
     let management = Arc::new(Management::new(Arc::clone(&store), callers, directory, sink));
-    let (turnix_routes, turnix_document) = turnix::router(turnix::ApiState {
-        minting,
+    let turnix = turnix::ApiState {
+        minting: Arc::clone(&minting),
         gate: Arc::clone(&gate),
-        ice_urls: Arc::new(move || ice_urls.clone()),
-        region: Region {
-            slug: region.clone(),
-            nat2: "ZZ".to_owned(),
-            city: region.clone(),
-            name: region,
-            lat: 0.0,
-            lon: 0.0,
-        },
-    });
-    let (own_routes, own_document) =
-        own::router(own::ApiState { gate, store, revocation, management, events, health, metrics });
-    let table: Vec<RouteAccess> = [own::table::ROUTES, turnix::ROUTES].concat();
-    (own_routes.merge(turnix_routes), own::describe([own_document, turnix_document], &table))
+        ice_urls: Arc::clone(&ice_urls),
+        region,
+    };
+    let cloudflare = cloudflare::ApiState {
+        gate: Arc::clone(&gate),
+        minting: Arc::clone(&minting),
+        revocation: Arc::clone(&revocation),
+        ice_urls: Arc::clone(&ice_urls),
+    };
+    let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting, ice_urls };
+    let own = own::ApiState { gate, store, revocation, management, events, health, metrics };
+    let families = own::router(own)
+        .merge(turnix::router(turnix))
+        .merge(cloudflare::router(cloudflare))
+        .merge(twilio::router(twilio));
+    with_manners(families.merge(own::serve_document(&document())))
+}
+
+fn region(slug: &str) -> Region {
+    let name = || slug.to_owned();
+    Region { slug: name(), nat2: "ZZ".to_owned(), city: name(), name: name(), lat: 0.0, lon: 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_document_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/causeway.json");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let current = document().to_pretty_json().unwrap() + "\n";
+        assert!(
+            committed == current,
+            "openapi/causeway.json is out of date: cargo run -- openapi > openapi/causeway.json"
+        );
+    }
+
+    #[test]
+    fn every_operation_of_the_document_has_a_row_in_a_table_and_the_other_way_round() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut told: Vec<String> = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let methods = item.as_object().unwrap().keys().filter(|key| key.len() < 8 && *key != "summary");
+            told.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+        }
+        let tables = [own::table::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
+        let mut rows: Vec<String> = tables.iter().map(|row| format!("{} {}", row.method, row.path)).collect();
+        told.sort();
+        rows.sort();
+        assert_eq!(told, rows);
+    }
 }

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::{
-    EXIT_FAILED, EXIT_USAGE,
+    EXIT_FAILED, EXIT_USAGE, api,
     config::{self, Faults, KEYS, Settings, Sources},
     credential, probe, serve,
 };
@@ -47,6 +47,10 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(("explain", matches)) => explain(matches.get_one::<String>("key").map(String::as_str)),
+        Some(("openapi", _)) => {
+            say(&(api::document().to_pretty_json().unwrap_or_default() + "\n"));
+            ExitCode::SUCCESS
+        }
         Some(("probe", matches)) => probe::run(matches),
         Some(("credential", matches)) => match matches.subcommand() {
             Some(("mint", matches)) => with_settings(matches, |settings| credential::mint(&settings, matches)),
@@ -80,6 +84,7 @@ fn command() -> Command {
                         .help("Print a configuration file with every key, commented out"),
                 ),
         )
+        .subcommand(Command::new("openapi").about("Prints the OpenAPI document of the HTTP interface"))
         .subcommand(probe::command())
         .subcommand(
             Command::new("credential")

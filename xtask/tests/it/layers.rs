@@ -36,6 +36,8 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-events", Layer::Adapter),
     ("causeway-api-http", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),
+    ("causeway-api-cloudflare", Layer::Adapter),
+    ("causeway-api-twilio", Layer::Adapter),
     ("causeway-api-causeway", Layer::Adapter),
     ("causeway", Layer::Binary),
     ("causeway-sim", Layer::Tool),
@@ -47,6 +49,8 @@ const LAYERS: &[(&str, Layer)] = &[
 const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-relay", "causeway-net-io"),
     ("causeway-api-turnix", "causeway-api-http"),
+    ("causeway-api-cloudflare", "causeway-api-http"),
+    ("causeway-api-twilio", "causeway-api-http"),
     ("causeway-api-causeway", "causeway-api-http"),
 ];
 

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use causeway_api_http::{Gate, RateLimit, with_manners};
-use causeway_api_turnix::{ApiState, IceUrls, Region, router};
+use causeway_api_http::{Gate, IceUrls, RateLimit, with_manners};
+use causeway_api_turnix::{ApiState, Region, router};
 use causeway_app::{Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, MintPolicy, Minting};
 use causeway_credentials::turn_rest::SharedSecrets;
 use causeway_types::Secret;
@@ -236,7 +236,7 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
         .burst
         .map_or(RateLimit { per_sec: 1_000_000, burst: 1_000_000 }, |burst| RateLimit { per_sec: 1, burst });
     let callers = Arc::new(Callers::new(Arc::clone(store), Arc::new(Deaf)));
-    let (routes, _) = router(ApiState {
+    let routes = router(ApiState {
         minting: Arc::new(Minting::new(Arc::clone(store), Arc::new(directory), policy, Arc::new(Deaf))),
         gate: Arc::new(Gate::new(callers, limit)),
         ice_urls: Arc::new(move || urls.clone()),
