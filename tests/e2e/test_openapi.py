@@ -15,7 +15,8 @@ EXAMPLES = 30
 @pytest.mark.parametrize(
     "selection",
     [
-        # What would take the token or the project of this run away stays out, and what does not end or wants the token\n        # elsewhere.
+        # What would take the token or the project of this run away stays out, and what does not end or wants the token
+        # elsewhere.
         ["--exclude-path-regex", "^/api/v1/(tokens/|projects/|events$)|^/2010", "--header", "Authorization: Bearer e2e-token"],
         ["--include-path-regex", "^/2010", "--auth", "anybody:e2e-token"],
     ],

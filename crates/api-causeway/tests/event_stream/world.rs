@@ -78,7 +78,7 @@ impl World {
         let bus = Arc::new(EventBus::new(Now::read().unix, RING));
         let (stop, stopped) = watch::channel(false);
         let streams = Arc::new(EventStreams::new(Arc::<EventBus>::clone(&bus), stopped).with_heartbeat(heartbeat));
-        let routes = with_manners(router(state(&store, &bus, &streams)).0);
+        let routes = with_manners(router(state(&store, &bus, &streams)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let task = tokio::spawn(serve(listener, routes));
