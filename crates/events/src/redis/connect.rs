@@ -19,6 +19,8 @@ use super::{target::RedisTarget, tls};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long replies may take before the connection counts as dead.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Addresses remembered of a host name whose addresses change; beyond, only the newest are.
+const ADDRESSES_MAX: usize = 64;
 /// Longest reply line of a log-in.
 const REPLY_MAX: usize = 4096;
 
@@ -77,7 +79,13 @@ pub(crate) async fn connect(
 
 async fn open(target: &RedisTarget, addresses: &Mutex<BTreeSet<SocketAddr>>) -> Result<Box<dyn Stream>, ConnectError> {
     let found: Vec<SocketAddr> = resolve(target).await.map_err(ConnectError::Resolve)?;
-    addresses.lock().extend(found.iter().copied());
+    {
+        let mut known = addresses.lock();
+        if known.len() + found.len() > ADDRESSES_MAX {
+            known.clear();
+        }
+        known.extend(found.iter().copied());
+    }
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut connected = None;
     for address in found {
