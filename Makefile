@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run test check bench fuzz fmt
+.PHONY: run test check bench bench-events fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -25,6 +25,9 @@ check: ## The quick loop: format, lints, documents, unit and integration tests
 bench: ## Compare with coturn on this machine and write docs/performance.md
 	$(CARGO) build --release --package causeway
 	$(CARGO) run --release --package causeway-bench -- --seconds $(BENCH_SECONDS) --write docs/performance.md
+
+bench-events: ## Send 50 000 events a second through the bus to Redis
+	$(CARGO) run --release --package causeway-bench --bin events
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (ten minutes)
 	scripts/fuzz
