@@ -64,6 +64,17 @@ def stored_sessions(server):
     return {f"{row[0]:018}": (row[1:5], row[5:9]) for row in rows}
 
 
+def listed_session(server, address):
+    """Figures of the ended session of a client address as the API tells them."""
+    status, _, body = server.request("/api/v1/sessions")
+    assert status == 200, body
+    [session] = [one for one in json.loads(body)["data"] if one["clientAddress"] == address]
+    assert session["endReason"] == "client_deleted"
+    client = [session[name] for name in ("packetsIn", "bytesIn", "packetsOut", "bytesOut")]
+    peers = [session[name] for name in ("peerPacketsIn", "peerBytesIn", "peerPacketsOut", "peerBytesOut")]
+    return tuple(client), tuple(peers)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_documented_sequence_with_the_clients_own_figures(publishing, redis, echo, transport):
     _, tls, kind, version, cipher = TRANSPORTS[transport]
@@ -93,7 +104,9 @@ def test_the_documented_sequence_with_the_clients_own_figures(publishing, redis,
 
     name = messages[0].allocation
     wait_until(lambda: name in stored_sessions(publishing), 10, "the session in the database")
-    assert stored_sessions(publishing)[name] == (messages[-2].figures, messages[-1].figures)
+    figures = messages[-2].figures, messages[-1].figures
+    assert stored_sessions(publishing)[name] == figures
+    assert listed_session(publishing, messages[0].fields["remote"]) == figures
     assert redis.ask("KEYS", f"turn/*/allocation/{name}/status", database=3) == []
 
 
@@ -124,6 +137,24 @@ def test_a_key_stands_while_its_allocation_lives_and_goes_with_the_server(publis
     assert redis.ask("KEYS", "*", database=3) == []
 
 
+def test_keys_of_a_killed_server_go_at_its_next_start_and_those_of_others_stay(start, redis, tmp_path):
+    target = f"ip=127.0.0.1 port={redis.port}"
+    killed, other = start(redis_statsdb=target, data_dir=str(tmp_path)), start(redis_statsdb=target)
+    with Consumer(redis) as consumer:
+        with TurnClient((HOST, killed.turn_port), USER, PASSWORD) as one, TurnClient((HOST, other.turn_port), USER, PASSWORD) as two:
+            one.allocate()
+            wait_until(lambda: len(consumer.messages) == 1, 10, "the first allocation")
+            two.allocate()
+            wait_until(lambda: len(consumer.messages) == 2, 10, "the second allocation")
+        gone, stays = (message.allocation for message in consumer.messages)
+        killed.stop()
+        start(redis_statsdb=target, data_dir=str(tmp_path))
+        wait_until(lambda: len(consumer.messages) == 3, 10, "the end of the first")
+    assert (consumer.messages[2].allocation, consumer.messages[2].value) == (gone, "deleted")
+    [key] = redis.ask("KEYS", "turn/*/allocation/*/status")
+    assert stays in key
+
+
 def test_redis_away_and_back_while_a_call_goes_on(publishing, redis, echo):
     with TurnClient((HOST, publishing.turn_port), USER, PASSWORD) as client:
         client.allocate()
@@ -140,6 +171,17 @@ def test_redis_away_and_back_while_a_call_goes_on(publishing, redis, echo):
     assert publishing.metric("causeway_redis_events_dropped_total") == 0
     assert json.loads(publishing.request("/healthz", token=False)[2])["redis"] == "ok"
     assert "no statistics go to Redis" in publishing.log() and "statistics go to Redis" in publishing.log()
+
+
+def test_a_redis_that_does_not_answer_does_not_touch_a_call(publishing, redis, echo):
+    with Consumer(redis) as consumer:
+        redis.ask("CLIENT", "PAUSE", "100000", "WRITE")
+        run = run_client(publishing, echo, "udp")
+        assert consumer.messages == []
+        redis.ask("CLIENT", "UNPAUSE")
+        messages = relaying(consumer.wait_for_ends(1))
+    # Commands without an answer are sent again on the next connection: a message may come twice, in order.
+    assert messages[-1].figures == (run.received, 2000, run.sent, 2000)
 
 
 def test_a_wrong_password_is_told_once_and_never_shown(start, redis):
