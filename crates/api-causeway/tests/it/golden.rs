@@ -1,0 +1,278 @@
+//! Requests and the bytes of their answers, one file each in `golden/`. `GOLDEN_UPDATE=1` writes them anew; then read the
+//! difference.
+
+use std::{fs, path::Path};
+
+use causeway_api_http::RateLimit;
+use causeway_app::{Lookup, UserQuery};
+use causeway_types::UnixTime;
+
+use crate::world::{Answer, OTHER, OWN, SESSION, USERNAME, WIDE, World, in_an_hour};
+
+#[tokio::test]
+async fn what_is_recorded_is_told() {
+    let world = World::start().await;
+    for (name, path) in [
+        ("rooms", "/api/v1/rooms?active=true&prefix=room&limit=1"),
+        ("room", "/api/v1/rooms/room-a"),
+        ("room-clients", "/api/v1/rooms/room-a/clients"),
+        ("room-sessions", "/api/v1/rooms/room-a/sessions"),
+        ("clients", "/api/v1/clients?room=room-a"),
+        ("client", "/api/v1/clients/client-a"),
+        ("client-sessions", "/api/v1/clients/client-a/sessions"),
+        (
+            "sessions",
+            "/api/v1/sessions?room=room-a&client=client-a&active=true&from=2025-01-01T00:00:00Z&to=2026-01-01T00:00:00%2B02:00",
+        ),
+        ("session", &format!("/api/v1/sessions/{SESSION}")),
+        ("credentials", "/api/v1/credentials?room=room-a&client=client-a&token=2&state=active"),
+        ("credential", &format!("/api/v1/credentials/{USERNAME}")),
+        ("usage", "/api/v1/usage?from=2025-06-01T00:00:00Z&to=2025-07-01T00:00:00Z&interval=day&group_by=room"),
+        ("tokens", "/api/v1/tokens"),
+        ("projects", "/api/v1/projects"),
+        ("audit", "/api/v1/audit"),
+        ("healthz", "/healthz"),
+    ] {
+        check(name, ("GET", path, ""), &world.get(path, OWN).await);
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_told_field_by_field() {
+    let world = World::start().await;
+    for (name, method, path, body) in [
+        (
+            "error-list-fields",
+            "GET",
+            "/api/v1/sessions?room=a.b&client=%20&active=yes&from=noon&to=1&limit=201&cursor=%21",
+            "",
+        ),
+        ("error-cursor-of-another-list", "GET", "/api/v1/sessions?cursor=bm9uc2Vuc2U", ""),
+        ("error-credential-filters", "GET", "/api/v1/credentials?token=first&state=old&limit=0", ""),
+        ("error-usage-fields", "GET", "/api/v1/usage?interval=week&group_by=peer&from=1970-01-01T00:00:00Z", ""),
+        ("error-room-unknown", "GET", "/api/v1/rooms/nobody", ""),
+        ("error-room-no-name", "GET", "/api/v1/rooms/a%2Fb", ""),
+        ("error-session-unknown", "GET", "/api/v1/sessions/00000000000000ff", ""),
+        ("error-session-end-unknown", "DELETE", "/api/v1/sessions/00000000000000ff", ""),
+        ("error-credential-unknown", "DELETE", "/api/v1/credentials/nobody", ""),
+        ("error-credential-sessions", "DELETE", &format!("/api/v1/credentials/{USERNAME}?sessions=all"), ""),
+        ("error-revoke-nothing-named", "POST", "/api/v1/credentials/revoke", "{}"),
+        (
+            "error-revoke-two-named",
+            "POST",
+            "/api/v1/credentials/revoke",
+            r#"{"room":"room-a","client":"a b","sessions":"some"}"#,
+        ),
+        ("error-revoke-broken", "POST", "/api/v1/credentials/revoke", "{"),
+        (
+            "error-token-fields",
+            "POST",
+            "/api/v1/tokens",
+            r#"{"scopes":["root"],"expiresAt":"2020-01-01T00:00:00Z","organizationWide":"maybe"}"#,
+        ),
+        ("error-token-unknown", "DELETE", "/api/v1/tokens/99", ""),
+        ("error-project-fields", "POST", "/api/v1/projects", r#"{"slug":"a b"}"#),
+        ("error-project-exists", "POST", "/api/v1/projects", r#"{"slug":"other"}"#),
+        ("error-project-switch-field", "PATCH", "/api/v1/projects/other", "{}"),
+        ("error-project-unknown", "PATCH", "/api/v1/projects/nobody", r#"{"disabled":true}"#),
+        ("error-method", "PUT", "/api/v1/rooms", ""),
+    ] {
+        let answer = world.ask(method, path, &format!("Bearer {WIDE}"), body).await;
+        check(name, (method, path, body), &answer);
+    }
+}
+
+#[tokio::test]
+async fn what_is_changed_is_answered_and_kept() {
+    let world = World::start().await;
+    for (name, method, path, body) in [
+        (
+            "token-make",
+            "POST",
+            "/api/v1/tokens",
+            r#"{"name":"ci","scopes":["read","credentials"],"expiresAt":"2100-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "token-make-wide",
+            "POST",
+            "/api/v1/tokens",
+            r#"{"name":"console","scopes":["admin"],"organizationWide":true}"#,
+        ),
+        ("token-revoke", "DELETE", "/api/v1/tokens/4", ""),
+        ("project-make", "POST", "/api/v1/projects", r#"{"slug":"third"}"#),
+        ("project-disable", "PATCH", "/api/v1/projects/other", r#"{"disabled":true}"#),
+        ("session-end", "DELETE", &format!("/api/v1/sessions/{SESSION}"), ""),
+        ("credential-revoke", "POST", "/api/v1/credentials/revoke", r#"{"createdBefore":"2026-01-01T00:00:00Z"}"#),
+        ("credential-revoke-again", "POST", "/api/v1/credentials/revoke", r#"{"room":"room-a"}"#),
+        ("credential-take-back", "DELETE", &format!("/api/v1/credentials/{USERNAME}?sessions=end"), ""),
+        ("credential-revoked", "GET", "/api/v1/credentials?state=revoked", ""),
+        ("audit-after", "GET", "/api/v1/audit?limit=3", ""),
+    ] {
+        let answer = world.ask(method, path, &format!("Bearer {WIDE}"), body).await;
+        check(name, (method, path, body), &answer);
+    }
+    check("error-project-disabled", ("GET", "/api/v1/rooms", ""), &world.get("/api/v1/rooms", OTHER).await);
+    let heard = world.events.0.lock().expect("not poisoned").clone();
+    for event in ["token.created", "token.revoked", "credential.revoked", "token.used_first_time"] {
+        assert!(heard.contains(&event), "{event} in {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_works_from_its_making_to_its_revocation() {
+    let world = World::start().await;
+    let made =
+        world.ask("POST", "/api/v1/tokens", &format!("Bearer {OWN}"), r#"{"name":"a","scopes":["read"]}"#).await.json();
+    let value = made["value"].as_str().expect("a value");
+    assert!(value.starts_with("cwp_") && value.len() == 47, "{value}");
+    assert_eq!(world.get("/api/v1/rooms", value).await.status, 200);
+    assert!(!world.get("/api/v1/tokens", OWN).await.text.contains(value), "shown once");
+    let gone = world.ask("DELETE", &format!("/api/v1/tokens/{}", made["id"]), &format!("Bearer {OWN}"), "").await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(world.get("/api/v1/rooms", value).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_turn_rest_name_is_refused_by_the_project_that_owns_such_names_only() {
+    let world = World::start().await;
+    let name = format!("{}:alice", in_an_hour());
+    let known = || matches!(world.directory.look_up(UserQuery::Name(&name), UnixTime::from_secs(1)), Lookup::Known(_));
+    let path = format!("/api/v1/credentials/{name}");
+    assert_eq!(world.ask("DELETE", &path, &format!("Bearer {OTHER}"), "").await.status, 404);
+    assert!(known());
+    assert_eq!(world.ask("DELETE", &path, &format!("Bearer {OWN}"), "").await.status, 204);
+    assert!(!known());
+}
+
+#[tokio::test]
+async fn pages_lead_from_one_to_the_next() {
+    let world = World::start().await;
+    for n in 0..5 {
+        let body = format!(r#"{{"room":"page-{n}"}}"#);
+        let minted = world.ask("POST", "/api/v1/credentials/ice", &format!("Bearer {OTHER}"), &body).await;
+        assert_eq!(minted.status, 200, "{}", minted.text);
+    }
+    let (mut rooms, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = world.get(&format!("/api/v1/rooms?limit=2&cursor={cursor}"), OTHER).await.json();
+        rooms.extend(page["data"].as_array().expect("a list").iter().map(|room| room["room"].to_string()));
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(rooms, (0..5).map(|n| format!("\"page-{n}\"")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_allowance_is_one_over_all_families() {
+    let world = World::with_rate(RateLimit { per_sec: 1, burst: 2 }).await;
+    assert_eq!(world.get("/api/v1/rooms", OWN).await.status, 200);
+    assert_eq!(world.get("/api/v1/regions", OWN).await.status, 200);
+    check("error-rate", ("GET", "/api/v1/rooms", ""), &world.get("/api/v1/rooms", OWN).await);
+}
+
+#[tokio::test]
+async fn the_facades_answer_in_their_own_shapes() {
+    let world = World::start().await;
+    // "any:cwp_own"
+    let (bearer, basic) = (format!("Bearer {OWN}"), "Basic YW55OmN3cF9vd24=");
+    let cloudflare = |call: &str| format!("/v1/turn/keys/any/credentials/{call}");
+    let twilio = "/2010-04-01/Accounts/AC1/Tokens.json";
+    for (name, path, authorization, body) in [
+        (
+            "cloudflare-list",
+            cloudflare("generate-ice-servers"),
+            bearer.as_str(),
+            r#"{"ttl":600,"customIdentifier":"user@example"}"#,
+        ),
+        ("cloudflare-object", cloudflare("generate"), bearer.as_str(), r#"{"ttl":600}"#),
+        ("cloudflare-revoke", cloudflare(&format!("{USERNAME}/revoke")), bearer.as_str(), ""),
+        ("cloudflare-error-unknown", cloudflare("nobody/revoke"), bearer.as_str(), ""),
+        ("cloudflare-error-ttl", cloudflare("generate-ice-servers"), bearer.as_str(), r#"{"ttl":0}"#),
+        ("cloudflare-error-token", cloudflare("generate-ice-servers"), "", ""),
+        ("twilio-token", twilio.to_owned(), basic, r#"{"Ttl":600}"#),
+        ("twilio-token-default", twilio.to_owned(), basic, ""),
+        ("twilio-error-ttl", twilio.to_owned(), basic, r#"{"Ttl":"long"}"#),
+        ("twilio-error-token", twilio.to_owned(), bearer.as_str(), ""),
+    ] {
+        let answer = world.ask("POST", &path, authorization, body).await;
+        check(name, ("POST", &path, body), &answer);
+    }
+}
+
+/// Compares an exchange with the file of this name.
+#[track_caller]
+fn check(name: &str, (method, path, body): (&str, &str, &str), answer: &Answer) {
+    let head: Vec<&str> = answer.head.lines().filter(|line| !is_noise(line)).collect();
+    let exchange = format!("{method} {path}\n{body}\n----\n{}\n\n{}\n", head.join("\n"), answer.text);
+    let exchange = normal(&exchange);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden").join(format!("{name}.http"));
+    if std::env::var_os("GOLDEN_UPDATE").is_some() {
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(&path, exchange).expect("a writable file");
+        return;
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == exchange, "{}\n--- expected\n{expected}\n--- came\n{exchange}", path.display());
+}
+
+/// Headers that differ from run to run, or that hyper adds.
+fn is_noise(line: &str) -> bool {
+    ["date: ", "x-ratelimit-reset: ", "content-length: ", "connection: "].iter().any(|name| line.starts_with(name))
+}
+
+/// The text with what differs between runs replaced by its form.
+fn normal(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let forms: [(&str, &str); 6] = [
+            ("xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx", "<uuid>"),
+            ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "<32 hex digits>"),
+            ("202d-dd-ddTdd:dd:dd.dddZ", "<time>"),
+            ("Aaa, dd Aaa dddd dd:dd:dd +0000", "<date>"),
+            ("cwp_wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "<project token>"),
+            ("cwo_wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "<organization token>"),
+        ];
+        let found = forms.iter().find_map(|(form, name)| {
+            let head = rest.get(..form.len())?;
+            // What the world was made with stays as it is.
+            let is_seeded = head == USERNAME || head.starts_with("2025") || head.starts_with("2026-01");
+            (is_like(head, form) && !is_seeded).then_some((form.len(), *name))
+        });
+        let (len, piece) = found.unwrap_or((next.len_utf8(), ""));
+        out.push_str(if piece.is_empty() { rest.get(..len).unwrap_or_default() } else { piece });
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    mask_prefixes(out)
+}
+
+/// The shown prefix of a token that was just made.
+fn mask_prefixes(text: String) -> String {
+    let mut lines = text;
+    for family in ["cwp_", "cwo_"] {
+        for tail in ["wide", "own", "othe"] {
+            // Those of the world are short words; keep them.
+            lines =
+                lines.replace(&format!("\"prefix\":\"{family}{tail}"), &format!("\"prefix\":\"keep:{family}{tail}"));
+        }
+        while let Some(at) = lines.find(&format!("\"prefix\":\"{family}")) {
+            let end = lines.get(at + 10..).and_then(|rest| rest.find('"')).map_or(lines.len(), |n| at + 10 + n);
+            lines.replace_range(at..end, "\"prefix\":\"<first characters>");
+        }
+    }
+    lines.replace("\"prefix\":\"keep:", "\"prefix\":\"")
+}
+
+/// `d` a digit, `x` a small hexadecimal digit, `w` base64url, `A` a capital, `a` a small letter, all else itself.
+fn is_like(text: &str, form: &str) -> bool {
+    text.bytes().zip(form.bytes()).all(|(c, f)| match f {
+        b'd' => c.is_ascii_digit(),
+        b'x' => c.is_ascii_digit() || (b'a'..=b'f').contains(&c),
+        b'w' => c.is_ascii_alphanumeric() || c == b'-' || c == b'_',
+        b'A' => c.is_ascii_uppercase(),
+        b'a' => c.is_ascii_lowercase(),
+        _ => c == f,
+    })
+}

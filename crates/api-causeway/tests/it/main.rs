@@ -1,0 +1,5 @@
+//! The routes over a listener and a database of their own.
+
+mod authorization;
+mod golden;
+mod world;

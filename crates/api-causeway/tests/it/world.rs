@@ -1,0 +1,333 @@
+//! Every family's routes behind a listener, over a real database with two projects.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use causeway_api_causeway::{self as own, EventStreams, Health};
+use causeway_api_cloudflare as cloudflare;
+use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
+use causeway_api_turnix::{self as turnix, Region};
+use causeway_api_twilio as twilio;
+use causeway_app::{
+    Attribution, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore, DirectoryConfig,
+    DomainEvent, EventSink, Identifier, Management, MintPolicy, Minting, NewToken, OrganizationId, ProjectId,
+    RelayControl, Revocation, Role, Scopes, SessionRecord, SessionStart, Store, TokenId,
+};
+use causeway_credentials::{token, turn_rest::SharedSecrets};
+use causeway_events::EventBus;
+use causeway_store::SqlStore;
+use causeway_types::{
+    AllocationId, ClientTransport, CredentialKind, FiveTuple, Now, RelayTransport, Secret, TrafficCount,
+    TrafficCounters, UnixTime,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// Organization-wide, may do everything.
+pub(crate) const WIDE: &str = "cwo_wide";
+/// Of the first project, may do everything.
+pub(crate) const OWN: &str = "cwp_own";
+/// Of the other project, may do everything there.
+pub(crate) const OTHER: &str = "cwp_other";
+/// When everything was recorded.
+pub(crate) const THEN: UnixTime = UnixTime::from_millis(1_750_000_000_123);
+/// The first project's credential.
+pub(crate) const USERNAME: &str = "3f0d2a52-6a0e-4a8f-9d3b-0b6a2f6f8c11";
+/// Its live session.
+pub(crate) const SESSION: &str = "00000000000000a7";
+
+/// A running server; it ends with this value.
+pub(crate) struct World {
+    address: SocketAddr,
+    pub(crate) store: Arc<SqlStore>,
+    pub(crate) directory: Arc<CredentialDirectory>,
+    pub(crate) events: Arc<Heard>,
+    task: JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A relay with one live session per user name it is asked about.
+#[derive(Debug)]
+struct Relay;
+
+impl RelayControl for Relay {
+    fn end_session(&self, _session: AllocationId) -> bool {
+        true
+    }
+
+    fn end_sessions_of(&self, usernames: &[String]) -> u32 {
+        u32::try_from(usernames.len()).expect("few")
+    }
+
+    fn limit(&self, _username: &str, _limits: CredentialLimits) {}
+}
+
+/// The events that were told.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(pub(crate) Mutex<Vec<&'static str>>);
+
+impl EventSink for Heard {
+    fn emit(&self, _at: UnixTime, _project: ProjectId, event: DomainEvent) {
+        self.0.lock().expect("not poisoned").push(event.name());
+    }
+}
+
+/// What every route asks for, over all families.
+pub(crate) fn tables() -> Vec<RouteAccess> {
+    [own::table::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat()
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with_rate(RateLimit { per_sec: 1_000_000, burst: 1_000_000 }).await
+    }
+
+    pub(crate) async fn with_rate(limit: RateLimit) -> Self {
+        let directory_of_files = tempfile::tempdir().expect("a temporary directory");
+        let opened = SqlStore::open(&directory_of_files.path().join("causeway.db"), "node-1").await;
+        let store = Arc::new(opened.expect("it opens"));
+        seed(&store).await;
+        let directory = Arc::new(CredentialDirectory::new(DirectoryConfig {
+            realm: "causeway".to_owned(),
+            secrets: SharedSecrets::new(vec![Secret::new("secret".to_owned())]),
+            rest_separator: ':',
+            rest_ttl_max: None,
+            users: Vec::new(),
+            cache_max: 100,
+        }));
+        let events = Arc::new(Heard::default());
+        let routes = routes(&store, &directory, &events, limit);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(routes.clone());
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    builder.serve_connection(TokioIo::new(stream), service).await.ok();
+                });
+            }
+        });
+        Self { address, store, directory, events, task, _directory: directory_of_files }
+    }
+
+    /// One request with this `Authorization`, and a JSON body if there is one.
+    pub(crate) async fn ask(&self, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: causeway.example\r\nConnection: close\r\n");
+        if !authorization.is_empty() {
+            head += &format!("Authorization: {authorization}\r\n");
+        }
+        if !body.is_empty() {
+            head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        }
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.expect("it takes requests");
+        let mut bytes = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut bytes)).await;
+        read.expect("in time").expect("UTF-8");
+        let status = bytes.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let (head, text) = bytes.split_once("\r\n\r\n").expect("a head");
+        Answer { status, head: head.to_owned(), text: text.to_owned() }
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask("GET", path, &format!("Bearer {token}"), "").await
+    }
+
+    /// Adds a token of a project; its value is its name.
+    pub(crate) async fn add_token(&self, project: ProjectId, value: &str, scopes: Scopes) -> TokenId {
+        let token = NewToken { organization_wide: false, ..new_token(value, scopes) };
+        self.store.insert_token(project, &token, THEN).await.expect("it is added")
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.head, self.text))
+    }
+}
+
+fn new_token(value: &str, scopes: Scopes) -> NewToken {
+    NewToken {
+        hash: token::hash(value),
+        name: value.to_owned(),
+        prefix: token::shown_prefix(value),
+        scopes,
+        organization_wide: true,
+        expires_at: None,
+    }
+}
+
+/// Two projects; the first has a credential in a room, and a live session made with it.
+async fn seed(store: &SqlStore) {
+    store.make_first_token(&new_token(WIDE, Scopes::ALL), THEN).await.expect("made");
+    let other = store.insert_project(OrganizationId(1), "other", THEN).await.expect("made");
+    for (project, value) in [(ProjectId::DEFAULT, OWN), (other, OTHER)] {
+        let token = NewToken { organization_wide: false, ..new_token(value, Scopes::ALL) };
+        store.insert_token(project, &token, THEN).await.expect("made");
+    }
+    store.insert_credential(credential()).await.expect("kept");
+    store.write_sessions(&[session()]).await.expect("written");
+}
+
+fn identifier(text: &str) -> Identifier {
+    Identifier::new(text).expect("a good name")
+}
+
+fn credential() -> CredentialRecord {
+    CredentialRecord {
+        username: USERNAME.to_owned(),
+        secret: Secret::new("never-shown".to_owned()),
+        user_hash: [7; 32],
+        project: ProjectId::DEFAULT,
+        token: TokenId(2),
+        room: Some(identifier("room-a")),
+        initiator_client: Some(identifier("client-a")),
+        receiver_client: None,
+        client_type: None,
+        region: "local".to_owned(),
+        issued_at: THEN,
+        expires_at: UnixTime::from_secs(4_000_000_000),
+        revoked_at: None,
+        limits: CredentialLimits {
+            bytes_max: Some(1_000_000),
+            bandwidth: Some(125_000),
+            ..CredentialLimits::default()
+        },
+        metadata: Some(r#"{"call":7}"#.to_owned()),
+    }
+}
+
+fn session() -> SessionRecord {
+    let five_tuple = FiveTuple {
+        transport: ClientTransport::Udp,
+        client: ([192, 0, 2, 1], 40_000).into(),
+        server: ([198, 51, 100, 1], 3478).into(),
+    };
+    let start = SessionStart {
+        id: AllocationId(0xa7),
+        number: 1,
+        attribution: Arc::new(Attribution {
+            project: ProjectId::DEFAULT,
+            token: Some(TokenId(2)),
+            room: Some(identifier("room-a")),
+            clients: vec![(identifier("client-a"), Role::Initiator)],
+            region: "local".to_owned(),
+        }),
+        username: Arc::from(USERNAME),
+        credential: CredentialKind::Issued,
+        realm: Arc::from("causeway"),
+        at: THEN,
+        five_tuple,
+        security: None,
+        relayed: [Some(([198, 51, 100, 1], 50_000).into()), None],
+        transport: RelayTransport::Udp,
+        lifetime: Duration::from_secs(600),
+    };
+    let counts = TrafficCounters {
+        from_client: TrafficCount { packets: 10, bytes: 1000 },
+        to_client: TrafficCount { packets: 20, bytes: 2000 },
+    };
+    SessionRecord {
+        start: Arc::new(start),
+        five_tuple,
+        last_seen: THEN.saturating_add(Duration::from_secs(10)),
+        end: None,
+        traffic: counts,
+        messages: counts,
+        first_data: Some(Duration::from_millis(12)),
+        peers: Vec::new(),
+        refusals: 0,
+        moves: 0,
+    }
+}
+
+fn routes(
+    store: &Arc<SqlStore>,
+    directory: &Arc<CredentialDirectory>,
+    events: &Arc<Heard>,
+    limit: RateLimit,
+) -> axum::Router {
+    let sink: Arc<dyn EventSink> = Arc::<Heard>::clone(events);
+    let callers = Arc::new(Callers::new(Arc::clone(store), Arc::clone(&sink)));
+    let gate = Arc::new(Gate::new(Arc::clone(&callers), limit));
+    let policy = MintPolicy {
+        ttl_default: Duration::from_secs(30),
+        ttl_max: Duration::from_secs(86_400),
+        region: "local".to_owned(),
+        realm: "causeway".to_owned(),
+        rest_separator: ':',
+    };
+    let urls = IceUrls {
+        stun: vec!["stun:turn.example.net:3478".to_owned()],
+        turn: vec![
+            "turn:turn.example.net:3478?transport=udp".to_owned(),
+            "turn:turn.example.net:3478?transport=tcp".to_owned(),
+        ],
+    };
+    let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || urls.clone());
+    let minting = Arc::new(Minting::new(Arc::clone(store), Arc::clone(directory), policy, Arc::clone(&sink)));
+    let revocation =
+        Arc::new(Revocation::new(Arc::clone(store), Arc::clone(directory), Arc::new(Relay), Arc::clone(&sink)));
+    let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
+    let (_, stopped) = tokio::sync::watch::channel(true);
+    let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(THEN, 16)), stopped));
+    let text = || "local".to_owned();
+    let own_routes = own::router(own::ApiState {
+        gate: Arc::clone(&gate),
+        store: Arc::clone(store),
+        revocation: Arc::clone(&revocation),
+        management,
+        events: streams,
+        health: Arc::new(|| Box::pin(async { Health { relay: true, store: true, redis: None, draining: false } })),
+        metrics: Arc::new(Vec::new),
+    });
+    let turnix_routes = turnix::router(turnix::ApiState {
+        minting: Arc::clone(&minting),
+        gate: Arc::clone(&gate),
+        ice_urls: Arc::clone(&ice_urls),
+        region: Region { slug: text(), nat2: "DE".to_owned(), city: text(), name: text(), lat: 50.0, lon: 8.0 },
+    });
+    let cloudflare_routes = cloudflare::router(cloudflare::ApiState {
+        gate: Arc::clone(&gate),
+        minting: Arc::clone(&minting),
+        revocation,
+        ice_urls: Arc::clone(&ice_urls),
+    });
+    let twilio_routes = twilio::router(twilio::ApiState { gate, minting, ice_urls });
+    let document = own::describe([own::document::<SqlStore>()], own::table::ROUTES);
+    let families = own_routes.merge(turnix_routes).merge(cloudflare_routes).merge(twilio_routes);
+    with_manners(families.merge(own::serve_document(&document)))
+}
+
+/// The time now, for names that carry an expiry.
+pub(crate) fn in_an_hour() -> u64 {
+    Now::read().unix.saturating_add(Duration::from_secs(3600)).as_secs()
+}
