@@ -109,6 +109,18 @@ def test_a_credential_that_is_taken_back_keeps_its_session_unless_told_otherwise
         assert server.metric("causeway_allocations") == 0
 
 
+def test_revoking_a_room_also_ends_what_an_earlier_revocation_left_alone(start):
+    server = start(usage_flush_interval=1)
+    username, password = turn_pair(server.mint(room="left", ttl=600))
+    with TurnClient(address(server), username, password) as client:
+        assert client.allocate().code == 0
+        wait_until(lambda: get(server, "/api/v1/sessions", room="left")["data"], 10, "the session")
+        assert send(server, "DELETE", f"/api/v1/credentials/{username}") == (204, None)
+        assert client.refresh().code == 0
+        answer = send(server, "POST", "/api/v1/credentials/revoke", {"room": "left"})
+        assert answer == (200, {"revoked": 0, "sessionsEnded": 1})
+
+
 def test_usage_is_the_sum_of_the_sessions_and_what_the_client_sent(start):
     server = start(usage_flush_interval=1)
     payload, n_sent = b"x" * 100, 50

@@ -1,13 +1,13 @@
 //! Taking credentials back, and ending sessions.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_credentials::{issued, turn_rest};
 use causeway_types::{AllocationId, UnixTime};
 
 use crate::{
-    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, ProjectId, RelayControl, RevokeBy, Store,
-    StoreResult,
+    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, PageRequest, ProjectId, RelayControl, RevokeBy,
+    SessionFilter, Store, StoreResult,
 };
 
 /// How long a refused name without an expiry in it stays refused.
@@ -79,6 +79,9 @@ impl<S: Store> Revocation<S> {
             && self.owns(caller, username).await?
         {
             ending.push(username.clone());
+        }
+        if live == LiveSessions::End {
+            ending.extend(self.kept_before(caller, by, &usernames).await?);
         }
         let sessions = match live {
             LiveSessions::End => self.relay.end_sessions_of(&ending),
@@ -154,6 +157,36 @@ impl<S: Store> Revocation<S> {
         }
         self.note(caller, "session.end", session.to_string(), "{}".to_owned(), now).await?;
         Ok(true)
+    }
+
+    /// Credentials of a room or client that were revoked before and whose sessions were left alone then.
+    async fn kept_before(&self, caller: ApiCaller, by: &RevokeBy, now: &[String]) -> StoreResult<Vec<String>> {
+        let filter = match by {
+            RevokeBy::Room(room) => SessionFilter { room: Some(room.clone()), ..SessionFilter::default() },
+            RevokeBy::Client(client) => SessionFilter { client: Some(client.clone()), ..SessionFilter::default() },
+            RevokeBy::Username(_) | RevokeBy::Token(_) | RevokeBy::IssuedBefore(_) => return Ok(Vec::new()),
+        };
+        let filter = SessionFilter { active: Some(true), ..filter };
+        let known: BTreeSet<&str> = now.iter().map(String::as_str).collect();
+        let mut others = BTreeSet::new();
+        let mut page = PageRequest { limit: 200, after: None };
+        loop {
+            let sessions = self.store.sessions(caller.project, &filter, &page).await?;
+            let names = sessions.items.into_iter().map(|session| session.username);
+            others.extend(names.filter(|name| !known.contains(name.as_str())));
+            page.after = sessions.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        let mut kept = Vec::new();
+        for username in others {
+            // One that was minted since is not meant.
+            if self.store.credential(&username).await?.is_some_and(|record| record.revoked_at.is_some()) {
+                kept.push(username);
+            }
+        }
+        Ok(kept)
     }
 
     async fn owns(&self, caller: ApiCaller, username: &str) -> StoreResult<bool> {

@@ -241,7 +241,7 @@ fn normal(text: &str) -> String {
             let is_seeded = head == USERNAME || head.starts_with("2025") || head.starts_with("2026-01");
             (is_like(head, form) && !is_seeded).then_some((form.len(), *name))
         });
-        let (len, piece) = found.unwrap_or((next.len_utf8(), ""));
+        let (len, piece) = found.unwrap_or_else(|| (next.len_utf8(), ""));
         out.push_str(if piece.is_empty() { rest.get(..len).unwrap_or_default() } else { piece });
         rest = rest.get(len..).unwrap_or_default();
     }
