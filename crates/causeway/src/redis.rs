@@ -84,3 +84,35 @@ impl Redis {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_types::Now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_of_redis_that_the_policy_does_not_deny_is_noticed() {
+        let bus = EventBus::new(Now::read().unix, 10);
+        let settings = RedisSettings {
+            target: "host=localhost port=1".parse().unwrap(),
+            node: "node".to_owned(),
+            waiting_max: 10,
+            live: Arc::new(Vec::new),
+        };
+        let publisher = RedisPublisher::start(settings, &bus).await;
+        let redis = Redis { publisher: Some(publisher), denied: Mutex::default() };
+        assert!(redis.has_moved(), "nothing is denied so far");
+        assert!(redis.addresses().contains(&"127.0.0.1:1".parse().unwrap()));
+        assert!(!redis.has_moved(), "what was asked for is denied");
+        redis.denied.lock().clear();
+        assert!(redis.has_moved());
+    }
+
+    #[tokio::test]
+    async fn without_redis_there_is_nothing_to_deny_and_nothing_ill() {
+        let redis = Redis { publisher: None, denied: Mutex::default() };
+        assert!(!redis.has_moved() && redis.addresses().is_empty());
+        assert_eq!((redis.health(), redis.samples()), (None, Vec::new()));
+    }
+}
