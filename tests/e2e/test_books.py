@@ -214,3 +214,22 @@ def test_a_full_disk_stops_minting_and_nothing_else(start, tmp_path):
     finally:
         # The server may still hold a file there; the mount goes with it.
         subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_revocation_at_one_server_counts_at_the_other_within_a_second(start):
+    with Postgres() as postgres:
+        environment = {"CAUSEWAY_DATABASE_URL": postgres.url}
+        first = start(environment=environment, node_id="one")
+        second = start(environment=environment, node_id="two")
+        credential = first.mint(room="red", ttl=600)
+        with client_of(second, credential) as client, client_of(second, credential) as newcomer:
+            assert client.allocate().code == 0
+            live = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL"
+            wait_until(lambda: postgres.query(live) == [["1"]], 10, "the session to be written")
+            status, _, body = first.request("/api/v1/credentials/revoke", "POST", {"room": "red"})
+            assert status == 200 and json.loads(body)["revoked"] == 1, body
+            revoked_at = time.monotonic()
+            wait_until(lambda: second.metric("causeway_allocations") == 0, 5, "the session to end at the other server")
+            # Half a second of reading interval; the rest is what a loaded machine takes.
+            assert time.monotonic() - revoked_at < 2
+            assert newcomer.allocate().code == 401

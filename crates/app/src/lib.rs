@@ -36,5 +36,5 @@ pub use model::{
 };
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
-pub use store::{AuditEntry, CredentialStore, Store, StoreError, StoreResult, TokenHolder};
+pub use store::{AuditEntry, CredentialStore, Notice, Store, StoreError, StoreResult, TokenHolder};
 pub use webhook::{DeliveryAttempt, StoredEvent, Webhook, WebhookId, WebhookStore};

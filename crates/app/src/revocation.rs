@@ -6,12 +6,15 @@ use causeway_credentials::{issued, turn_rest};
 use causeway_types::{AllocationId, UnixTime};
 
 use crate::{
-    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, PageRequest, ProjectId, RelayControl, RevokeBy,
-    SessionFilter, Store, StoreResult,
+    ApiCaller, AuditEntry, CredentialDirectory, DomainEvent, EventSink, Notice, PageRequest, ProjectId, RelayControl,
+    RevokeBy, SessionFilter, Store, StoreResult,
 };
 
 /// How long a refused name without an expiry in it stays refused.
 const REFUSED_FOR: Duration = Duration::from_secs(400 * 86_400);
+
+/// How long the answer of a look-up that began before a revocation may be under way on another server.
+const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// What a revocation hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,7 @@ pub struct Revocation<S> {
     directory: Arc<CredentialDirectory>,
     relay: Arc<dyn RelayControl>,
     sink: Arc<dyn EventSink>,
+    node: String,
 }
 
 impl<S> std::fmt::Debug for Revocation<S> {
@@ -46,14 +50,37 @@ impl<S> std::fmt::Debug for Revocation<S> {
 }
 
 impl<S: Store> Revocation<S> {
-    /// Over a store, the directory the relay reads, the relay, and where events go.
+    /// Over a store, the directory the relay reads, the relay, and where events go; `node` is this server's name in the
+    /// sessions it writes.
     pub fn new(
         store: Arc<S>,
         directory: Arc<CredentialDirectory>,
         relay: Arc<dyn RelayControl>,
         sink: Arc<dyn EventSink>,
+        node: &str,
     ) -> Self {
-        Self { store, directory, relay, sink }
+        Self { store, directory, relay, sink, node: node.to_owned() }
+    }
+
+    /// Does what another server, or this one, told. Each notice may come twice.
+    pub fn heed(&self, notices: &[Notice], now: UnixTime) {
+        let mut ending = Vec::new();
+        for notice in notices {
+            match notice {
+                Notice::Refused { username, until } if issued::is_issued_form(username) => {
+                    self.directory.mark_revoked(username, now.min(*until));
+                }
+                Notice::Refused { username, until } => self.directory.refuse_name(username, *until),
+                Notice::EndSessionsOf { username } => ending.push(username.clone()),
+                Notice::EndSession { session } => {
+                    // It may live elsewhere, or have ended.
+                    let _is_ours = self.relay.end_session(*session);
+                }
+            }
+        }
+        if !ending.is_empty() {
+            self.relay.end_sessions_of(&ending);
+        }
     }
 
     /// Revokes credentials of the caller's project. When this returns, no new allocation opens with them, and their live
@@ -83,10 +110,16 @@ impl<S: Store> Revocation<S> {
         if live == LiveSessions::End {
             ending.extend(self.kept_before(caller, by, &usernames).await?);
         }
+        let mut notices: Vec<Notice> =
+            usernames.iter().map(|name| refused(name, now.saturating_add(UNDER_WAY))).collect();
         let sessions = match live {
-            LiveSessions::End => self.relay.end_sessions_of(&ending),
+            LiveSessions::End => {
+                notices.extend(ending.iter().map(|name| Notice::EndSessionsOf { username: name.clone() }));
+                self.relay.end_sessions_of(&ending)
+            }
             LiveSessions::Keep => 0,
         };
+        self.store.tell(&notices, now).await?;
         for username in &usernames {
             let event = DomainEvent::CredentialRevoked { username: Arc::from(username.as_str()) };
             self.sink.emit(now, caller.project, event);
@@ -137,10 +170,15 @@ impl<S: Store> Revocation<S> {
         let until = turn_rest::expiry_of(username, separator).unwrap_or_else(|| now.saturating_add(REFUSED_FOR));
         self.store.refuse_name(caller.project, username, until).await?;
         self.directory.refuse_name(username, until);
+        let mut notices = vec![refused(username, until)];
         let sessions = match live {
-            LiveSessions::End => self.relay.end_sessions_of(&[username.to_owned()]),
+            LiveSessions::End => {
+                notices.push(Notice::EndSessionsOf { username: username.to_owned() });
+                self.relay.end_sessions_of(&[username.to_owned()])
+            }
             LiveSessions::Keep => 0,
         };
+        self.store.tell(&notices, now).await?;
         self.sink.emit(now, caller.project, DomainEvent::CredentialRevoked { username: Arc::from(username) });
         self.note(caller, "credential.revoke", username.to_owned(), "{}".to_owned(), now).await?;
         Ok(Revoked { credentials: 1, sessions: u64::from(sessions) })
@@ -151,8 +189,13 @@ impl<S: Store> Revocation<S> {
     /// # Errors
     /// The store did not answer.
     pub async fn end_session(&self, caller: ApiCaller, session: AllocationId, now: UnixTime) -> StoreResult<bool> {
-        let known = self.store.session(caller.project, session).await?;
-        if known.is_none_or(|session| session.ended_at.is_some()) || !self.relay.end_session(session) {
+        let Some(known) = self.store.session(caller.project, session).await? else { return Ok(false) };
+        if known.ended_at.is_some() {
+            return Ok(false);
+        }
+        if known.node != self.node {
+            self.store.tell(&[Notice::EndSession { session }], now).await?;
+        } else if !self.relay.end_session(session) {
             return Ok(false);
         }
         self.note(caller, "session.end", session.to_string(), "{}".to_owned(), now).await?;
@@ -214,4 +257,8 @@ fn describe(by: &RevokeBy) -> String {
         RevokeBy::Token(token) => format!("token {}", token.0),
         RevokeBy::IssuedBefore(time) => format!("issued before {time}"),
     }
+}
+
+fn refused(username: &str, until: UnixTime) -> Notice {
+    Notice::Refused { username: username.to_owned(), until }
 }

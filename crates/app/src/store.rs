@@ -48,6 +48,28 @@ pub struct TokenHolder {
     pub is_project_disabled: bool,
 }
 
+/// What one server tells the others that share its database. Hearing one twice changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// This user name opens no allocation until then.
+    Refused {
+        /// Which.
+        username: String,
+        /// Until when it must be remembered; the store knows about issued ones for ever.
+        until: UnixTime,
+    },
+    /// The live sessions of this user name are to end.
+    EndSessionsOf {
+        /// Which.
+        username: String,
+    },
+    /// This live session is to end.
+    EndSession {
+        /// Which.
+        session: AllocationId,
+    },
+}
+
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -218,6 +240,16 @@ pub trait Store: CredentialStore {
 
     /// Usage, by interval and group.
     fn usage(&self, query: &UsageQuery) -> impl Future<Output = StoreResult<Vec<UsageRow>>> + Send;
+
+    /// Tells the other servers, in one transaction.
+    fn tell(&self, notices: &[Notice], now: UnixTime) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// Numbered notices after a number, oldest first. Two servers that tell at once may have the lower number appear last,
+    /// so a reader reads again from a little before the highest it knows.
+    fn notices_after(&self, number: i64) -> impl Future<Output = StoreResult<Vec<(i64, Notice)>>> + Send;
+
+    /// The highest number of a notice so far: where a server that starts begins to read.
+    fn newest_notice(&self) -> impl Future<Output = StoreResult<i64>> + Send;
 
     /// Notes who did what.
     fn audit(&self, entry: &AuditEntry) -> impl Future<Output = StoreResult<()>> + Send;

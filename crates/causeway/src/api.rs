@@ -8,9 +8,7 @@ use causeway_api_cloudflare as cloudflare;
 use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix::{self as turnix, Region};
 use causeway_api_twilio as twilio;
-use causeway_app::{
-    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, RelayControl, Revocation,
-};
+use causeway_app::{Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Revocation};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
@@ -20,7 +18,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<CredentialDirectory>,
     pub(crate) callers: Arc<Callers<SqlStore>>,
     pub(crate) sink: Arc<dyn EventSink>,
-    pub(crate) relay: Arc<dyn RelayControl>,
+    pub(crate) revocation: Arc<Revocation<SqlStore>>,
     pub(crate) policy: MintPolicy,
     pub(crate) rate_limit: RateLimit,
     pub(crate) ice_urls: IceUrls,
@@ -43,12 +41,12 @@ pub(crate) fn document() -> OpenApi {
 
 /// Every route there is.
 pub(crate) fn router(parts: Parts) -> Router {
-    let Parts { store, directory, callers, sink, relay, policy, rate_limit, ice_urls, events, health, metrics } = parts;
+    let Parts { store, directory, callers, sink, revocation, policy, rate_limit, ice_urls, events, health, metrics } =
+        parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
     let region = region(&policy.region);
     let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || ice_urls.clone());
     let minting = Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, Arc::clone(&sink)));
-    let revocation = Arc::new(Revocation::new(Arc::clone(&store), Arc::clone(&directory), relay, Arc::clone(&sink)));
     let management = Arc::new(Management::new(Arc::clone(&store), callers, directory, sink));
     let turnix = turnix::ApiState {
         minting: Arc::clone(&minting),

@@ -1,20 +1,34 @@
-//! What the control plane does by the clock: token uses are written, expired credentials told, old refusals forgotten.
+//! What the control plane does by the clock: other servers' notices are heard, token uses are written, expired credentials told, old refusals forgotten.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use causeway_app::{Callers, CredentialDirectory, DomainEvent, EventSink, Store};
-use causeway_types::Now;
+use causeway_app::{Callers, CredentialDirectory, DomainEvent, EventSink, Notice, Revocation, Store, StoreResult};
+use causeway_types::{Now, UnixTime};
 use tokio::sync::watch;
 
-const TICK: Duration = Duration::from_secs(1);
+/// What other servers of this database revoke is heard this often: a revocation counts everywhere within a second.
+const TICK: Duration = Duration::from_millis(500);
+const EVERY_SECOND: u64 = 2;
 /// Token uses are written, and refusals forgotten, every so many ticks.
-const SLOW: u64 = 5;
+const SLOW: u64 = 10;
+
+/// Numbers read again each time: two servers that tell at once may have the lower number appear last.
+const READ_AGAIN: i64 = 100;
+
+/// Which notices of other servers were heard.
+#[derive(Debug, Default)]
+struct Heard {
+    first: Option<i64>,
+    newest: Option<i64>,
+    numbers: BTreeSet<i64>,
+}
 
 pub(crate) struct Housekeeping<S> {
     pub(crate) store: Arc<S>,
     pub(crate) callers: Arc<Callers<S>>,
     pub(crate) directory: Arc<CredentialDirectory>,
     pub(crate) sink: Arc<dyn EventSink>,
+    pub(crate) revocation: Arc<Revocation<S>>,
 }
 
 impl<S: Store> Housekeeping<S> {
@@ -23,12 +37,19 @@ impl<S: Store> Housekeeping<S> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told_to = Now::read().unix;
+        let mut heard = Heard::default();
         for count in 0_u64.. {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = stop.changed() => break,
             }
             let now = Now::read().unix;
+            if let Err(error) = self.hear(&mut heard, now).await {
+                tracing::debug!(%error, "notices of other servers are not known");
+            }
+            if count % EVERY_SECOND != 0 {
+                continue;
+            }
             match self.store.expired_between(told_to, now).await {
                 Ok(expired) => {
                     told_to = now;
@@ -51,6 +72,24 @@ impl<S: Store> Housekeeping<S> {
             }
         }
         self.write_uses().await;
+    }
+
+    /// Does what other servers told since the last time, each notice once.
+    async fn hear(&self, heard: &mut Heard, now: UnixTime) -> StoreResult<()> {
+        let Some(newest) = heard.newest else {
+            heard.newest = Some(self.store.newest_notice().await?);
+            return Ok(());
+        };
+        let mut notices = self.store.notices_after(newest.saturating_sub(READ_AGAIN)).await?;
+        // What was told before this server began is not for it.
+        let first = *heard.first.get_or_insert(newest);
+        notices.retain(|(number, _)| *number > first && heard.numbers.insert(*number));
+        let newest = notices.iter().map(|(number, _)| *number).fold(newest, i64::max);
+        heard.newest = Some(newest);
+        heard.numbers = heard.numbers.split_off(&newest.saturating_sub(READ_AGAIN));
+        let notices: Vec<Notice> = notices.into_iter().map(|(_, notice)| notice).collect();
+        self.revocation.heed(&notices, now);
+        Ok(())
     }
 
     async fn write_uses(&self) {

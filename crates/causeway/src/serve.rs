@@ -15,8 +15,8 @@ use axum::Router;
 use causeway_api_causeway::{EventStreams, Health, HealthCheck, Metric, MetricsSource, Sample};
 use causeway_api_http::RateLimit;
 use causeway_app::{
-    BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, NewToken, Scopes,
-    SessionBook, Store,
+    BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, NewToken, Revocation,
+    Scopes, SessionBook, Store,
 };
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
@@ -77,6 +77,7 @@ struct Server {
     bus: Arc<EventBus>,
     callers: Arc<Callers<SqlStore>>,
     sessions: Arc<SessionKeeper<SqlStore>>,
+    revocation: Arc<Revocation<SqlStore>>,
     redis: Arc<Redis>,
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
@@ -136,7 +137,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let database_addresses = settings.database_url.as_ref().map(database_addresses).unwrap_or_default();
     let sessions = Arc::new(SessionKeeper::new(book, Arc::clone(&directory), Arc::clone(&relay), Arc::clone(&store)));
     let redis = Redis::start(settings.redis_statsdb.clone(), &node.name, &bus, &sessions).await;
+    let revocation = Revocation::new(
+        Arc::clone(&store),
+        Arc::clone(&directory),
+        Arc::new(RelayPort { relay: Arc::clone(&relay), directory: Arc::clone(&directory) }),
+        Arc::<EventBus>::clone(&bus),
+        &node.name,
+    );
     let server = Server {
+        revocation: Arc::new(revocation),
         redis: Arc::new(redis),
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
@@ -181,20 +190,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     notify_systemd(&[sd_notify::NotifyState::Stopping]);
     // The receiver side is alive: `stopped` is held above.
     stop.send_replace(true);
-    if let Some(relay) = server.relay.get() {
-        relay.shutdown();
-    }
-    for task in tasks {
-        if let Err(error) = task.await {
-            tracing::error!(%error, "a task ended badly");
-        }
-    }
-    if !server.sessions.finish().await {
-        tracing::error!("the store did not take the last sessions; they are closed at the next start");
-    }
-    server.redis.finish(&server.bus).await;
-    store.close().await;
-    tracing::info!("stopped");
+    server.end(tasks).await;
     Ok(())
 }
 
@@ -270,6 +266,24 @@ impl Server {
         Ok(())
     }
 
+    /// Ends what was started, each part after those that still need it.
+    async fn end(&self, tasks: Vec<JoinHandle<()>>) {
+        if let Some(relay) = self.relay.get() {
+            relay.shutdown();
+        }
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task ended badly");
+            }
+        }
+        if !self.sessions.finish().await {
+            tracing::error!("the store did not take the last sessions; they are closed at the next start");
+        }
+        self.redis.finish(&self.bus).await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+
     /// Starts what works by the clock.
     fn start_tasks(&self, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
         let housekeeping = Housekeeping {
@@ -277,6 +291,7 @@ impl Server {
             callers: Arc::clone(&self.callers),
             directory: Arc::clone(&self.directory),
             sink: Arc::<EventBus>::clone(&self.bus),
+            revocation: Arc::clone(&self.revocation),
         };
         let (sessions, stop) = (Arc::clone(&self.sessions), stopped.clone());
         vec![tokio::spawn(async move { sessions.run(stop).await }), tokio::spawn(housekeeping.run(stopped.clone()))]
@@ -363,7 +378,7 @@ impl Server {
             directory: Arc::clone(&self.directory),
             callers: Arc::clone(&self.callers),
             sink: Arc::<EventBus>::clone(&self.bus),
-            relay: Arc::new(RelayPort { relay: Arc::clone(&self.relay), directory: Arc::clone(&self.directory) }),
+            revocation: Arc::clone(&self.revocation),
             policy: MintPolicy {
                 ttl_default: settings.credential_ttl_default,
                 ttl_max: settings.credential_ttl_max,

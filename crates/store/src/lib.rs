@@ -10,6 +10,7 @@
 
 mod credentials;
 mod listing;
+mod notices;
 mod open;
 mod rows;
 mod sessions;
@@ -21,7 +22,7 @@ mod writer;
 
 use causeway_app::{
     ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, NameFilter,
-    NewToken, OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter,
+    NewToken, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter,
     SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
@@ -166,6 +167,18 @@ impl Store for SqlStore {
 
     async fn usage(&self, query: &UsageQuery) -> StoreResult<Vec<UsageRow>> {
         usage::read(&self.pool, query).await.map_err(store_error)
+    }
+
+    async fn tell(&self, notices: &[Notice], now: UnixTime) -> StoreResult<()> {
+        notices::tell(&self.pool, notices, now).await.map_err(store_error)
+    }
+
+    async fn notices_after(&self, number: i64) -> StoreResult<Vec<(i64, Notice)>> {
+        notices::after(&self.pool, number).await.map_err(store_error)
+    }
+
+    async fn newest_notice(&self) -> StoreResult<i64> {
+        notices::newest(&self.pool).await.map_err(store_error)
     }
 
     async fn audit(&self, entry: &AuditEntry) -> StoreResult<()> {

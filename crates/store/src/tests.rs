@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use causeway_app::{
     ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Identifier, NameFilter, NewToken, PageRequest,
+    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Identifier, NameFilter, NewToken, Notice, PageRequest,
     PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
     SessionRecord, SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery,
     Webhook, WebhookId, WebhookStore,
@@ -57,6 +57,7 @@ on_both!(
     rooms_and_clients_are_listed_with_their_figures,
     webhooks_events_and_attempts_come_back,
     a_cursor_of_another_list_is_refused,
+    notices_reach_whoever_reads_on_from_before_them,
 );
 
 fn identifier(text: &str) -> Identifier {
@@ -403,6 +404,25 @@ async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {
     assert_eq!(store.forget_events(NOW.saturating_add(Duration::from_secs(1))).await.unwrap(), 2);
     assert!(!store.delete_webhook(ProjectId(2), id).await.unwrap());
     assert!(store.delete_webhook(ProjectId::DEFAULT, id).await.unwrap());
+}
+
+async fn notices_reach_whoever_reads_on_from_before_them(store: &SqlStore) {
+    let start = store.newest_notice().await.unwrap();
+    let told = [
+        Notice::Refused { username: "alice".to_owned(), until: NOW },
+        Notice::EndSessionsOf { username: "alice".to_owned() },
+        Notice::EndSession { session: AllocationId(0xfedc_ba98_7654_3210) },
+    ];
+    store.tell(&told, NOW).await.unwrap();
+    let heard = store.notices_after(start).await.unwrap();
+    assert!(heard.iter().map(|(_, notice)| notice).eq(&told), "{heard:?}");
+    let end = store.newest_notice().await.unwrap();
+    assert_eq!(heard.last().unwrap().0, end);
+    assert!(store.notices_after(end).await.unwrap().is_empty());
+    // An hour later they are forgotten, and numbers go on.
+    store.tell(&told[..1], NOW.saturating_add(Duration::from_secs(3601))).await.unwrap();
+    let heard = store.notices_after(start).await.unwrap();
+    assert!(heard.len() == 1 && heard[0].0 > end, "{heard:?}");
 }
 
 async fn a_cursor_of_another_list_is_refused(store: &SqlStore) {

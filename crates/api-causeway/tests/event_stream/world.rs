@@ -160,7 +160,8 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         users: Vec::new(),
         cache_max: 10,
     }));
-    let revocation = Revocation::new(Arc::clone(store), Arc::clone(&directory), Arc::new(NoRelay), Arc::clone(&sink));
+    let revocation =
+        Revocation::new(Arc::clone(store), Arc::clone(&directory), Arc::new(NoRelay), Arc::clone(&sink), "here");
     ApiState {
         gate: Arc::new(Gate::new(Arc::clone(&callers), RateLimit { per_sec: 10_000, burst: 10_000 })),
         store: Arc::clone(store),
