@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use causeway_api_http::RateLimit;
-use causeway_app::{Lookup, UserQuery};
+use causeway_app::{Lookup, ProjectId, Scope, Scopes, UserQuery};
 use causeway_types::UnixTime;
 
 use crate::world::{Answer, OTHER, OWN, SESSION, USERNAME, WIDE, World, in_an_hour};
@@ -162,6 +162,20 @@ async fn pages_lead_from_one_to_the_next() {
         }
     }
     assert_eq!(rooms, (0..5).map(|n| format!("\"page-{n}\"")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_why() {
+    let world = World::start().await;
+    let scopes = Scopes::default().with(Scope::Credentials);
+    world.add_token(ProjectId::DEFAULT, "cwp_narrow", scopes).await;
+    for (name, authorization) in
+        [("error-missing-token", ""), ("error-invalid-token", "Bearer cwp_wrong"), ("error-scope", "Bearer cwp_narrow")]
+    {
+        check(name, ("GET", "/api/v1/rooms", ""), &world.ask("GET", "/api/v1/rooms", authorization, "").await);
+    }
+    world.store.close().await;
+    check("error-store-down", ("GET", "/api/v1/rooms", ""), &world.get("/api/v1/rooms", OWN).await);
 }
 
 #[tokio::test]
