@@ -22,11 +22,11 @@ EXAMPLES = 30
     ],
     ids=["bearer", "basic"],
 )
-def test_the_server_answers_as_its_document_says(start, selection):
+def test_the_server_answers_as_its_document_says(start, tmp_path, selection):
     server = start(api_requests_per_sec=100000, api_requests_burst=100000)
     schemathesis = pathlib.Path(sys.executable).parent / "schemathesis"
     command = [schemathesis, "run", f"http://127.0.0.1:{server.http_port}/openapi.json", "--checks", CHECKS]
     command += ["--max-examples", str(EXAMPLES), "--seed", "7", "--phases", "examples,coverage,fuzzing", "--no-color"]
-    done = subprocess.run(command + selection, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command + selection, capture_output=True, text=True, timeout=110, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert server.request("/healthz", token=False)[0] == 200
