@@ -23,12 +23,13 @@ mod stream;
 pub mod table;
 mod tokens;
 mod usage;
+mod webhooks;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use axum::{Router, middleware};
 use causeway_api_http::{Gate, Guard, authorize, bearer};
-use causeway_app::{Management, Revocation, Store};
+use causeway_app::{Management, Revocation, Store, WebhookDesk, WebhookStore};
 use utoipa::openapi::OpenApi;
 
 pub use health::Health;
@@ -51,6 +52,8 @@ pub struct ApiState<S> {
     pub revocation: Arc<Revocation<S>>,
     /// Tokens and projects.
     pub management: Arc<Management<S>>,
+    /// Webhooks.
+    pub webhooks: Arc<WebhookDesk<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
     /// For `/healthz`.
@@ -66,7 +69,7 @@ impl<S> fmt::Debug for ApiState<S> {
 }
 
 /// The routes of [`table::ROUTES`].
-pub fn router<S: Store>(state: ApiState<S>) -> Router {
+pub fn router<S: Store + WebhookStore>(state: ApiState<S>) -> Router {
     let guard = Guard {
         gate: Arc::clone(&state.gate),
         table: table::ROUTES,
@@ -78,6 +81,6 @@ pub fn router<S: Store>(state: ApiState<S>) -> Router {
 
 /// What they are.
 #[must_use]
-pub fn document<S: Store>() -> OpenApi {
+pub fn document<S: Store + WebhookStore>() -> OpenApi {
     table::routes::<S>().split().1
 }

@@ -50,13 +50,21 @@ pub enum Metric {
     RedisEventsWaiting,
     /// Gauge: open event streams.
     EventStreams,
+    /// Counter by `outcome`: posts to webhooks.
+    WebhookPosts,
+    /// Counter: events a webhook did not take for a day.
+    WebhookEventsGivenUp,
+    /// Counter: times events for webhooks were lost because the store was away too long.
+    WebhookGaps,
+    /// Gauge: events in memory that wait for a webhook.
+    WebhookEventsWaiting,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -76,6 +84,10 @@ impl Metric {
         Self::RedisEventsDropped,
         Self::RedisEventsWaiting,
         Self::EventStreams,
+        Self::WebhookPosts,
+        Self::WebhookEventsGivenUp,
+        Self::WebhookGaps,
+        Self::WebhookEventsWaiting,
         Self::Panics,
     ];
 
@@ -102,6 +114,10 @@ impl Metric {
             Self::RedisEventsDropped => "causeway_redis_events_dropped_total",
             Self::RedisEventsWaiting => "causeway_redis_events_waiting",
             Self::EventStreams => "causeway_event_streams",
+            Self::WebhookPosts => "causeway_webhook_posts_total",
+            Self::WebhookEventsGivenUp => "causeway_webhook_events_given_up_total",
+            Self::WebhookGaps => "causeway_webhook_gaps_total",
+            Self::WebhookEventsWaiting => "causeway_webhook_events_waiting",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -129,6 +145,10 @@ impl Metric {
             Self::RedisEventsDropped => "Events lost because Redis was away too long.",
             Self::RedisEventsWaiting => "Events that wait for Redis.",
             Self::EventStreams => "Open event streams.",
+            Self::WebhookPosts => "Posts to webhooks, by outcome.",
+            Self::WebhookEventsGivenUp => "Events that a webhook did not take for a day.",
+            Self::WebhookGaps => "Times events for webhooks were lost because the store was away too long.",
+            Self::WebhookEventsWaiting => "Events in memory that wait for a webhook.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }
@@ -136,7 +156,12 @@ impl Metric {
     const fn is_gauge(self) -> bool {
         matches!(
             self,
-            Self::Allocations | Self::ClientConnections | Self::RedisUp | Self::RedisEventsWaiting | Self::EventStreams
+            Self::Allocations
+                | Self::ClientConnections
+                | Self::RedisUp
+                | Self::RedisEventsWaiting
+                | Self::EventStreams
+                | Self::WebhookEventsWaiting
         )
     }
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use causeway_api_http::{Access, RouteAccess, Routes};
-use causeway_app::{Scope, Store};
+use causeway_app::{Scope, Store, WebhookStore};
 
 use crate::{
     ApiState, audit, clients, credentials, health, metrics, openapi, projects, rooms, sessions, stream, tokens, usage,
+    webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -43,6 +44,14 @@ pub const ROUTES: &[RouteAccess] = &[
     row("PATCH", "/api/v1/projects/{project}", Access::Organization(Scope::Admin)),
     row("GET", "/api/v1/audit", READ),
     row("GET", "/api/v1/events", READ),
+    row("GET", "/api/v1/webhooks", ADMIN),
+    row("POST", "/api/v1/webhooks", ADMIN),
+    row("GET", "/api/v1/webhooks/{id}", ADMIN),
+    row("PATCH", "/api/v1/webhooks/{id}", ADMIN),
+    row("DELETE", "/api/v1/webhooks/{id}", ADMIN),
+    row("POST", "/api/v1/webhooks/{id}/rotate-secret", ADMIN),
+    row("POST", "/api/v1/webhooks/{id}/replay", ADMIN),
+    row("GET", "/api/v1/webhooks/{id}/deliveries", ADMIN),
 ];
 
 const fn row(method: &'static str, path: &'static str, access: Access) -> RouteAccess {
@@ -50,7 +59,7 @@ const fn row(method: &'static str, path: &'static str, access: Access) -> RouteA
 }
 
 /// Each documented and served.
-pub(crate) fn routes<S: Store>() -> Routes<Arc<ApiState<S>>> {
+pub(crate) fn routes<S: Store + WebhookStore>() -> Routes<Arc<ApiState<S>>> {
     Routes::default()
         .add(health::__path_healthz, health::healthz::<S>)
         .add(metrics::__path_metrics, metrics::metrics::<S>)
@@ -78,4 +87,12 @@ pub(crate) fn routes<S: Store>() -> Routes<Arc<ApiState<S>>> {
         .add(projects::__path_switch, projects::switch::<S>)
         .add(audit::__path_list, audit::list::<S>)
         .add(stream::__path_follow, stream::follow::<S>)
+        .add(webhooks::__path_list, webhooks::list::<S>)
+        .add(webhooks::__path_make, webhooks::make::<S>)
+        .add(webhooks::__path_one, webhooks::one::<S>)
+        .add(webhooks::__path_change, webhooks::change::<S>)
+        .add(webhooks::__path_remove, webhooks::remove::<S>)
+        .add(webhooks::__path_rotate, webhooks::rotate::<S>)
+        .add(webhooks::__path_replay, webhooks::replay::<S>)
+        .add(webhooks::__path_deliveries, webhooks::deliveries::<S>)
 }

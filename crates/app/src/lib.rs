@@ -19,6 +19,7 @@ mod relay_control;
 mod revocation;
 mod store;
 mod webhook;
+mod webhook_desk;
 
 pub use book::{BookSettings, Figures, SessionBook};
 pub use callers::{CallerError, Callers};
@@ -38,3 +39,4 @@ pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
 pub use store::{AuditEntry, CredentialStore, Notice, Store, StoreError, StoreResult, TokenHolder};
 pub use webhook::{DeliveryAttempt, StoredEvent, Webhook, WebhookId, WebhookStore};
+pub use webhook_desk::{WEBHOOKS_PER_PROJECT_MAX, WebhookChange, WebhookControl, WebhookDesk, WebhookDeskError};

@@ -8,7 +8,9 @@ use causeway_api_cloudflare as cloudflare;
 use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix::{self as turnix, Region};
 use causeway_api_twilio as twilio;
-use causeway_app::{Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Revocation};
+use causeway_app::{
+    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Revocation, WebhookControl, WebhookDesk,
+};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
@@ -23,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) rate_limit: RateLimit,
     pub(crate) ice_urls: IceUrls,
     pub(crate) events: Arc<EventStreams>,
+    pub(crate) webhooks: Arc<dyn WebhookControl>,
     pub(crate) health: HealthCheck,
     pub(crate) metrics: MetricsSource,
 }
@@ -41,12 +44,25 @@ pub(crate) fn document() -> OpenApi {
 
 /// Every route there is.
 pub(crate) fn router(parts: Parts) -> Router {
-    let Parts { store, directory, callers, sink, revocation, policy, rate_limit, ice_urls, events, health, metrics } =
-        parts;
+    let Parts {
+        store,
+        directory,
+        callers,
+        sink,
+        revocation,
+        policy,
+        rate_limit,
+        ice_urls,
+        events,
+        webhooks,
+        health,
+        metrics,
+    } = parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
     let region = region(&policy.region);
     let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || ice_urls.clone());
     let minting = Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, Arc::clone(&sink)));
+    let webhooks = Arc::new(WebhookDesk::new(Arc::clone(&store), webhooks));
     let management = Arc::new(Management::new(Arc::clone(&store), callers, directory, sink));
     let turnix = turnix::ApiState {
         minting: Arc::clone(&minting),
@@ -61,7 +77,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         ice_urls: Arc::clone(&ice_urls),
     };
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting, ice_urls };
-    let own = own::ApiState { gate, store, revocation, management, events, health, metrics };
+    let own = own::ApiState { gate, store, revocation, management, webhooks, events, health, metrics };
     let families = own::router(own)
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))

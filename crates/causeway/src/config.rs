@@ -99,6 +99,9 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Duration,
     pub(crate) dtls_associations_max: u32,
     pub(crate) dtls_handshakes_max: u32,
+    pub(crate) webhook_allow: Vec<IpNet>,
+    pub(crate) webhook_http: bool,
+    pub(crate) webhook_timeout: Duration,
     pub(crate) api_requests_per_sec: u32,
     pub(crate) api_requests_burst: u32,
 }

@@ -3,6 +3,7 @@
 use causeway_api_causeway::{Metric, Sample};
 use causeway_relay::RelayHandle;
 use causeway_turn_core::DropReason;
+use causeway_webhooks::Figures;
 
 /// Every counter, summed over the shards.
 pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
@@ -36,4 +37,22 @@ pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
         add(Metric::ClientConnections, "transport", "dtls", shard.dtls_associations);
     }
     samples
+}
+
+/// What webhooks were posted.
+pub(crate) fn webhook_samples(figures: Figures) -> Vec<Sample> {
+    let Figures { taken, failed, given_up, lost, pending } = figures;
+    let posts = |outcome: &str, value| Sample {
+        metric: Metric::WebhookPosts,
+        label: Some(("outcome", outcome.to_owned())),
+        value,
+    };
+    let plain = |metric, value| Sample { metric, label: None, value };
+    vec![
+        posts("taken", taken),
+        posts("failed", failed),
+        plain(Metric::WebhookEventsGivenUp, given_up),
+        plain(Metric::WebhookGaps, lost),
+        plain(Metric::WebhookEventsWaiting, pending),
+    ]
 }

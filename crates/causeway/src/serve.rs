@@ -28,6 +28,7 @@ use causeway_turn_core::{
     peer_policy::{PeerPolicy, PeerPolicyConfig},
 };
 use causeway_types::{Now, RelayEvent, Secret};
+use causeway_webhooks::Webhooks;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -47,9 +48,9 @@ use crate::{
     redis::Redis,
     relay_port::RelayPort,
     report,
-    samples::samples,
+    samples::{samples, webhook_samples},
     sessions::SessionKeeper,
-    telemetry,
+    telemetry, webhooks,
 };
 
 /// Issued credentials kept in memory.
@@ -82,6 +83,7 @@ struct Server {
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
     nonce_key: Secret<[u8; 32]>,
+    webhooks: Arc<Webhooks>,
     relay: Arc<OnceLock<RelayHandle>>,
     draining: Arc<AtomicBool>,
 }
@@ -144,7 +146,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         Arc::<EventBus>::clone(&bus),
         &node.name,
     );
+    let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
     let server = Server {
+        webhooks,
         revocation: Arc::new(revocation),
         redis: Arc::new(redis),
         in_force: ArcSwap::from_pointee(settings.clone()),
@@ -279,6 +283,7 @@ impl Server {
         if !self.sessions.finish().await {
             tracing::error!("the store did not take the last sessions; they are closed at the next start");
         }
+        self.webhooks.finish().await;
         self.redis.finish(&self.bus).await;
         self.store.close().await;
         tracing::info!("stopped");
@@ -391,6 +396,7 @@ impl Server {
             health: self.health(),
             metrics: self.metrics(Arc::clone(&events)),
             events,
+            webhooks: Arc::<Webhooks>::clone(&self.webhooks),
         };
         api::router(parts)
     }
@@ -407,6 +413,7 @@ impl Server {
     }
 
     fn metrics(&self, events: Arc<EventStreams>) -> MetricsSource {
+        let webhooks = Arc::clone(&self.webhooks);
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
@@ -415,6 +422,7 @@ impl Server {
             all.extend(redis.samples());
             let open = u64::try_from(events.open()).unwrap_or(u64::MAX);
             all.push(Sample { metric: Metric::EventStreams, label: None, value: open });
+            all.extend(webhook_samples(webhooks.figures()));
             all
         })
     }

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-certificates", Layer::Adapter),
     ("causeway-store", Layer::Adapter),
     ("causeway-events", Layer::Adapter),
+    ("causeway-webhooks", Layer::Adapter),
     ("causeway-api-http", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),
     ("causeway-api-cloudflare", Layer::Adapter),

@@ -1,5 +1,7 @@
 //! The event stream on the wire: a real listener, a real store, bytes as a client sees them (`docs/events.md`).
 
+#[path = "../it/deliveries.rs"]
+mod deliveries;
 mod world;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use causeway_api_causeway::{ApiState, EventStreams, Health, router};
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
     Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, Identifier, Management, NewToken,
-    ProjectId, RelayControl, Revocation, Scope, Scopes, Store,
+    ProjectId, RelayControl, Revocation, Scope, Scopes, Store, WebhookDesk,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -25,6 +25,8 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+
+use crate::deliveries::NoDeliveries;
 
 /// Events the bus of these tests keeps.
 pub(crate) const RING: usize = 200;
@@ -167,6 +169,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         store: Arc::clone(store),
         revocation: Arc::new(revocation),
         management: Arc::new(Management::new(Arc::clone(store), callers, directory, sink)),
+        webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(NoDeliveries))),
         events: Arc::clone(events),
         health: Arc::new(|| Box::pin(async { Health { relay: true, store: true, redis: None, draining: false } })),
         metrics: Arc::new(Vec::new),

@@ -86,7 +86,11 @@ async fn the_owner_is_shown_what_others_are_not() {
 
 /// A request to a route, naming what the first project has.
 async fn send(world: &World, row: &RouteAccess, token: Option<&str>) -> Answer {
-    let id = if row.path.contains("tokens") { "2" } else { SESSION };
+    let id = match row.path {
+        path if path.contains("tokens") => "2",
+        path if path.contains("webhooks") => "1",
+        _ => SESSION,
+    };
     let path = [
         ("{room}", "room-a"),
         ("{client}", "client-a"),

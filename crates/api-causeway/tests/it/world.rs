@@ -12,9 +12,10 @@ use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix::{self as turnix, Region};
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Attribution, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore, DirectoryConfig,
-    DomainEvent, EventSink, Identifier, Management, MintPolicy, Minting, NewToken, OrganizationId, ProjectId,
-    RelayControl, Revocation, Role, Scopes, SessionRecord, SessionStart, Store, TokenId,
+    Attribution, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore, Cursor,
+    DirectoryConfig, DomainEvent, EventSink, Identifier, Management, MintPolicy, Minting, NewToken, OrganizationId,
+    ProjectId, RelayControl, Revocation, Role, Scopes, SessionRecord, SessionStart, Store, TokenId, Webhook,
+    WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -194,6 +195,7 @@ async fn seed(store: &SqlStore) {
         store.insert_token(project, &token, THEN).await.expect("made");
     }
     store.insert_credential(credential()).await.expect("kept");
+    store.insert_webhook(&webhook()).await.expect("kept");
     store.write_sessions(&[session()]).await.expect("written");
 }
 
@@ -269,6 +271,20 @@ fn session() -> SessionRecord {
     }
 }
 
+/// Of the first project; its number is 1.
+fn webhook() -> Webhook {
+    Webhook {
+        id: WebhookId(1),
+        project: ProjectId::DEFAULT,
+        url: "https://room-a.example/hooks".to_owned(),
+        secrets: vec![Secret::new("whsec_room-a".to_owned())],
+        events: Vec::new(),
+        created_at: THEN,
+        cursor: Cursor(0),
+        is_disabled: false,
+    }
+}
+
 fn routes(
     store: &Arc<SqlStore>,
     directory: &Arc<CredentialDirectory>,
@@ -305,6 +321,7 @@ fn routes(
         store: Arc::clone(store),
         revocation: Arc::clone(&revocation),
         management,
+        webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
         events: streams,
         health: Arc::new(|| Box::pin(async { Health { relay: true, store: true, redis: None, draining: false } })),
         metrics: Arc::new(Vec::new),

@@ -221,6 +221,15 @@ keys! {
     dtls_handshakes_max "N" single "1000"
         "DTLS handshakes under way per thread; one more is ignored."
         |s, v| one(v, count, &mut s.dtls_handshakes_max);
+    webhook_allow "CIDR" many ""
+        "Webhooks may be at these addresses although they are special (private, loopback …) or this host's own."
+        |s, v| list(v, super::parse::network, &mut s.webhook_allow);
+    webhook_http "BOOL" single "false"
+        "Take webhooks at http: URLs too. Only for tests and closed networks: events and signatures then travel in clear."
+        |s, v| one(v, flag, &mut s.webhook_http);
+    webhook_timeout "DURATION" single "10s"
+        "How long one post to a webhook may take, from resolving its name to the end of its answer."
+        |s, v| one(v, duration, &mut s.webhook_timeout);
     api_requests_per_sec "N" single "100"
         "API requests per second and token."
         |s, v| one(v, count, &mut s.api_requests_per_sec);

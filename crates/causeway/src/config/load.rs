@@ -315,6 +315,9 @@ fn empty(sources: Sources) -> Settings {
         idle_timeout: Duration::ZERO,
         dtls_associations_max: 0,
         dtls_handshakes_max: 0,
+        webhook_allow: Vec::new(),
+        webhook_http: false,
+        webhook_timeout: Duration::ZERO,
         api_requests_per_sec: 0,
         api_requests_burst: 0,
     }

@@ -1,0 +1,194 @@
+"""A webhook hears of a real session: the whole sequence, signed, in order, at least once."""
+
+import hashlib
+import hmac
+import http.server
+import json
+import signal
+import threading
+import time
+
+import pytest
+
+from causeway import HOST, wait_until
+from event_stream import EventStream
+from test_events import talk
+
+EXPECTED = ["session.started", "session.first_data", "session.refreshed", "session.refreshed", "session.ended"]
+
+
+class Sink:
+    """Takes posts; `answer` says with which status."""
+
+    def __init__(self):
+        self.posts = []
+        self.status = 204
+        sink = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                sink.posts.append((sink.status, dict(self.headers), body))
+                self.send_response(sink.status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((HOST, 0), Handler)
+        self.url = f"http://{HOST}:{self.server.server_port}/hooks?of=causeway"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def taken(self):
+        """Events of the posts that were taken, in the order they came."""
+        return [json.loads(body) for status, _, body in self.posts if status < 300]
+
+    def sessions(self):
+        return [event for event in self.taken() if event["type"].startswith("session.")]
+
+
+@pytest.fixture
+def sink():
+    running = Sink()
+    yield running
+    running.close()
+
+
+def serve(start, **options):
+    return start(webhook_http=True, webhook_allow=["198.51.100.0/24"], **options)
+
+
+def call(server, path="", method="GET", body=None, status=200):
+    answered, _, text = server.request(f"/api/v1/webhooks{path}", method, body)
+    assert answered == status, text
+    return json.loads(text) if text else None
+
+
+def signatures(headers, body, secret):
+    """As the guide says: whether one of the signatures is ours."""
+    fields = [field.split("=", 1) for field in headers["causeway-signature"].split(",")]
+    sent_at = dict(fields)["t"]
+    assert abs(time.time() - int(sent_at)) < 300
+    own = hmac.new(secret.encode(), sent_at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return any(name == "v1" and hmac.compare_digest(value, own) for name, value in fields)
+
+
+def lower(headers):
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def test_the_sequence_of_a_session_arrives_signed_and_in_order(start, sink):
+    server = serve(start)
+    stream = EventStream(server)
+    made = call(server, method="POST", body={"url": sink.url}, status=201)
+    talk(server, "hooked")
+    wait_until(lambda: any(event["type"] == "room.closed" for event in sink.taken()), 20, "the last event")
+    wait_until(lambda: len(sink.sessions()) == len(EXPECTED), 20, "every event of the session")
+    assert [event["type"] for event in sink.sessions()] == EXPECTED
+    assert sink.sessions() == stream.of_sessions(), "the same form everywhere"
+    for _, headers, body in sink.posts:
+        headers, event = lower(headers), json.loads(body)
+        assert signatures(headers, body, made["secret"]) and not signatures(headers, body, "another")
+        assert headers["causeway-event"] == event["type"]
+        assert headers["causeway-delivery"] == f"{made['id']}-{event['id']}"
+    log = lambda: call(server, f"/{made['id']}/deliveries?limit=200")["data"]
+    wait_until(lambda: len(log()) == len(sink.posts), 20, "the log")
+    assert {entry["status"] for entry in log()} == {204}
+    last = max(int(event["id"]) for event in sink.taken())
+    wait_until(lambda: int(call(server, f"/{made['id']}")["deliveredTo"]) >= last, 20, "the cursor")
+    assert "secret" not in call(server, f"/{made['id']}")
+    assert server.metric('causeway_webhook_posts_total{outcome="taken"}') == len(sink.posts)
+
+
+def test_what_was_not_taken_comes_again_and_a_redirect_is_not_followed(start, sink):
+    server = serve(start)
+    sink.status = 302
+    call(server, method="POST", body={"url": sink.url, "events": ["session.ended"]}, status=201)
+    talk(server, "twice")
+    wait_until(lambda: sink.posts, 20, "the first attempt")
+    sink.status = 200
+    wait_until(sink.taken, 30, "the second attempt")
+    assert [event["type"] for event in sink.taken()] == ["session.ended"]
+    assert [lower(headers)["causeway-attempt"] for _, headers, _ in sink.posts] == ["1", "2"]
+
+
+def test_a_rotation_signs_with_both_secrets_until_the_old_one_is_dropped(start, sink):
+    server = serve(start)
+    old = call(server, method="POST", body={"url": sink.url, "events": ["session.ended"]}, status=201)
+    new = call(server, f"/{old['id']}/rotate-secret", "POST")
+    assert new["secret"] != old["secret"] and new["hasPreviousSecret"]
+    talk(server, "both")
+    wait_until(lambda: len(sink.posts) == 1, 20, "a post")
+    headers, body = lower(sink.posts[0][1]), sink.posts[0][2]
+    assert signatures(headers, body, old["secret"]) and signatures(headers, body, new["secret"])
+    assert not call(server, f"/{old['id']}", "PATCH", {"dropPreviousSecret": True})["hasPreviousSecret"]
+    talk(server, "new")
+    wait_until(lambda: len(sink.posts) == 2, 20, "a post")
+    headers, body = lower(sink.posts[1][1]), sink.posts[1][2]
+    assert signatures(headers, body, new["secret"]) and not signatures(headers, body, old["secret"])
+
+
+def test_a_restart_goes_on_where_it_stood_and_a_replay_posts_once_more(start, sink):
+    server = serve(start)
+    made = call(server, method="POST", body={"url": sink.url, "events": ["session.started", "session.ended"]}, status=201)
+    sink.status = 500
+    talk(server, "before")
+    wait_until(lambda: sink.posts, 20, "an attempt")
+    server.signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    sink.status = 200
+    again = serve(start, data_dir=server.data_dir)
+    wait_until(lambda: len(sink.sessions()) == 2, 20, "what waited")
+    assert [event["type"] for event in sink.sessions()] == ["session.started", "session.ended"]
+    first = sink.sessions()[0]["id"]
+    call(again, f"/{made['id']}/replay", "POST", {"after": first}, 202)
+    wait_until(lambda: len(sink.sessions()) == 3, 20, "the replay")
+    assert sink.sessions()[2] == sink.sessions()[1]
+
+
+def test_a_disabled_webhook_is_silent_until_it_is_switched_on(start, sink):
+    server = serve(start)
+    made = call(server, method="POST", body={"url": sink.url, "events": ["session.ended"]}, status=201)
+    assert call(server, f"/{made['id']}", "PATCH", {"disabled": True})["disabled"]
+    talk(server, "quiet")
+    ended = lambda: json.loads(server.request("/api/v1/sessions?active=false")[2])["data"]
+    wait_until(ended, 20, "the session to be recorded")
+    assert sink.posts == []
+    call(server, f"/{made['id']}", "PATCH", {"disabled": False})
+    wait_until(sink.taken, 20, "what waited")
+    call(server, f"/{made['id']}", "DELETE", status=204)
+    call(server, f"/{made['id']}", status=404)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254/latest",
+        "https://127.0.0.1:8443/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://[::1]/",
+        "http://8.8.8.8/",
+        "ftp://8.8.8.8/",
+        "https://user:secret@example.com/",
+        "example.com",
+    ],
+)
+def test_urls_that_lead_inside_are_refused(start, url):
+    server = start()
+    status, _, body = server.request("/api/v1/webhooks", "POST", {"url": url})
+    assert (status, json.loads(body)["details"]) == (422, [{"field": "url", "code": "bad_url"}])
+
+
+def test_a_name_that_leads_inside_is_refused_when_it_is_posted_to(start):
+    server = start(webhook_http=True)
+    made = call(server, method="POST", body={"url": f"http://localhost:{server.http_port}/healthz"}, status=201)
+    talk(server, "inside")
+    log = lambda: call(server, f"/{made['id']}/deliveries")["data"]
+    attempt = wait_until(log, 20, "an attempt")[0]
+    assert attempt["status"] is None and "refused: loopback" in attempt["error"]
