@@ -310,8 +310,13 @@ fn routes(
     };
     let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || urls.clone());
     let minting = Arc::new(Minting::new(Arc::clone(store), Arc::clone(directory), policy, Arc::clone(&sink)));
-    let revocation =
-        Arc::new(Revocation::new(Arc::clone(store), Arc::clone(directory), Arc::new(Relay), Arc::clone(&sink), "here"));
+    let revocation = Arc::new(Revocation::new(
+        Arc::clone(store),
+        Arc::clone(directory),
+        Arc::new(Relay),
+        Arc::clone(&sink),
+        "node-1",
+    ));
     let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
     let (_, stopped) = tokio::sync::watch::channel(true);
     let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(THEN, 16)), stopped));
