@@ -203,11 +203,8 @@ async fn exchange<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tokio::select! {
         biased;
         status = answered.as_mut() => status,
-        ended = connection.as_mut() => match ended {
-            // What was received before the end is still there to read.
-            Ok(()) => answered.await,
-            Err(error) => Err(text(error)),
-        },
+        // However it ended: an answer that came before, as of a receiver that just hangs up, is still there to read.
+        ended = connection.as_mut() => answered.await.map_err(|error| ended.err().map_or(error, text)),
     }
 }
 
@@ -215,3 +212,6 @@ fn text(error: hyper::Error) -> String {
     use std::error::Error;
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
+
+#[cfg(test)]
+mod tests;
