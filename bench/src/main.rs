@@ -219,9 +219,14 @@ fn measure_load(servers: &Both<Subject>, effort: Effort, load: Load) -> Result<B
     }))
 }
 
+/// Least rate of the latency rows.
+const LATENCY_PACKETS_PER_SEC_MIN: f64 = 1000.0;
+
 fn measure_latency(servers: &Both<Subject>, effort: Effort, loads: &[LoadResult]) -> Result<LatencyResult> {
     let saturated = loads.get(LATENCY_LOAD).context("the load of the latency rows")?.measured;
-    let packets_per_sec = saturated.causeway.packets_per_sec.min(saturated.coturn.packets_per_sec) / 2.0;
+    let half = saturated.causeway.packets_per_sec.min(saturated.coturn.packets_per_sec) / 2.0;
+    // A quick run on a busy machine may have counted nothing.
+    let packets_per_sec = half.max(LATENCY_PACKETS_PER_SEC_MIN);
     println!("latency at {packets_per_sec:.0} packets per second …");
     let mut paths = Both {
         causeway: Path::relayed(&servers.causeway, LATENCY_ALLOCATIONS)?,
