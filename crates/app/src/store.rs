@@ -205,7 +205,7 @@ pub trait Store: CredentialStore {
     fn write_sessions(&self, sessions: &[SessionRecord]) -> impl Future<Output = StoreResult<()>> + Send;
 
     /// Closes what a killed process of this node left open; how many.
-    fn close_left_open(&self, now: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;
+    fn close_left_open(&self) -> impl Future<Output = StoreResult<u64>> + Send;
 
     /// A project's sessions, newest first.
     fn sessions(

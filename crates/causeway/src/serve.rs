@@ -106,7 +106,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let node = Node::load(settings.node_id.as_deref(), &settings.data_dir)?;
     let store = Arc::new(open_store(&settings, &node).await?);
     let new_token = first_token(&store, &settings).await?;
-    let left_open = store.close_left_open(started).await?;
+    let left_open = store.close_left_open().await?;
     if left_open > 0 {
         tracing::warn!(sessions = left_open, "sessions of a process that was killed are closed: server_restart");
     }

@@ -133,8 +133,8 @@ impl Store for SqlStore {
         sessions::write(&self.pool, &self.node, sessions).await.map_err(store_error)
     }
 
-    async fn close_left_open(&self, now: UnixTime) -> StoreResult<u64> {
-        sessions::close_left_open(&self.pool, &self.node, now).await.map_err(store_error)
+    async fn close_left_open(&self) -> StoreResult<u64> {
+        sessions::close_left_open(&self.pool, &self.node).await.map_err(store_error)
     }
 
     async fn sessions(

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use causeway_app::{Identifier, PeerSeen, ProjectId, SessionRecord};
-use causeway_types::{CredentialKind, RelayTransport, UnixTime};
+use causeway_types::{CredentialKind, RelayTransport};
 use sqlx::{Any, AnyPool, Transaction};
 
 use crate::{millis, sql::Sql};
@@ -177,7 +177,7 @@ async fn insert_clients(
     Ok(())
 }
 
-pub(crate) async fn close_left_open(pool: &AnyPool, node: &str, _now: UnixTime) -> Result<u64, sqlx::Error> {
+pub(crate) async fn close_left_open(pool: &AnyPool, node: &str) -> Result<u64, sqlx::Error> {
     // The last sign of life is the end: nothing is counted for the time nobody looked.
     let done = Sql::new("UPDATE sessions SET ended_at = last_seen_at, end_reason = 'server_restart' WHERE node = ")
         .bind(node)

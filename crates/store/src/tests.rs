@@ -300,7 +300,7 @@ async fn sessions_left_open_are_closed_at_their_last_sign_of_life(store: &SqlSto
         ..session(2, "room", 1)
     };
     store.write_sessions(&[session(1, "room", 1), ended]).await.unwrap();
-    assert_eq!(store.close_left_open(NOW).await.unwrap(), 1);
+    assert_eq!(store.close_left_open().await.unwrap(), 1);
     let found = store.session(ProjectId::DEFAULT, AllocationId(1)).await.unwrap().unwrap();
     assert_eq!(found.end_reason.as_deref(), Some("server_restart"));
     assert_eq!(found.ended_at, Some(found.last_seen_at));
