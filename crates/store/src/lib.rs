@@ -10,6 +10,7 @@
 
 mod credentials;
 mod listing;
+mod migrations;
 mod notices;
 mod open;
 mod rows;

@@ -13,7 +13,11 @@ use sqlx::{
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
 };
 
-use crate::{SqlStore, writer::Writer};
+use crate::{
+    SqlStore,
+    migrations::{Dialect, migrator},
+    writer::Writer,
+};
 
 /// Connections to the database.
 const CONNECTIONS_MAX: u32 = 8;
@@ -59,7 +63,7 @@ impl SqlStore {
             .connect_with(options)
             .await
             .map_err(wrap)?;
-        sqlx::migrate!("migrations/sqlite").run(&pool).await.map_err(|error| wrap(error.into()))?;
+        migrator(Dialect::Sqlite).run(&pool).await.map_err(|error| wrap(error.into()))?;
         Ok(Self::over(pool, node))
     }
 
@@ -78,7 +82,7 @@ impl SqlStore {
             .connect_with(options)
             .await
             .map_err(wrap)?;
-        sqlx::migrate!("migrations/postgres").run(&pool).await.map_err(|error| wrap(error.into()))?;
+        migrator(Dialect::Postgres).run(&pool).await.map_err(|error| wrap(error.into()))?;
         Ok(Self::over(pool, node))
     }
 

@@ -459,7 +459,7 @@ async fn a_file_of_the_release_before_is_brought_up_to_date_and_keeps_its_creden
         sqlx::any::install_default_drivers();
         let url = format!("sqlite://{}?mode=rwc", path.display().to_string().replace('%', "%25").replace(' ', "%20"));
         let pool = AnyPool::connect(&url).await.unwrap();
-        let mut first = sqlx::migrate!("migrations/sqlite");
+        let mut first = migrations::migrator(migrations::Dialect::Sqlite);
         first.migrations.to_mut().truncate(1);
         first.run(&pool).await.unwrap();
         for statement in [

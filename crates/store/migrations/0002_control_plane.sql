@@ -138,7 +138,7 @@ CREATE TABLE usage_client_hours (
 );
 
 CREATE TABLE audit_log (
-    id         INTEGER PRIMARY KEY,
+    id         {identity} PRIMARY KEY,
     at         BIGINT NOT NULL,
     project_id BIGINT NOT NULL REFERENCES projects (id),
     token_id   BIGINT,
@@ -149,7 +149,7 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_by_project ON audit_log (project_id, id);
 
 CREATE TABLE webhooks (
-    id              INTEGER PRIMARY KEY,
+    id              {identity} PRIMARY KEY,
     project_id      BIGINT NOT NULL REFERENCES projects (id),
     url             TEXT NOT NULL,
     secret          TEXT NOT NULL,
@@ -172,7 +172,7 @@ CREATE INDEX events_by_project ON events (project_id, place);
 CREATE INDEX events_by_time ON events (at);
 
 CREATE TABLE webhook_attempts (
-    id         INTEGER PRIMARY KEY,
+    id         {identity} PRIMARY KEY,
     webhook_id BIGINT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     place      BIGINT NOT NULL,
     attempt    BIGINT NOT NULL,
