@@ -1,17 +1,21 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run test check bench bench-events fuzz fmt
+.PHONY: run console test check bench bench-events fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
 BENCH_SECONDS ?= 0.6
 
-run: ## Build the server and start it on embedded defaults
+run: console ## Build the server and start it on embedded defaults
 	@echo "building causeway (the first build takes a few minutes) …"
 	$(CARGO) build --release --package causeway
 	./target/release/causeway serve
 
+console: ## Build the web console that the program carries
+	scripts/build-console
+
 test: ## Install what the tests need and run everything
 	scripts/install-test-tools
+	scripts/build-console
 	$(MAKE) check
 	$(CARGO) build --package causeway --package causeway-bench
 	tests/e2e/run

@@ -17,6 +17,7 @@ mod timestamp;
 use axum::{
     Router,
     extract::Request,
+    handler::Handler,
     http::{HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -47,8 +48,13 @@ pub struct RequestId(pub String);
 /// What every route does: it has a request id, reads bodies whole and within bounds, and says in one shape what went
 /// wrong, unknown paths and methods included.
 pub fn with_manners(routes: Router) -> Router {
+    with_manners_and(routes, unknown_path)
+}
+
+/// The same, with `elsewhere` to answer the paths that no route has.
+pub fn with_manners_and<H: Handler<T, ()>, T: 'static>(routes: Router, elsewhere: H) -> Router {
     routes
-        .fallback(unknown_path)
+        .fallback(elsewhere)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(whole))
         .layer(middleware::from_fn(with_request_id))

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, extract::Request};
 use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
-use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
+use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners_and};
 use causeway_api_turnix::{self as turnix, Region};
 use causeway_api_twilio as twilio;
 use causeway_app::{
     Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Revocation, WebhookControl, WebhookDesk,
 };
+use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
@@ -82,7 +83,8 @@ pub(crate) fn router(parts: Parts) -> Router {
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))
         .merge(twilio::router(twilio));
-    with_manners(families.merge(own::serve_document(&document())))
+    let routes = families.merge(own::serve_document(&document()));
+    with_manners_and(routes, |request: Request| respond(EMBEDDED, request))
 }
 
 fn region(slug: &str) -> Region {

@@ -40,6 +40,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-api-cloudflare", Layer::Adapter),
     ("causeway-api-twilio", Layer::Adapter),
     ("causeway-api-causeway", Layer::Adapter),
+    ("causeway-console", Layer::Adapter),
     ("causeway", Layer::Binary),
     ("causeway-sim", Layer::Tool),
     ("causeway-bench", Layer::Tool),
@@ -53,6 +54,7 @@ const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-api-cloudflare", "causeway-api-http"),
     ("causeway-api-twilio", "causeway-api-http"),
     ("causeway-api-causeway", "causeway-api-http"),
+    ("causeway-console", "causeway-api-http"),
 ];
 
 /// What would give the vocabulary or a core a socket, a clock, a thread pool or the system's randomness.
