@@ -25,6 +25,7 @@ check: ## The quick loop: format, lints, documents, unit and integration tests
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --quiet
 	$(CARGO) test --workspace --quiet
+	scripts/check-console
 
 bench: ## Compare with coturn on this machine and write docs/performance.md
 	$(CARGO) build --release --package causeway
