@@ -19,6 +19,7 @@ use causeway_app::{CredentialStore, Minting, Scope};
 use utoipa::openapi::OpenApi;
 
 pub use regions::Region;
+pub use turn_rest::asks_for_turn_rest;
 
 /// What each route asks of its caller. Tokens come in more ways than one here, so the routes themselves see to it.
 pub const ROUTES: &[RouteAccess] = &[

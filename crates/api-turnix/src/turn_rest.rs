@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{ApiError, Parameters, bearer, json, project, taken, unknown_method, unknown_path};
@@ -24,10 +24,16 @@ pub(crate) struct Answer<'a> {
     uris: &'a [String],
 }
 
-/// `/`: the draft's own path, recognised by its query.
+/// Whether a request to `/` is one of the draft, which its query tells.
+#[must_use]
+pub fn asks_for_turn_rest(uri: &Uri) -> bool {
+    let mut pairs = uri.query().unwrap_or_default().split('&');
+    uri.path() == "/" && pairs.any(|pair| pair == "service" || pair.starts_with("service="))
+}
+
+/// `/`: the draft's own path.
 pub(crate) async fn root<S: CredentialStore>(state: State<Arc<ApiState<S>>>, request: Request) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    if !query.split('&').any(|pair| pair == "service" || pair.starts_with("service=")) {
+    if !asks_for_turn_rest(request.uri()) {
         return unknown_path().await;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {

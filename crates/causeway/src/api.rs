@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::Response,
+};
 use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners_and};
@@ -83,8 +88,16 @@ pub(crate) fn router(parts: Parts) -> Router {
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))
         .merge(twilio::router(twilio));
-    let routes = families.merge(own::serve_document(&document()));
+    let routes = families.merge(own::serve_document(&document())).layer(middleware::from_fn(console_at_root));
     with_manners_and(routes, |request: Request| respond(EMBEDDED, request))
+}
+
+/// `/` belongs to the console, but for requests of the TURN REST draft.
+async fn console_at_root(request: Request, next: Next) -> Response {
+    if request.uri().path() == "/" && !turnix::asks_for_turn_rest(request.uri()) {
+        return respond(EMBEDDED, request).await;
+    }
+    next.run(request).await
 }
 
 fn region(slug: &str) -> Region {
