@@ -28,6 +28,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-turn-core", Layer::Core),
     ("causeway-turn-client", Layer::Core),
     ("causeway-credentials", Layer::Core),
+    ("causeway-call-core", Layer::Core),
     ("causeway-app", Layer::Application),
     ("causeway-net-io", Layer::Adapter),
     ("causeway-relay", Layer::Adapter),
