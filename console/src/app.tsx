@@ -1,16 +1,29 @@
 import { useEffect, useState } from "preact/hooks";
-import { LocationProvider, Route, Router } from "preact-iso";
+import { lazy, LocationProvider, Route, Router } from "preact-iso";
 import { loadIdentity } from "./api/auth";
 import { identity } from "./api/identity";
 import { useStore } from "./lib/store";
+import { Audit } from "./pages/audit";
+import { ClientPage } from "./pages/client";
+import { Clients } from "./pages/clients";
+import { CredentialPage } from "./pages/credential";
+import { Credentials } from "./pages/credentials";
 import { Gate } from "./pages/gate";
 import { NotFound } from "./pages/not-found";
+import { RoomPage } from "./pages/room";
+import { Rooms } from "./pages/rooms";
 import { SessionPage } from "./pages/session";
 import { Sessions } from "./pages/sessions";
+import { Tokens } from "./pages/tokens";
+import { WebhookPage } from "./pages/webhook";
+import { Webhooks } from "./pages/webhooks";
 import { SignIn } from "./pages/sign-in";
 import { Welcome } from "./pages/welcome";
 import { Shell } from "./shell/shell";
 import { ErrorNote } from "./ui/note";
+
+// Pages with charts or a lot of their own come when they are asked for.
+const Usage = lazy(() => import("./pages/usage").then((module) => module.Usage));
 
 /** The console: who is signed in decides whether there is anything but the door. */
 export function App() {
@@ -37,8 +50,19 @@ export function App() {
     <LocationProvider>
       <Shell me={who.me}>
         <Router>
+          <Route path="/rooms" component={Rooms} />
+          <Route path="/rooms/:room" component={RoomPage} />
+          <Route path="/clients" component={Clients} />
+          <Route path="/clients/:client" component={ClientPage} />
           <Route path="/sessions" component={Sessions} />
           <Route path="/sessions/:id" component={SessionPage} />
+          <Route path="/usage" component={Usage} />
+          <Route path="/credentials" component={Credentials} />
+          <Route path="/credentials/:username" component={CredentialPage} />
+          <Route path="/tokens" component={Tokens} />
+          <Route path="/webhooks" component={Webhooks} />
+          <Route path="/webhooks/:id" component={WebhookPage} />
+          <Route path="/audit" component={Audit} />
           <Route default component={NotFound} />
         </Router>
       </Shell>

@@ -23,6 +23,11 @@ export const SESSION_COLUMNS: Column<Session>[] = [
     id: "client",
     title: "Client",
     cell: (session) => sessionName(session),
+    narrow: (session) => (
+      <>
+        {session.room ?? "no room"} · <Ago at={session.startedAt} />
+      </>
+    ),
   },
   { id: "state", title: "State", width: 92, cell: (session) => <LiveBadge isLive={session.endedAt == null} /> },
   {

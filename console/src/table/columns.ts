@@ -5,6 +5,8 @@ export interface Column<Row> {
   id: string;
   title: string;
   cell: (row: Row) => ComponentChildren;
+  /** A second line of the first column where there is no room for other columns. */
+  narrow?: (row: Row) => ComponentChildren;
   /** Width in pixels; the first column takes what is left. */
   width?: number;
   /** The table's width from which on the column is shown. */

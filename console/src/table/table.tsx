@@ -95,6 +95,7 @@ export function Table<Row>(props: TableProps<Row>) {
                   row={row}
                   index={item.index}
                   columns={columns}
+                  isNarrow={isTall}
                   href={props.hrefOf?.(row)}
                   isGone={props.gone?.has(id) ?? false}
                   isNew={fresh.has(id)}
@@ -163,12 +164,13 @@ interface TableRowProps<Row> {
   row: Row;
   index: number;
   columns: Column<Row>[];
+  isNarrow: boolean;
   href: string | undefined;
   isGone: boolean;
   isNew: boolean;
 }
 
-function TableRow<Row>({ row, index, columns, href, isGone, isNew }: TableRowProps<Row>) {
+function TableRow<Row>({ row, index, columns, isNarrow, href, isGone, isNew }: TableRowProps<Row>) {
   const { route } = useLocation();
   const open = (event: MouseEvent) => {
     const target = event.target as Element;
@@ -190,6 +192,7 @@ function TableRow<Row>({ row, index, columns, href, isGone, isNew }: TableRowPro
             ) : (
               content
             )}
+            {isNarrow && column.narrow && <span class="sub">{column.narrow(row)}</span>}
           </td>
         );
       })}

@@ -1,0 +1,64 @@
+import { api, take, type Schemas } from "../api/client";
+import { formatDateTime } from "../lib/format";
+import type { Column } from "../table/columns";
+import { LiveTable } from "../table/live-table";
+import { usePagedList } from "../table/use-paged-list";
+import { Empty } from "../ui/empty";
+import { PageHead } from "../ui/page";
+import { tokenCommand } from "../ui/commands";
+
+type Entry = Schemas["AuditEntry"];
+
+const COLUMNS: Column<Entry>[] = [
+  {
+    id: "action",
+    title: "What",
+    width: 190,
+    cell: (entry) => <span class="mono">{entry.action}</span>,
+    narrow: (entry) => formatDateTime(Date.parse(entry.at)),
+  },
+  { id: "subject", title: "To what", cell: (entry) => entry.subject },
+  {
+    id: "who",
+    title: "With",
+    width: 110,
+    from: 560,
+    cell: (entry) => (entry.tokenId == null ? "the server" : `token ${entry.tokenId}`),
+  },
+  {
+    id: "detail",
+    title: "Detail",
+    width: 320,
+    from: 1000,
+    cell: (entry) => entry.detail && <span class="mono">{JSON.stringify(entry.detail)}</span>,
+  },
+  { id: "at", title: "When", width: 190, from: 720, cell: (entry) => formatDateTime(Date.parse(entry.at)) },
+];
+
+const idOf = (entry: Entry) => `${entry.at} ${entry.action} ${entry.subject} ${entry.tokenId ?? ""}`;
+
+export function Audit() {
+  const live = usePagedList<Entry>(
+    "audit",
+    (cursor, signal) =>
+      take(api.GET("/api/v1/audit", { params: { query: { limit: 100, ...(cursor && { cursor }) } }, signal })),
+    idOf,
+    { concerns: (event) => /^(token|credential\.revoked)/.test(event.type) },
+  );
+  return (
+    <>
+      <PageHead title="Audit" about="Who changed what, newest first. Nothing here can be changed or removed." />
+      <LiveTable
+        live={live}
+        noun="entry"
+        columns={COLUMNS}
+        idOf={idOf}
+        empty={
+          <Empty title="Nothing was done yet" command={tokenCommand()}>
+            Every change over the API or in the console is written down here, for example a new token:
+          </Empty>
+        }
+      />
+    </>
+  );
+}
