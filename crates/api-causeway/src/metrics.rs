@@ -58,13 +58,17 @@ pub enum Metric {
     WebhookGaps,
     /// Gauge: events in memory that wait for a webhook.
     WebhookEventsWaiting,
+    /// Counter: spans the collector of traces took.
+    SpansExported,
+    /// Counter: spans the collector of traces did not take, or that found the queue full.
+    SpansDropped,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -88,6 +92,8 @@ impl Metric {
         Self::WebhookEventsGivenUp,
         Self::WebhookGaps,
         Self::WebhookEventsWaiting,
+        Self::SpansExported,
+        Self::SpansDropped,
         Self::Panics,
     ];
 
@@ -118,6 +124,8 @@ impl Metric {
             Self::WebhookEventsGivenUp => "causeway_webhook_events_given_up_total",
             Self::WebhookGaps => "causeway_webhook_gaps_total",
             Self::WebhookEventsWaiting => "causeway_webhook_events_waiting",
+            Self::SpansExported => "causeway_spans_exported_total",
+            Self::SpansDropped => "causeway_spans_dropped_total",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -149,6 +157,8 @@ impl Metric {
             Self::WebhookEventsGivenUp => "Events that a webhook did not take for a day.",
             Self::WebhookGaps => "Times events for webhooks were lost because the store was away too long.",
             Self::WebhookEventsWaiting => "Events in memory that wait for a webhook.",
+            Self::SpansExported => "Spans the collector of traces took.",
+            Self::SpansDropped => "Spans the collector of traces did not take, or that found the queue full.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) node_id: Option<String>,
     pub(crate) usage_flush_interval: Duration,
     pub(crate) redis_statsdb: Option<RedisTarget>,
+    pub(crate) otlp_endpoint: Option<causeway_traces::Endpoint>,
+    pub(crate) otlp_sampling_ratio: f64,
     pub(crate) http_listen: SocketAddr,
     pub(crate) http_tls_listen: Option<SocketAddr>,
     pub(crate) public_host: Option<String>,

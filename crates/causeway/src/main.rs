@@ -19,6 +19,7 @@ mod samples;
 mod serve;
 mod sessions;
 mod telemetry;
+mod traces;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -50,7 +50,9 @@ use crate::{
     report,
     samples::{samples, webhook_samples},
     sessions::SessionKeeper,
-    telemetry, webhooks,
+    telemetry,
+    traces::HttpTraces,
+    webhooks,
 };
 
 /// Issued credentials kept in memory.
@@ -80,6 +82,7 @@ struct Server {
     sessions: Arc<SessionKeeper<SqlStore>>,
     revocation: Arc<Revocation<SqlStore>>,
     redis: Arc<Redis>,
+    traces: Arc<HttpTraces>,
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
     nonce_key: Secret<[u8; 32]>,
@@ -151,6 +154,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         webhooks,
         revocation: Arc::new(revocation),
         redis: Arc::new(redis),
+        traces: Arc::new(HttpTraces::start(&settings, &node.name).await?),
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
@@ -285,6 +289,7 @@ impl Server {
         }
         self.webhooks.finish().await;
         self.redis.finish(&self.bus).await;
+        self.traces.finish().await;
         self.store.close().await;
         tracing::info!("stopped");
     }
@@ -345,6 +350,7 @@ impl Server {
                 .chain(listeners)
                 .chain(self.database_addresses.iter().copied())
                 .chain(self.redis.addresses())
+                .chain(self.traces.addresses())
                 .collect(),
             local_addresses: local_addresses(&self.settings),
         };
@@ -398,7 +404,7 @@ impl Server {
             events,
             webhooks: Arc::<Webhooks>::clone(&self.webhooks),
         };
-        api::router(parts)
+        self.traces.layer(api::router(parts))
     }
 
     fn health(&self) -> HealthCheck {
@@ -413,13 +419,14 @@ impl Server {
     }
 
     fn metrics(&self, events: Arc<EventStreams>) -> MetricsSource {
-        let webhooks = Arc::clone(&self.webhooks);
+        let (webhooks, traces) = (Arc::clone(&self.webhooks), Arc::clone(&self.traces));
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
             let lost = sessions.lost_records();
             all.push(Sample { metric: Metric::SessionRecordsLost, label: None, value: lost });
             all.extend(redis.samples());
+            all.extend(traces.samples());
             let open = u64::try_from(events.open()).unwrap_or(u64::MAX);
             all.push(Sample { metric: Metric::EventStreams, label: None, value: open });
             all.extend(webhook_samples(webhooks.figures()));

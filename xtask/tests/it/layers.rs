@@ -36,6 +36,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-store", Layer::Adapter),
     ("causeway-events", Layer::Adapter),
     ("causeway-webhooks", Layer::Adapter),
+    ("causeway-traces", Layer::Adapter),
     ("causeway-api-http", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),
     ("causeway-api-cloudflare", Layer::Adapter),

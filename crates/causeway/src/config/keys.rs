@@ -71,6 +71,12 @@ keys! {
     redis_statsdb "REDIS" hidden ""
         "Redis that sessions and traffic are published to, as coturn does: `ip=… port=… dbname=… password=…` with all of coturn's words, or `redis://user:password@host:port/database` (`rediss://` with TLS). Better in the environment or the file, since command lines can be read. See docs/events.md."
         |s, v| one(v, |t| super::parse::redis(t).map(Some), &mut s.redis_statsdb);
+    otlp_endpoint "URL" single ""
+        "OpenTelemetry collector that traces of API requests go to, by OTLP over HTTP: its base URL, `http://127.0.0.1:4318` or `https://…`. No traces by default. See docs/operations.md."
+        |s, v| one(v, |t| super::parse::otlp_endpoint(t).map(Some), &mut s.otlp_endpoint);
+    otlp_sampling_ratio "RATIO" single "1"
+        "Share of the API requests that are traced, 0 to 1. A request that continues a trace follows the choice of its caller."
+        |s, v| one(v, super::parse::ratio, &mut s.otlp_sampling_ratio);
     http_listen "ADDR" single "127.0.0.1:8080"
         "HTTP listener of the API, health and metrics."
         |s, v| one(v, address, &mut s.http_listen);

@@ -263,6 +263,8 @@ fn empty(sources: Sources) -> Settings {
         node_id: None,
         usage_flush_interval: Duration::ZERO,
         redis_statsdb: None,
+        otlp_endpoint: None,
+        otlp_sampling_ratio: 1.0,
         http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http_tls_listen: None,
         public_host: None,

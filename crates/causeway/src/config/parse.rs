@@ -148,6 +148,16 @@ pub(super) fn redis(text: &str) -> Result<RedisTarget, String> {
     text.parse::<RedisTarget>().map_err(|error| error.to_string())
 }
 
+pub(super) fn otlp_endpoint(text: &str) -> Result<causeway_traces::Endpoint, String> {
+    text.parse().map_err(|error: causeway_traces::BadEndpoint| error.to_string())
+}
+
+/// 0 to 1, both included.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "write a number from 0 to 1, e.g. \"0.1\"".to_owned())
+}
+
 pub(super) fn node_id(text: &str) -> Result<String, String> {
     causeway_app::Identifier::new(text).map(|name| name.to_string()).map_err(|error| error.to_string())
 }

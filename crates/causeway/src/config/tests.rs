@@ -123,3 +123,18 @@ fn the_reference_page_is_the_one_in_the_repository() {
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(committed, reference(), "run: cargo run -- explain > docs/configuration.md");
 }
+
+#[test]
+fn a_collector_needs_a_base_url_and_a_ratio_between_0_and_1() {
+    for ratio in ["0", "0.25", "1"] {
+        let settings = load(sources(&[("otlp_sampling_ratio", ratio)], &[], None)).unwrap();
+        assert_eq!(settings.otlp_sampling_ratio, ratio.parse::<f64>().unwrap());
+    }
+    for ratio in ["-0.1", "1.1", "NaN", "half"] {
+        let [fault] = faults(sources(&[("otlp_sampling_ratio", ratio)], &[], None)).try_into().unwrap();
+        assert!(fault.contains("write a number from 0 to 1"), "{fault}");
+    }
+    assert_eq!(load(Sources::default()).unwrap().otlp_endpoint, None);
+    let [fault] = faults(sources(&[("otlp_endpoint", "127.0.0.1:4318")], &[], None)).try_into().unwrap();
+    assert!(fault.contains("http://127.0.0.1:4318"), "{fault}");
+}
