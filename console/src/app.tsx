@@ -24,6 +24,7 @@ import { ErrorNote } from "./ui/note";
 
 // Pages with charts or a lot of their own come when they are asked for.
 const Usage = lazy(() => import("./pages/usage").then((module) => module.Usage));
+const Doctor = lazy(() => import("./pages/doctor").then((module) => module.Doctor));
 
 /** The console: who is signed in decides whether there is anything but the door. */
 export function App() {
@@ -60,6 +61,7 @@ export function App() {
           <Route path="/credentials" component={Credentials} />
           <Route path="/credentials/:username" component={CredentialPage} />
           <Route path="/tokens" component={Tokens} />
+          <Route path="/doctor" component={Doctor} />
           <Route path="/webhooks" component={Webhooks} />
           <Route path="/webhooks/:id" component={WebhookPage} />
           <Route path="/audit" component={Audit} />

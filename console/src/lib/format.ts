@@ -26,6 +26,7 @@ export function formatCount(value: number): string {
 /** "850 ms", "4.2 s", "12 min 5 s", "3 h 20 min", "2 d 4 h": two units at most. */
 export function formatDuration(milliseconds: number): string {
   const ms = Math.max(0, milliseconds);
+  if (ms > 0 && ms < 9.95) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);

@@ -1,6 +1,7 @@
 import { api, take, type Schemas } from "../api/client";
 import { formatBytes, formatCount } from "../lib/format";
 import { to, useQuery } from "../lib/query";
+import { sinceFilter, SINCE_CHOICES } from "../lib/since";
 import type { Column } from "../table/columns";
 import { Choice, FilterChips, Filters, Segments } from "../table/filters";
 import { LiveTable } from "../table/live-table";
@@ -109,16 +110,7 @@ export function Sessions() {
             ["false", "Ended"],
           ]}
         />
-        <Choice
-          name="since"
-          label="Begun"
-          of={[
-            ["", "Any time"],
-            ["1h", "Last hour"],
-            ["24h", "Last 24 hours"],
-            ["7d", "Last 7 days"],
-          ]}
-        />
+        <Choice name="since" label="Begun" of={SINCE_CHOICES} />
         <FilterChips
           of={[
             ["room", "Room"],
@@ -147,11 +139,4 @@ export function Sessions() {
       />
     </>
   );
-}
-
-const SINCE_MS: Record<string, number> = { "1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000 };
-
-function sinceFilter(since: string): { from?: string } {
-  const ms = SINCE_MS[since];
-  return ms === undefined ? {} : { from: new Date(Date.now() - ms).toISOString() };
 }
