@@ -10,6 +10,7 @@
 
 mod credentials;
 mod listing;
+mod many;
 mod migrations;
 mod notices;
 mod open;
@@ -37,6 +38,9 @@ use crate::{sql::Sql, writer::Writer};
 #[derive(Debug)]
 pub struct SqlStore {
     pool: AnyPool,
+    /// For what writes. One connection with SQLite, which has one writer at a time: what it keeps of the file in memory
+    /// stays true between its transactions.
+    writes: AnyPool,
     writer: Writer,
     /// This server, in the sessions it writes.
     node: String,
@@ -45,6 +49,7 @@ pub struct SqlStore {
 impl SqlStore {
     /// Closes the connections after everything queued is written.
     pub async fn close(&self) {
+        self.writes.close().await;
         self.pool.close().await;
     }
 }
@@ -67,7 +72,7 @@ impl CredentialStore for SqlStore {
     }
 
     async fn touch_tokens(&self, used: &[(TokenId, UnixTime)]) -> StoreResult<()> {
-        tokens::touch(&self.pool, used).await.map_err(store_error)
+        tokens::touch(&self.writes, used).await.map_err(store_error)
     }
 
     async fn is_healthy(&self) -> bool {
@@ -87,11 +92,11 @@ impl Store for SqlStore {
     }
 
     async fn revoke(&self, project: ProjectId, by: &RevokeBy, now: UnixTime) -> StoreResult<Vec<String>> {
-        credentials::revoke(&self.pool, project, by, now).await.map_err(store_error)
+        credentials::revoke(&self.writes, project, by, now).await.map_err(store_error)
     }
 
     async fn refuse_name(&self, project: ProjectId, username: &str, until: UnixTime) -> StoreResult<()> {
-        credentials::refuse_name(&self.pool, project, username, until).await.map_err(store_error)
+        credentials::refuse_name(&self.writes, project, username, until).await.map_err(store_error)
     }
 
     async fn refused_names(&self, now: UnixTime) -> StoreResult<Vec<(String, UnixTime)>> {
@@ -107,11 +112,11 @@ impl Store for SqlStore {
     }
 
     async fn insert_token(&self, project: ProjectId, token: &NewToken, now: UnixTime) -> StoreResult<TokenId> {
-        tokens::insert(&self.pool, project, token, now).await.map_err(store_error)
+        tokens::insert(&self.writes, project, token, now).await.map_err(store_error)
     }
 
     async fn revoke_token(&self, caller: ApiCaller, token: TokenId, now: UnixTime) -> StoreResult<bool> {
-        tokens::revoke(&self.pool, caller, token, now).await.map_err(store_error)
+        tokens::revoke(&self.writes, caller, token, now).await.map_err(store_error)
     }
 
     async fn projects(&self, organization: OrganizationId) -> StoreResult<Vec<ProjectView>> {
@@ -119,11 +124,11 @@ impl Store for SqlStore {
     }
 
     async fn insert_project(&self, organization: OrganizationId, slug: &str, now: UnixTime) -> StoreResult<ProjectId> {
-        tokens::insert_project(&self.pool, organization, slug, now).await.map_err(store_error)
+        tokens::insert_project(&self.writes, organization, slug, now).await.map_err(store_error)
     }
 
     async fn disable_project(&self, organization: OrganizationId, slug: &str, is_disabled: bool) -> StoreResult<bool> {
-        tokens::disable_project(&self.pool, organization, slug, is_disabled).await.map_err(store_error)
+        tokens::disable_project(&self.writes, organization, slug, is_disabled).await.map_err(store_error)
     }
 
     async fn disabled_projects(&self) -> StoreResult<Vec<ProjectId>> {
@@ -131,11 +136,11 @@ impl Store for SqlStore {
     }
 
     async fn write_sessions(&self, sessions: &[SessionRecord]) -> StoreResult<()> {
-        sessions::write(&self.pool, &self.node, sessions).await.map_err(store_error)
+        sessions::write(&self.writes, &self.node, sessions).await.map_err(store_error)
     }
 
     async fn close_left_open(&self) -> StoreResult<u64> {
-        sessions::close_left_open(&self.pool, &self.node).await.map_err(store_error)
+        sessions::close_left_open(&self.writes, &self.node).await.map_err(store_error)
     }
 
     async fn sessions(
@@ -171,7 +176,7 @@ impl Store for SqlStore {
     }
 
     async fn tell(&self, notices: &[Notice], now: UnixTime) -> StoreResult<()> {
-        notices::tell(&self.pool, notices, now).await.map_err(store_error)
+        notices::tell(&self.writes, notices, now).await.map_err(store_error)
     }
 
     async fn notices_after(&self, number: i64) -> StoreResult<Vec<(i64, Notice)>> {
@@ -183,7 +188,7 @@ impl Store for SqlStore {
     }
 
     async fn audit(&self, entry: &AuditEntry) -> StoreResult<()> {
-        tokens::audit(&self.pool, entry).await.map_err(store_error)
+        tokens::audit(&self.writes, entry).await.map_err(store_error)
     }
 
     async fn audit_log(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<AuditEntry>> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    AnyPool, Executor,
+    AnyPool, AssertSqlSafe, Executor,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
 };
 
@@ -21,6 +21,13 @@ use crate::{
 
 /// Connections to the database.
 const CONNECTIONS_MAX: u32 = 8;
+/// What a connection to SQLite keeps of the file in memory; names and user names lie all over it for the one that writes.
+const READ_CACHE_KIB: u32 = 2 * 1024;
+const WRITE_CACHE_KIB: u32 = 16 * 1024;
+/// How long SQLite's log may grow before what is in it goes to its place: a page that is written often in the meantime is
+/// copied there once. A commit that does this takes about a tenth of a second.
+const LOG_PAGES: u32 = 16 * 1024;
+const PAGE_BYTES: u32 = 4096;
 /// How long a request waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,24 +54,10 @@ impl SqlStore {
         install_default_drivers();
         let url = sqlite_url(path);
         let options: AnyConnectOptions = url.parse().map_err(wrap)?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(PATIENCE)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // FULL: a commit that returned survives a power cut, not only a crash of the process.
-                    connection.execute("PRAGMA busy_timeout = 5000").await?;
-                    connection.execute("PRAGMA journal_mode = WAL").await?;
-                    connection.execute("PRAGMA synchronous = FULL").await?;
-                    connection.execute("PRAGMA foreign_keys = ON").await?;
-                    Ok(())
-                })
-            })
-            .connect_with(options)
-            .await
-            .map_err(wrap)?;
-        migrator(Dialect::Sqlite).run(&pool).await.map_err(|error| wrap(error.into()))?;
-        Ok(Self::over(pool, node))
+        let writes = sqlite_pool(1, WRITE_CACHE_KIB).connect_with(options.clone()).await.map_err(wrap)?;
+        migrator(Dialect::Sqlite).run(&writes).await.map_err(|error| wrap(error.into()))?;
+        let pool = sqlite_pool(CONNECTIONS_MAX - 1, READ_CACHE_KIB).connect_with(options).await.map_err(wrap)?;
+        Ok(Self::over(pool, writes, node))
     }
 
     /// Connects to a PostgreSQL server and brings its schema up to date: `postgres://user:password@host/database`.
@@ -83,12 +76,28 @@ impl SqlStore {
             .await
             .map_err(wrap)?;
         migrator(Dialect::Postgres).run(&pool).await.map_err(|error| wrap(error.into()))?;
-        Ok(Self::over(pool, node))
+        Ok(Self::over(pool.clone(), pool, node))
     }
 
-    fn over(pool: AnyPool, node: &str) -> Self {
-        Self { writer: Writer::start(pool.clone()), pool, node: node.to_owned() }
+    fn over(pool: AnyPool, writes: AnyPool, node: &str) -> Self {
+        Self { writer: Writer::start(writes.clone()), pool, writes, node: node.to_owned() }
     }
+}
+
+fn sqlite_pool(connections_max: u32, cache_kib: u32) -> AnyPoolOptions {
+    let pragmas = format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; \
+         PRAGMA cache_size = -{cache_kib}; PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA journal_size_limit = {}; \
+         PRAGMA synchronous = FULL",
+        LOG_PAGES * PAGE_BYTES
+    );
+    // FULL: a commit that returned survives a power cut, not only a crash of the process.
+    AnyPoolOptions::new().max_connections(connections_max).acquire_timeout(PATIENCE).after_connect(
+        move |connection, _| {
+            let pragmas = AssertSqlSafe(pragmas.clone());
+            Box::pin(async move { connection.execute(pragmas).await.map(drop) })
+        },
+    )
 }
 
 /// Makes the file when it is missing, and sees to it that only its owner reads it.

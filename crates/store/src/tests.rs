@@ -478,3 +478,19 @@ async fn a_file_of_the_release_before_is_brought_up_to_date_and_keeps_its_creden
     let holder = store.token_holder([1; 32], None).await.unwrap().unwrap();
     assert_eq!(holder.caller.scopes, Scopes::ALL, "a token of before may do what it could");
 }
+
+#[tokio::test]
+async fn every_connection_waits_for_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqlStore::open(&directory.path().join("causeway.db"), "node-1").await.unwrap();
+    for pool in [&store.writes, &store.pool] {
+        let mut connections = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            let mut connection = pool.acquire().await.unwrap();
+            let (full,): (i64,) = Sql::new("PRAGMA synchronous").rows().fetch_one(&mut *connection).await.unwrap();
+            let (mode,): (String,) = Sql::new("PRAGMA journal_mode").rows().fetch_one(&mut *connection).await.unwrap();
+            assert_eq!((full, mode.as_str()), (2, "wal"));
+            connections.push(connection);
+        }
+    }
+}

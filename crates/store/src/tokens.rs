@@ -29,7 +29,7 @@ impl SqlStore {
     /// # Errors
     /// The store did not answer.
     pub async fn add_token(&self, token: &NewToken, now: UnixTime) -> StoreResult<()> {
-        add_token(&self.pool, token, now).await.map_err(store_error)
+        add_token(&self.writes, token, now).await.map_err(store_error)
     }
 }
 

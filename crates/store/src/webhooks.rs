@@ -107,7 +107,7 @@ impl WebhookStore for SqlStore {
             .push(" AND project_id = ")
             .bind(webhook.project.0)
             .query()
-            .execute(&self.pool)
+            .execute(&self.writes)
             .await
             .map_err(store_error)?;
         Ok(done.rows_affected() > 0)
@@ -119,14 +119,14 @@ impl WebhookStore for SqlStore {
             .push(" AND project_id = ")
             .bind(project.0)
             .query()
-            .execute(&self.pool)
+            .execute(&self.writes)
             .await
             .map_err(store_error)?;
         Ok(done.rows_affected() > 0)
     }
 
     async fn keep_events(&self, events: &[StoredEvent]) -> StoreResult<()> {
-        let mut transaction = self.pool.begin().await.map_err(store_error)?;
+        let mut transaction = self.writes.begin().await.map_err(store_error)?;
         for event in events {
             Sql::new("INSERT INTO events (place, project_id, session, name, at, body) VALUES (")
                 .bind(event.cursor.0)
@@ -170,7 +170,7 @@ impl WebhookStore for SqlStore {
         for (table, column) in [("webhook_attempts", "at"), ("events", "at")] {
             let sql =
                 Sql::new("DELETE FROM ").push(table).push(" WHERE ").push(column).push(" < ").bind(millis(before));
-            let done = sql.query().execute(&self.pool).await.map_err(store_error)?;
+            let done = sql.query().execute(&self.writes).await.map_err(store_error)?;
             if table == "events" {
                 return Ok(done.rows_affected());
             }
@@ -184,14 +184,14 @@ impl WebhookStore for SqlStore {
             .push(" WHERE id = ")
             .bind(id.0)
             .query()
-            .execute(&self.pool)
+            .execute(&self.writes)
             .await
             .map_err(store_error)?;
         Ok(())
     }
 
     async fn log_attempts(&self, attempts: &[DeliveryAttempt]) -> StoreResult<()> {
-        let mut transaction = self.pool.begin().await.map_err(store_error)?;
+        let mut transaction = self.writes.begin().await.map_err(store_error)?;
         for attempt in attempts {
             Sql::new("INSERT INTO webhook_attempts (webhook_id, place, attempt, at, status, error, took_ms) VALUES (")
                 .bind(attempt.webhook.0)
