@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run console test check bench bench-events fuzz fmt
+.PHONY: run console test check bench bench-api bench-events fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -30,6 +30,10 @@ check: ## The quick loop: format, lints, documents, unit and integration tests
 bench: ## Compare with coturn on this machine and write docs/performance.md
 	$(CARGO) build --release --package causeway
 	$(CARGO) run --release --package causeway-bench -- --seconds $(BENCH_SECONDS) --write docs/performance.md
+
+bench-api: ## Measure the API on this machine and write docs/performance-api.md
+	$(CARGO) build --release --package causeway
+	$(CARGO) run --release --package causeway-bench --bin api-bench -- --write docs/performance-api.md
 
 bench-events: ## Send 50 000 events a second through the bus to Redis
 	$(CARGO) run --release --package causeway-bench --bin events

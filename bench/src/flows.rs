@@ -3,13 +3,13 @@
 use std::{io::ErrorKind, net::UdpSocket, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
+use causeway_bench::turn::{CHANNEL, TurnClient};
 use causeway_stun_codec::channel_data;
 use socket2::SockRef;
 
 use crate::{
     sink::Sinks,
     subject::{PEER_IP, Subject},
-    turn::{CHANNEL, TurnClient},
 };
 
 /// Bytes waiting between generator and server, at most; the kernel may allow less.

@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use causeway_net_io::{Epoll, Events, Interest};
-
-use crate::{
+use causeway_bench::{
     process::{cpu_time, resident_bytes},
-    subject::Subject,
     turn::{Answer, Requests},
 };
+use causeway_net_io::{Epoll, Events, Interest};
+
+use crate::subject::Subject;
 
 /// Exchanges under way at a time: enough to keep the server busy, few enough to overflow nothing.
 const WINDOW: usize = 64;

@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use causeway_bench::process::cpu_time;
 use causeway_net_io::segment_writes;
 
 use crate::{
     flows::{Direction, Flows},
-    process::cpu_time,
     sink::Sinks,
     subject::Subject,
 };

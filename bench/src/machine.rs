@@ -4,14 +4,19 @@ use std::fs;
 
 /// Kernel and processor, as the report names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Machine {
-    pub(crate) kernel: String,
-    pub(crate) processor: String,
-    pub(crate) n_processors: usize,
+pub struct Machine {
+    /// Version of the kernel.
+    pub kernel: String,
+    /// Its processor's name.
+    pub processor: String,
+    /// How many.
+    pub n_processors: usize,
 }
 
 impl Machine {
-    pub(crate) fn this() -> Self {
+    /// This one.
+    #[must_use]
+    pub fn this() -> Self {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         Self {

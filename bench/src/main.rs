@@ -11,13 +11,10 @@ mod flows;
 mod idle;
 mod latency;
 mod load;
-mod machine;
 mod plan;
-mod process;
 mod report;
 mod sink;
 mod subject;
-mod turn;
 
 use std::{
     fs,
@@ -27,15 +24,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use causeway_bench::{
+    machine::Machine,
+    process::{busy_time, cpu_time},
+};
 use clap::Parser;
 
 use crate::{
     idle::Made,
     latency::{Latency, Path},
     load::{Load, Measured, Run},
-    machine::Machine,
     plan::{Effort, LATENCY_ALLOCATIONS, LATENCY_LOAD, LOADS},
-    process::{busy_time, cpu_time},
     report::{Both, LatencyResult, LoadResult, Report},
     subject::{Processors, Subject, find_coturn, pin_generator},
 };

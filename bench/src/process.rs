@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 /// User and system time of every thread of `pid`, with the scheduler's nanoseconds. Time the kernel spends for the
 /// process in soft interrupts, such as handing a packet over loopback, is in it.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+pub fn cpu_time(pid: u32) -> Result<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has ended"))? {
         let path = task?.path().join("schedstat");
@@ -18,14 +18,14 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 }
 
 /// Resident memory of `pid` in bytes.
-pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
+pub fn resident_bytes(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} has ended"))?;
     resident_kib(&text).map(|kib| kib * 1024).context("/proc/PID/status names no VmRSS")
 }
 
 /// Time that all processors together were not idle since the system started, in ticks of 10 ms: what a hypervisor took
 /// away counts too.
-pub(crate) fn busy_time() -> Result<Duration> {
+pub fn busy_time() -> Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("/proc/stat cannot be read")?;
     busy_ticks(&text).map(|ticks| Duration::from_millis(10 * ticks)).context("/proc/stat is not as expected")
 }

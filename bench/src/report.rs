@@ -1,5 +1,6 @@
 //! The figures as tables, and the page they go to.
 
+use causeway_bench::machine::Machine;
 use std::fmt::Write as _;
 
 use crate::{
@@ -7,7 +8,6 @@ use crate::{
     idle::Made,
     latency::Latency,
     load::{Load, Measured, Shape},
-    machine::Machine,
     plan::{ALLOCATIONS_MIN, Effort, MEMORY_BYTES_MAX, MEMORY_MAX, Planned},
 };
 

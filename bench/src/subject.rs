@@ -11,12 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
-
-use crate::{
+use causeway_bench::{
     process::cpu_time,
     turn::{PASSWORD, REALM, TurnClient, USER},
 };
+use tempfile::TempDir;
 
 /// Where peers are. The servers have loopback addresses of their own, so that nobody's ports get in anybody's way.
 pub(crate) const PEER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));

@@ -18,12 +18,15 @@ use causeway_stun_codec::{
     key::md5_key,
 };
 
-pub(crate) const USER: &str = "bench";
-pub(crate) const PASSWORD: &str = "bench-password";
-pub(crate) const REALM: &str = "bench.test";
+/// The user of a server under test.
+pub const USER: &str = "bench";
+/// Its password.
+pub const PASSWORD: &str = "bench-password";
+/// The realm of a server under test.
+pub const REALM: &str = "bench.test";
 
 /// The channel every client binds.
-pub(crate) const CHANNEL: u16 = 0x4000;
+pub const CHANNEL: u16 = 0x4000;
 
 /// How long one answer is waited for, and how often a request is sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
@@ -31,7 +34,7 @@ const TRIES: usize = 10;
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// It worked; Allocate names the relayed address.
     Success(Option<SocketAddr>),
     /// 401 or 438: again, with this nonce.
@@ -42,35 +45,52 @@ pub(crate) enum Answer {
 
 /// Builds the requests of one client.
 #[derive(Clone, Debug)]
-pub(crate) struct Requests {
+pub struct Requests {
+    user: String,
     key: [u8; 16],
     nonce: Option<String>,
     /// Makes transaction ids differ; nobody has to be kept from guessing them here.
     count: u64,
 }
 
+impl Default for Requests {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Requests {
-    pub(crate) fn new() -> Self {
-        Self { key: md5_key(USER, REALM, PASSWORD), nonce: None, count: 0 }
+    /// Of [`USER`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(USER, PASSWORD)
+    }
+
+    /// Of another user.
+    #[must_use]
+    pub fn of(user: &str, password: &str) -> Self {
+        Self { user: user.to_owned(), key: md5_key(user, REALM, password), nonce: None, count: 0 }
     }
 
     /// Takes the nonce of a challenge.
-    pub(crate) fn challenged(&mut self, nonce: String) {
+    pub fn challenged(&mut self, nonce: String) {
         self.nonce = Some(nonce);
     }
 
-    pub(crate) fn allocate(&mut self) -> Vec<u8> {
+    /// An Allocate.
+    pub fn allocate(&mut self) -> Vec<u8> {
         let request = self.start(Method::ALLOCATE).attribute(&RequestedTransport::UDP);
         self.signed(request)
     }
 
     /// A Refresh that ends the allocation.
-    pub(crate) fn release(&mut self) -> Vec<u8> {
+    pub fn release(&mut self) -> Vec<u8> {
         let request = self.start(Method::REFRESH).attribute(&Lifetime(0));
         self.signed(request)
     }
 
-    pub(crate) fn bind_channel(&mut self, peer: SocketAddr) -> Vec<u8> {
+    /// Binds [`CHANNEL`] to `peer`.
+    pub fn bind_channel(&mut self, peer: SocketAddr) -> Vec<u8> {
         let request =
             self.start(Method::CHANNEL_BIND).attribute(&ChannelNumber(CHANNEL)).attribute(&XorPeerAddress(peer));
         self.signed(request)
@@ -87,7 +107,7 @@ impl Requests {
         match &self.nonce {
             None => request.finish(),
             Some(nonce) => request
-                .attribute(&Username(USER))
+                .attribute(&Username(&self.user))
                 .attribute(&Realm(REALM))
                 .attribute(&Nonce(nonce))
                 .integrity_sha1(&self.key)
@@ -96,7 +116,8 @@ impl Requests {
     }
 
     /// Reads the answer to the latest request; `None` for anything else.
-    pub(crate) fn answer(&self, bytes: &[u8]) -> Option<Answer> {
+    #[must_use]
+    pub fn answer(&self, bytes: &[u8]) -> Option<Answer> {
         let message = Message::parse(bytes).ok()?;
         if message.transaction_id().0.last_chunk() != Some(&self.count.to_be_bytes()) {
             return None;
@@ -120,7 +141,7 @@ impl Requests {
 
 /// A client with one allocation.
 #[derive(Debug)]
-pub(crate) struct TurnClient {
+pub struct TurnClient {
     socket: UdpSocket,
     requests: Requests,
     relayed: SocketAddr,
@@ -128,7 +149,10 @@ pub(crate) struct TurnClient {
 
 impl TurnClient {
     /// Allocates over a socket that is connected to the server.
-    pub(crate) fn allocate(socket: UdpSocket) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The server refuses or does not answer; so for the others.
+    pub fn allocate(socket: UdpSocket) -> Result<Self> {
         socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut requests = Requests::new();
         let relayed =
@@ -137,20 +161,24 @@ impl TurnClient {
     }
 
     /// Binds [`CHANNEL`] to `peer`.
-    pub(crate) fn bind_channel(&mut self, peer: SocketAddr) -> Result<()> {
+    pub fn bind_channel(&mut self, peer: SocketAddr) -> Result<()> {
         exchange(&self.socket, &mut self.requests, |requests| requests.bind_channel(peer)).map(|_| ())
     }
 
     /// Ends the allocation.
-    pub(crate) fn release(&mut self) -> Result<()> {
+    pub fn release(&mut self) -> Result<()> {
         exchange(&self.socket, &mut self.requests, Requests::release).map(|_| ())
     }
 
-    pub(crate) const fn socket(&self) -> &UdpSocket {
+    /// Its socket.
+    #[must_use]
+    pub const fn socket(&self) -> &UdpSocket {
         &self.socket
     }
 
-    pub(crate) const fn relayed(&self) -> SocketAddr {
+    /// Its relayed address.
+    #[must_use]
+    pub const fn relayed(&self) -> SocketAddr {
         self.relayed
     }
 }

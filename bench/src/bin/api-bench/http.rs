@@ -1,0 +1,85 @@
+//! As little of HTTP/1.1 as a load needs: one kept connection, one request at a time.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::server::TOKEN;
+
+/// A kept connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a str,
+}
+
+impl Answer<'_> {
+    /// The text of a JSON field, which has no escapes in it.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let start = self.body.find(&format!("\"{name}\":\""))? + name.len() + 4;
+        self.body.get(start..)?.split('"').next()
+    }
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.context("the API does not take connections")?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(64 * 1024) })
+    }
+
+    /// GETs a path.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Answer<'_>> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\n\r\n")).await
+    }
+
+    /// POSTs JSON.
+    pub(crate) async fn post(&mut self, path: &str, json: &str) -> Result<Answer<'_>> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{json}",
+            json.len()
+        );
+        self.ask(&request).await
+    }
+
+    async fn ask(&mut self, request: &str) -> Result<Answer<'_>> {
+        self.stream.write_all(request.as_bytes()).await?;
+        self.buffer.clear();
+        let head_len = loop {
+            if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.read().await?;
+        };
+        let head = std::str::from_utf8(self.buffer.get(..head_len).unwrap_or_default())?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("an HTTP status")?;
+        let length = head.lines().filter_map(|line| line.split_once(':'));
+        let mut length =
+            length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value.trim());
+        let Some(body_len) = length.next_back().and_then(|value| value.parse::<usize>().ok()) else {
+            bail!("an answer without length: {head}");
+        };
+        while self.buffer.len() < head_len + body_len {
+            self.read().await?;
+        }
+        let body = std::str::from_utf8(self.buffer.get(head_len..).unwrap_or_default())?;
+        Ok(Answer { status, body })
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the API closed the connection");
+        Ok(())
+    }
+}
