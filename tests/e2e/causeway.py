@@ -30,9 +30,9 @@ def free_port():
 
 
 class Causeway:
-    """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out."""
+    """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out; `regions` is its list."""
 
-    def __init__(self, data_dir=None, environment=None, **settings):
+    def __init__(self, data_dir=None, environment=None, regions=(), **settings):
         self.scratch = tempfile.TemporaryDirectory()
         self.data_dir = data_dir or os.path.join(self.scratch.name, "data")
         self.turn_port, self.tls_port, self.http_port = free_port(), free_port(), free_port()
@@ -48,6 +48,7 @@ class Causeway:
             "threads": 2,
         }
         self.settings.update(settings)
+        self.regions = regions
         self.environment = {"CAUSEWAY_TURN_SECRET": SECRET, "CAUSEWAY_API_TOKEN": "e2e-token", **(environment or {})}
         self.token = self.environment.get("CAUSEWAY_API_TOKEN")
         self.process = None
@@ -56,6 +57,8 @@ class Causeway:
         self.config = os.path.join(self.scratch.name, "causeway.toml")
         lines = [f"{key} = {json.dumps(value)}" for key, value in self.settings.items() if value is not None]
         lines += ["[[turn.user]]", f'name = "{USER}"', f'password = "{PASSWORD}"']
+        for region in self.regions:
+            lines += ["[[regions]]", *(f"{key} = {json.dumps(value)}" for key, value in region.items())]
         with open(self.config, "w") as file:
             file.write("\n".join(lines) + "\n")
 

@@ -25,12 +25,14 @@ pub struct Health {
     pub redis: Option<bool>,
     /// New allocations are refused because the server is going down.
     pub draining: bool,
+    /// New allocations are refused because an operator drained the server; its API serves on, so the status stays 200.
+    pub drained: bool,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct Body {
-    /// `ok`; `degraded`: a part that calls do not need is down; `unwell`.
+    /// `ok`; `degraded`: a part that calls do not need is down, or an operator drained the server; `unwell`.
     status: &'static str,
     /// `ok`, `down` or `draining`.
     relay: &'static str,
@@ -55,11 +57,12 @@ pub(crate) struct Body {
 pub(crate) async fn healthz<S: Store>(State(state): State<Arc<ApiState<S>>>) -> Response {
     let health = (state.health)().await;
     let word = |well| if well { "ok" } else { "down" };
-    let relay = if health.draining { "draining" } else { word(health.relay) };
+    let relay = if health.draining || health.drained { "draining" } else { word(health.relay) };
     let well = health.relay && health.store && !health.draining;
     let redis = health.redis.map(word);
     let (code, status) = match (well, health.redis) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unwell"),
+        (true, _) if health.drained => (StatusCode::OK, "degraded"),
         (true, Some(false)) => (StatusCode::OK, "degraded"),
         (true, _) => (StatusCode::OK, "ok"),
     };

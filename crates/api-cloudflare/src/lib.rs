@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{
-    Access, ApiError, Gate, Guard, IceUrls, Parameters, RouteAccess, Routes, authorize, bearer, json, taken,
+    Access, ApiError, Gate, Guard, Parameters, RouteAccess, Routes, authorize, bearer, json, requester, taken,
 };
 use causeway_app::{ApiCaller, Identifier, LiveSessions, MintRequest, Minted, Minting, Revocation, Scope, Store};
 use causeway_types::Now;
@@ -49,8 +49,6 @@ pub struct ApiState<S> {
     pub minting: Arc<Minting<S>>,
     /// Takes back.
     pub revocation: Arc<Revocation<S>>,
-    /// Asked for each credential, since a reload may change what is advertised.
-    pub ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync>,
 }
 
 impl<S> fmt::Debug for ApiState<S> {
@@ -130,7 +128,7 @@ async fn generate_ice_servers<S: Store>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let minted = mint(&state, request).await?;
-    let urls = (state.ice_urls)();
+    let urls = minted.urls.clone();
     let mut ice_servers = Vec::with_capacity(2);
     if !urls.stun.is_empty() {
         ice_servers.push(IceServer { urls: urls.stun, username: None, credential: None });
@@ -152,7 +150,7 @@ async fn generate_ice_servers<S: Store>(
 )]
 async fn generate<S: Store>(State(state): State<Arc<ApiState<S>>>, request: Request) -> Result<Response, ApiError> {
     let minted = mint(&state, request).await?;
-    let urls = (state.ice_urls)();
+    let urls = minted.urls.clone();
     let ice_servers = turn_server([urls.stun, urls.turn].concat(), minted);
     Ok(json(StatusCode::CREATED, &OneIceServer { ice_servers }))
 }
@@ -187,7 +185,8 @@ async fn revoke<S: Store>(State(state): State<Arc<ApiState<S>>>, request: Reques
 async fn mint<S: Store>(state: &ApiState<S>, request: Request) -> Result<Minted, ApiError> {
     let (parts, body) = request.into_parts();
     let caller = caller(&parts.extensions)?;
-    let request = read(&parts.headers, &taken(body).await?, state.minting.policy().ttl_max)?;
+    let mut request = read(&parts.headers, &taken(body).await?, state.minting.policy().ttl_max)?;
+    request.region.client = requester(&parts.extensions);
     Ok(state.minting.mint(caller, request, Now::read().unix).await?)
 }
 

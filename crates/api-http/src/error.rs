@@ -7,11 +7,14 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use causeway_app::{MintError, StoreError};
+use causeway_app::{MintError, RegionRefusal, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{RequestId, body::BODY_BYTES_MAX};
+
+/// How long to wait for a region: about as long as it takes to notice that one is back.
+const REGION_RETRY_SECS: u64 = 5;
 
 /// An answer that is not a success.
 ///
@@ -192,6 +195,7 @@ impl From<MintError> for ApiError {
     fn from(error: MintError) -> Self {
         match error {
             MintError::Store(error) => error.into(),
+            MintError::Region(refusal) => refusal.into(),
             MintError::NoSecret => {
                 let message = "TURN REST is off: set CAUSEWAY_TURN_SECRET on the server";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "relay_unavailable", message).retry_after(60)
@@ -201,6 +205,21 @@ impl From<MintError> for ApiError {
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<RegionRefusal> for ApiError {
+    fn from(refusal: RegionRefusal) -> Self {
+        let (status, code) = match refusal {
+            RegionRefusal::Unknown => {
+                return Self::bad_field("fixed_region", "region_unknown", "there is no such region");
+            }
+            RegionRefusal::Forbidden => (StatusCode::FORBIDDEN, "region_forbidden"),
+            RegionRefusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "region_unavailable"),
+            RegionRefusal::NoneServes => (StatusCode::SERVICE_UNAVAILABLE, "no_region"),
+        };
+        let error = Self::new(status, code, refusal.to_string());
+        if status == StatusCode::FORBIDDEN { error } else { error.retry_after(REGION_RETRY_SECS) }
     }
 }
 

@@ -14,11 +14,13 @@ mod rate;
 mod routes;
 mod timestamp;
 
+use std::net::IpAddr;
+
 use axum::{
     Router,
     extract::Request,
     handler::Handler,
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{Extensions, HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -32,13 +34,14 @@ pub use rate::{Allowance, RateLimit};
 pub use routes::{Routes, document_errors, error_responses};
 pub use timestamp::{Timestamp, parse_time, timestamp};
 
-/// The URLs a client is handed: only those whose listener is bound, in the order clients expect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IceUrls {
-    /// `stun:` URLs.
-    pub stun: Vec<String>,
-    /// `turn:` and `turns:` URLs.
-    pub turn: Vec<String>,
+/// The address a request came from, in its extensions: whoever accepts connections puts it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requester(pub IpAddr);
+
+/// The address a request came from, where that is known.
+#[must_use]
+pub fn requester(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<Requester>().map(|Requester(ip)| *ip)
 }
 
 /// A request's id: in its answer's header, in error bodies and in the log.

@@ -8,8 +8,8 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use causeway_api_http::{ApiError, Parameters, Timestamp, bearer, json, project, taken};
-use causeway_app::{ApiCaller, ClientRole, CredentialStore, MintRequest};
+use causeway_api_http::{ApiError, Parameters, Timestamp, bearer, json, project, requester, taken};
+use causeway_app::{ApiCaller, ClientRole, CredentialStore, MintRequest, RegionSnapshot, RegionWish};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -101,7 +101,7 @@ pub(crate) async fn mint<S: CredentialStore>(
     let (caller, allowance) = state.gate.identify(bearer(&parts.headers), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
         match parameters(&parts, body).await {
-            Ok(parameters) => mint_checked(&state, caller, parameters, &parts.headers, now).await,
+            Ok(parameters) => mint_checked(&state, caller, parameters, &parts, now).await,
             Err(error) => Err(error),
         }
     } else {
@@ -120,7 +120,7 @@ async fn mint_checked<S: CredentialStore>(
     state: &ApiState<S>,
     caller: ApiCaller,
     mut parameters: Parameters,
-    headers: &HeaderMap,
+    parts: &Parts,
     now: UnixTime,
 ) -> Result<Response, ApiError> {
     let policy = state.minting.policy();
@@ -133,23 +133,18 @@ async fn mint_checked<S: CredentialStore>(
         ttl: parameters.ttl("ttl", policy.ttl_max),
         ..MintRequest::default()
     };
-    let client_ip = client_ip(&mut parameters, headers);
-    // One region is served: a fixed one must be it, a preferred one falls back to it.
-    if let Some(fixed) = parameters.text("fixed_region")
-        && fixed != policy.region
-    {
-        parameters.fault("fixed_region", "region_unknown", "fixed_region: there is no such region".to_owned());
-    }
-    for name in ["preferred_region", "preffered_region"] {
-        // Checked for its type only.
-        drop(parameters.text(name));
-    }
+    let client_ip = client_ip(&mut parameters, &parts.headers);
+    let region = region(
+        &mut parameters,
+        &state.minting.regions().snapshot(),
+        client_ip.or_else(|| requester(&parts.extensions)),
+    );
     let limits = limits::read(&mut parameters, client_ip, request.room.is_some());
     let metadata = limits::metadata(&mut parameters);
     parameters.finish()?;
-    let request = MintRequest { limits, metadata, ..request };
+    let request = MintRequest { limits, metadata, region, ..request };
     let minted = state.minting.mint(caller, request, now).await?;
-    let urls = (state.ice_urls)();
+    let urls = &minted.urls;
     let mut ice_servers = Vec::with_capacity(2);
     if !urls.stun.is_empty() {
         ice_servers.push(IceServer { username: None, credential: None, urls: &urls.stun });
@@ -160,6 +155,17 @@ async fn mint_checked<S: CredentialStore>(
     }
     let body = Answer { ice_servers, expires_at: minted.expires_at.into(), region: &minted.region };
     Ok(json(StatusCode::OK, &body))
+}
+
+/// A region that must serve has to exist; one that should may have gone since the caller wrote it down.
+fn region(parameters: &mut Parameters, known: &RegionSnapshot, client: Option<IpAddr>) -> RegionWish {
+    let fixed = parameters.text("fixed_region");
+    if fixed.as_ref().is_some_and(|slug| known.find(slug).is_none()) {
+        parameters.fault("fixed_region", "region_unknown", "fixed_region: there is no such region".to_owned());
+    }
+    // The documentation of the original has the second spelling in a sample.
+    let preferred = ["preferred_region", "preffered_region"].map(|name| parameters.text(name));
+    RegionWish { fixed, preferred: preferred.into_iter().flatten().next(), client }
 }
 
 fn client_ip(parameters: &mut Parameters, headers: &HeaderMap) -> Option<IpAddr> {

@@ -14,11 +14,10 @@ mod turn_rest;
 use std::{fmt, sync::Arc};
 
 use axum::{Router, routing::any};
-use causeway_api_http::{Access, Gate, IceUrls, RouteAccess, Routes};
+use causeway_api_http::{Access, Gate, RouteAccess, Routes};
 use causeway_app::{CredentialStore, Minting, Scope};
 use utoipa::openapi::OpenApi;
 
-pub use regions::Region;
 pub use turn_rest::asks_for_turn_rest;
 
 /// What each route asks of its caller. Tokens come in more ways than one here, so the routes themselves see to it.
@@ -42,15 +41,11 @@ pub struct ApiState<S> {
     pub minting: Arc<Minting<S>>,
     /// Knows API tokens and their allowances.
     pub gate: Arc<Gate<S>>,
-    /// Asked for each credential, since a reload may change what is advertised.
-    pub ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync>,
-    /// This server.
-    pub region: Region,
 }
 
 impl<S> fmt::Debug for ApiState<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiState").field("region", &self.region).finish_non_exhaustive()
+        f.write_str("ApiState")
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{ApiError, bearer, json, project};
-use causeway_app::CredentialStore;
+use causeway_app::{CredentialStore, RegionView};
 use causeway_types::Now;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,31 +16,41 @@ use utoipa::ToSchema;
 use crate::{ApiState, NEEDED};
 
 /// A region as clients list it.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Region {
-    /// What `fixed_region` takes.
-    pub slug: String,
-    /// ISO 3166-1 alpha-2 country code.
-    pub nat2: String,
-    /// For people.
-    pub city: String,
-    /// For people.
-    pub name: String,
-    /// Degrees north.
-    pub lat: f64,
-    /// Degrees east.
-    pub lon: f64,
-}
-
 #[derive(Serialize, ToSchema)]
-#[schema(as = RegionHealth)]
+#[schema(as = Region)]
 pub(crate) struct Entry<'a> {
-    #[serde(flatten)]
-    region: &'a Region,
+    /// What `fixed_region` takes.
+    slug: &'a str,
+    /// ISO 3166-1 alpha-2 country code.
+    nat2: &'a str,
+    /// For people.
+    city: &'a str,
+    /// For people.
+    name: &'a str,
+    /// Degrees north.
+    lat: f64,
+    /// Degrees east.
+    lon: f64,
     /// It answers.
     is_online: bool,
     /// It takes new allocations.
     is_operational: bool,
+}
+
+impl<'a> From<&'a RegionView> for Entry<'a> {
+    fn from(view: &'a RegionView) -> Self {
+        let site = &view.site;
+        Self {
+            slug: &site.slug,
+            nat2: &site.country,
+            city: &site.city,
+            name: &site.name,
+            lat: site.latitude,
+            lon: site.longitude,
+            is_online: view.is_online,
+            is_operational: view.is_operational,
+        }
+    }
 }
 
 /// List regions
@@ -57,8 +67,8 @@ pub(crate) async fn list<S: CredentialStore>(
     let headers = request.headers();
     let (_, allowance) = state.gate.identify(bearer(headers), project(headers), NEEDED).await?;
     let answer = if allowance.granted {
-        // The server that answers is online; one that drains says so once regions have health.
-        json(StatusCode::OK, &[Entry { region: &state.region, is_online: true, is_operational: true }])
+        let snapshot = state.minting.regions().snapshot();
+        json(StatusCode::OK, &snapshot.regions.iter().map(Entry::from).collect::<Vec<_>>())
     } else {
         ApiError::too_many().into_response()
     };

@@ -7,8 +7,8 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use causeway_api_http::{ApiError, Parameters, bearer, json, project, taken, unknown_method, unknown_path};
-use causeway_app::{CredentialStore, RestRequest};
+use causeway_api_http::{ApiError, Parameters, bearer, json, project, requester, taken, unknown_method, unknown_path};
+use causeway_app::{CredentialStore, RegionWish, RestRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -71,7 +71,8 @@ pub(crate) async fn mint<S: CredentialStore>(
     }
     let (_, allowance) = state.gate.identify(token.as_deref(), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
-        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&state, parameters, now))
+        let region = RegionWish { client: requester(&parts.extensions), ..RegionWish::default() };
+        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&state, parameters, region, now))
     } else {
         Err(ApiError::too_many())
     };
@@ -81,6 +82,7 @@ pub(crate) async fn mint<S: CredentialStore>(
 fn mint_checked<S: CredentialStore>(
     state: &ApiState<S>,
     mut parameters: Parameters,
+    region: RegionWish,
     now: UnixTime,
 ) -> Result<Response, ApiError> {
     if !parameters.text("service").is_some_and(|service| service.eq_ignore_ascii_case("turn")) {
@@ -95,13 +97,12 @@ fn mint_checked<S: CredentialStore>(
     let ttl = parameters.ttl("ttl", state.minting.policy().ttl_max);
     drop(parameters.identifier("room"));
     parameters.finish()?;
-    let minted = state.minting.mint_rest(&RestRequest { user, ttl }, now)?;
-    let urls = (state.ice_urls)();
+    let minted = state.minting.mint_rest(&RestRequest { user, ttl, region }, now)?;
     let body = Answer {
         username: &minted.username,
         password: minted.password.expose(),
         ttl: minted.ttl.as_secs(),
-        uris: &urls.turn,
+        uris: &minted.urls.turn,
     };
     Ok(json(StatusCode::OK, &body))
 }

@@ -17,9 +17,9 @@ use axum::{
     response::Response,
 };
 use causeway_api_http::{
-    Access, ApiError, Gate, Guard, IceUrls, Parameters, RouteAccess, Routes, authorize, basic, json, taken,
+    Access, ApiError, Gate, Guard, Parameters, RouteAccess, Routes, authorize, basic, json, requester, taken,
 };
-use causeway_app::{ApiCaller, MintRequest, Minting, Scope, Store};
+use causeway_app::{ApiCaller, MintRequest, Minting, RegionWish, Scope, Store};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
@@ -44,8 +44,6 @@ pub struct ApiState<S> {
     pub gate: Arc<Gate<S>>,
     /// Mints.
     pub minting: Arc<Minting<S>>,
-    /// Asked for each credential, since a reload may change what is advertised.
-    pub ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync>,
 }
 
 impl<S> fmt::Debug for ApiState<S> {
@@ -153,9 +151,10 @@ async fn create<S: Store>(State(state): State<Arc<ApiState<S>>>, request: Reques
     parameters.add_body(&parts.headers, &taken(body).await?)?;
     let ttl = parameters.ttl("Ttl", ttl_max).unwrap_or_else(|| TTL_DEFAULT.min(ttl_max));
     parameters.finish()?;
-    let request = MintRequest { ttl: Some(ttl), ..MintRequest::default() };
+    let region = RegionWish { client: requester(&parts.extensions), ..RegionWish::default() };
+    let request = MintRequest { ttl: Some(ttl), region, ..MintRequest::default() };
     let minted = state.minting.mint(caller, request, now).await?;
-    let urls = (state.ice_urls)();
+    let urls = minted.urls;
     let stun = urls.stun.into_iter().map(|url| IceServer { urls: url.clone(), url, username: None, credential: None });
     let turn = urls.turn.into_iter().map(|url| IceServer {
         urls: url.clone(),

@@ -277,7 +277,7 @@ impl SessionBook {
         else {
             return;
         };
-        let attribution = attribute(&username).unwrap_or_else(|| Arc::clone(&self.unlabelled));
+        let attribution = self.served_here(attribute(&username));
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         let start = Arc::new(SessionStart {
@@ -318,6 +318,15 @@ impl SessionBook {
             if *count == 1 {
                 self.sink.emit(at, project, DomainEvent::RoomOpened { room });
             }
+        }
+    }
+
+    /// A credential opens any server of its realm: what counts for a session is where it is, not what it was minted for.
+    fn served_here(&self, attribution: Option<Arc<Attribution>>) -> Arc<Attribution> {
+        match attribution {
+            None => Arc::clone(&self.unlabelled),
+            Some(here) if here.region == self.settings.region => here,
+            Some(elsewhere) => Arc::new(Attribution { region: self.settings.region.clone(), ..(*elsewhere).clone() }),
         }
     }
 

@@ -2,7 +2,7 @@
 //! keys, keep the book of sessions.
 //!
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
-//! [`Callers`], [`Revocation`], [`Management`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`], [`EventSink`], [`RelayControl`].
+//! [`Callers`], [`Revocation`], [`Management`], [`Regions`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`], [`EventSink`], [`RelayControl`].
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod identifier;
 mod management;
 mod minting;
 mod model;
+mod region;
 mod relay_control;
 mod revocation;
 mod store;
@@ -34,6 +35,10 @@ pub use model::{
     CredentialState, CredentialView, NameFilter, NewToken, OrganizationId, Page, PageRequest, PeerScope, PeerSeen,
     ProjectId, ProjectView, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
     SessionRecord, SessionStart, SessionView, TokenId, TokenView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
+};
+pub use region::{
+    BoardSettings, ChosenRegion, Drain, IceUrls, Locator, NodeReport, NodeState, NodeView, Place, RegionBoard,
+    RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
 };
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};

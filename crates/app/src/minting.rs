@@ -7,7 +7,8 @@ use causeway_stun_codec::key;
 use causeway_types::{Secret, UnixTime};
 
 use crate::{
-    CredentialDirectory, CredentialStore, DomainEvent, EventSink, Identifier, StoreError,
+    CredentialDirectory, CredentialStore, DomainEvent, EventSink, IceUrls, Identifier, RegionRefusal, RegionWish,
+    Regions, StoreError,
     model::{ApiCaller, ClientRole, CredentialLimits, CredentialRecord},
 };
 
@@ -18,8 +19,6 @@ pub struct MintPolicy {
     pub ttl_default: Duration,
     /// Longest lifetime (86 400 s).
     pub ttl_max: Duration,
-    /// The region of this server.
-    pub region: String,
     /// The realm of long-term credentials.
     pub realm: String,
     /// Between expiry and user in TURN REST names.
@@ -43,6 +42,8 @@ pub struct MintRequest {
     pub limits: CredentialLimits,
     /// A JSON object of the application's own, at most 1 KiB.
     pub metadata: Option<String>,
+    /// Where its client is to be served.
+    pub region: RegionWish,
 }
 
 /// An issued credential as its client gets it.
@@ -55,7 +56,9 @@ pub struct Minted {
     /// Until when.
     pub expires_at: UnixTime,
     /// Which region it is for.
-    pub region: String,
+    pub region: Arc<str>,
+    /// What its client is handed.
+    pub urls: IceUrls,
 }
 
 /// A checked request for a TURN REST credential.
@@ -65,6 +68,8 @@ pub struct RestRequest {
     pub user: Option<String>,
     /// Lifetime; already known to be within the policy.
     pub ttl: Option<Duration>,
+    /// Where its client is to be served.
+    pub region: RegionWish,
 }
 
 /// A TURN REST credential.
@@ -76,6 +81,8 @@ pub struct RestMinted {
     pub password: Secret<String>,
     /// Lifetime.
     pub ttl: Duration,
+    /// What its client is handed.
+    pub urls: IceUrls,
 }
 
 /// Why nothing was minted.
@@ -85,6 +92,9 @@ pub enum MintError {
     /// The store did not take it; try again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No region can serve it.
+    #[error(transparent)]
+    Region(#[from] RegionRefusal),
     /// No TURN REST secret is configured.
     #[error("no TURN REST secret is configured")]
     NoSecret,
@@ -101,6 +111,7 @@ pub struct Minting<S> {
     store: Arc<S>,
     directory: Arc<CredentialDirectory>,
     policy: MintPolicy,
+    regions: Arc<Regions>,
     sink: Arc<dyn EventSink>,
 }
 
@@ -111,14 +122,15 @@ impl<S> fmt::Debug for Minting<S> {
 }
 
 impl<S: CredentialStore> Minting<S> {
-    /// Over a store, a directory the relay reads, a policy, and where events go.
+    /// Over a store, a directory the relay reads, a policy, the regions there are, and where events go.
     pub fn new(
         store: Arc<S>,
         directory: Arc<CredentialDirectory>,
         policy: MintPolicy,
+        regions: Arc<Regions>,
         sink: Arc<dyn EventSink>,
     ) -> Self {
-        Self { store, directory, policy, sink }
+        Self { store, directory, policy, regions, sink }
     }
 
     /// What the operator allows.
@@ -127,11 +139,18 @@ impl<S: CredentialStore> Minting<S> {
         &self.policy
     }
 
+    /// The regions there are.
+    #[must_use]
+    pub fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
     /// Issues a credential; when this returns, it survives a crash and the relay knows it.
     ///
     /// # Errors
     /// See [`MintError`].
     pub async fn mint(&self, caller: ApiCaller, request: MintRequest, now: UnixTime) -> Result<Minted, MintError> {
+        let region = self.regions.choose(&request.region, None)?;
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| MintError::NoRandomness)?;
         let pair = IssuedPair::from_random(random);
@@ -146,7 +165,7 @@ impl<S: CredentialStore> Minting<S> {
             initiator_client: request.initiator_client,
             receiver_client: request.receiver_client,
             client_type: request.client_type,
-            region: self.policy.region.clone(),
+            region: region.slug.to_string(),
             issued_at: now,
             expires_at,
             revoked_at: None,
@@ -160,7 +179,8 @@ impl<S: CredentialStore> Minting<S> {
             username: pair.username,
             credential: pair.credential,
             expires_at,
-            region: self.policy.region.clone(),
+            region: region.slug,
+            urls: region.urls,
         })
     }
 
@@ -178,14 +198,15 @@ impl<S: CredentialStore> Minting<S> {
     /// Derives a TURN REST credential; nothing is stored.
     ///
     /// # Errors
-    /// No secret is configured.
+    /// No secret is configured, or no region serves.
     pub fn mint_rest(&self, request: &RestRequest, now: UnixTime) -> Result<RestMinted, MintError> {
         let config = self.directory.config();
         let secret = config.secrets.signing().ok_or(MintError::NoSecret)?;
+        let urls = self.regions.choose(&request.region, None)?.urls;
         let ttl = request.ttl.unwrap_or(REST_TTL_DEFAULT).min(self.policy.ttl_max);
         let username =
             turn_rest::username(now.saturating_add(ttl), request.user.as_deref(), self.policy.rest_separator);
         let password = Secret::new(turn_rest::password(secret.expose(), &username));
-        Ok(RestMinted { username, password, ttl })
+        Ok(RestMinted { username, password, ttl, urls })
     }
 }

@@ -1,13 +1,16 @@
 //! The port to whatever keeps the control plane's memory.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
 use causeway_types::{AllocationId, UnixTime};
 
-use crate::model::{
-    ApiCaller, ClientView, CredentialFilter, CredentialRecord, CredentialView, NameFilter, NewToken, OrganizationId,
-    Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord, SessionView, TokenId,
-    TokenView, UsageQuery, UsageRow,
+use crate::{
+    model::{
+        ApiCaller, ClientView, CredentialFilter, CredentialRecord, CredentialView, NameFilter, NewToken,
+        OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord,
+        SessionView, TokenId, TokenView, UsageQuery, UsageRow,
+    },
+    region::{Drain, NodeReport},
 };
 
 /// Why the store did not do it.
@@ -250,6 +253,19 @@ pub trait Store: CredentialStore {
 
     /// The highest number of a notice so far: where a server that starts begins to read.
     fn newest_notice(&self) -> impl Future<Output = StoreResult<i64>> + Send;
+
+    /// Keeps what a server tells of itself, over what it told before.
+    fn write_node(&self, report: &NodeReport) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// What every server told last; those that were silent for a day are left out.
+    fn nodes(&self) -> impl Future<Output = StoreResult<Vec<NodeReport>>> + Send;
+
+    /// What operators drained.
+    fn drains(&self) -> impl Future<Output = StoreResult<BTreeSet<Drain>>> + Send;
+
+    /// Drains a region or a node of it, or puts it back.
+    fn set_drain(&self, drain: &Drain, is_drained: bool, now: UnixTime)
+    -> impl Future<Output = StoreResult<()>> + Send;
 
     /// Notes who did what.
     fn audit(&self, entry: &AuditEntry) -> impl Future<Output = StoreResult<()>> + Send;

@@ -10,11 +10,12 @@ use axum::{
 };
 use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
-use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners_and};
-use causeway_api_turnix::{self as turnix, Region};
+use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners_and};
+use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Revocation, WebhookControl, WebhookDesk,
+    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Regions, Revocation, WebhookControl,
+    WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
@@ -29,7 +30,7 @@ pub(crate) struct Parts {
     pub(crate) revocation: Arc<Revocation<SqlStore>>,
     pub(crate) policy: MintPolicy,
     pub(crate) rate_limit: RateLimit,
-    pub(crate) ice_urls: IceUrls,
+    pub(crate) regions: Arc<Regions>,
     pub(crate) events: Arc<EventStreams>,
     pub(crate) webhooks: Arc<dyn WebhookControl>,
     pub(crate) health: HealthCheck,
@@ -58,31 +59,24 @@ pub(crate) fn router(parts: Parts) -> Router {
         revocation,
         policy,
         rate_limit,
-        ice_urls,
+        regions,
         events,
         webhooks,
         health,
         metrics,
     } = parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
-    let region = region(&policy.region);
-    let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || ice_urls.clone());
-    let minting = Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, Arc::clone(&sink)));
+    let minting =
+        Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, regions, Arc::clone(&sink)));
     let webhooks = Arc::new(WebhookDesk::new(Arc::clone(&store), webhooks));
     let management = Arc::new(Management::new(Arc::clone(&store), callers, directory, sink));
-    let turnix = turnix::ApiState {
-        minting: Arc::clone(&minting),
-        gate: Arc::clone(&gate),
-        ice_urls: Arc::clone(&ice_urls),
-        region,
-    };
+    let turnix = turnix::ApiState { minting: Arc::clone(&minting), gate: Arc::clone(&gate) };
     let cloudflare = cloudflare::ApiState {
         gate: Arc::clone(&gate),
         minting: Arc::clone(&minting),
         revocation: Arc::clone(&revocation),
-        ice_urls: Arc::clone(&ice_urls),
     };
-    let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting, ice_urls };
+    let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
     let own = own::ApiState { gate, store, revocation, management, webhooks, events, health, metrics };
     let families = own::router(own)
         .merge(turnix::router(turnix))
@@ -98,11 +92,6 @@ async fn console_at_root(request: Request, next: Next) -> Response {
         return respond(EMBEDDED, request).await;
     }
     next.run(request).await
-}
-
-fn region(slug: &str) -> Region {
-    let name = || slug.to_owned();
-    Region { slug: name(), nat2: "ZZ".to_owned(), city: name(), name: name(), lat: 0.0, lon: 0.0 }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::{
     EXIT_FAILED, EXIT_USAGE, api,
-    config::{self, Faults, KEYS, Settings, Sources},
+    config::{self, Faults, FileTable, KEYS, Key, Settings, Sources, TABLES},
     credential, probe, serve,
 };
 
@@ -159,9 +159,10 @@ fn explain(key: Option<&str>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let name = key.trim_start_matches("config.").replace('-', "_");
-    match KEYS.iter().find(|key| key.name == name) {
-        Some(key) => {
-            say(&key.page());
+    let page = KEYS.iter().find(|key| key.name == name).map(Key::page);
+    match page.or_else(|| TABLES.iter().find(|table| table.name == name).map(FileTable::page)) {
+        Some(page) => {
+            say(&page);
             ExitCode::SUCCESS
         }
         None => {

@@ -4,6 +4,8 @@ mod example;
 mod keys;
 mod load;
 mod parse;
+mod regions;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -14,15 +16,16 @@ use std::{
     time::Duration,
 };
 
-use causeway_app::StaticUser;
+use causeway_app::{RegionSite, StaticUser};
 use causeway_certificates::Pair;
 use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
 pub(crate) use example::example;
-pub(crate) use keys::{KEYS, reference};
+pub(crate) use keys::{KEYS, Key, reference};
 pub(crate) use load::{Faults, Sources, load};
+pub(crate) use tables::{FileTable, TABLES};
 
 /// An IP clients are told, and the one sockets are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,9 @@ pub(crate) struct Settings {
     pub(crate) credential_ttl_max: Duration,
     pub(crate) terminate_on_expiry: bool,
     pub(crate) region: String,
+    pub(crate) regions: Vec<RegionSite>,
+    pub(crate) node_timeout: Duration,
+    pub(crate) geoip_database: Option<PathBuf>,
     pub(crate) software: Option<String>,
     pub(crate) mobility: bool,
     pub(crate) tcp_relaying: bool,

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, http::Request};
+use causeway_api_http::Requester;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -16,6 +18,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 
 /// Connections at once over both listeners.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -53,18 +56,19 @@ impl HttpListener {
                 accepted = self.listener.accept() => accepted,
                 _ = stop.changed() => return,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, peer)) = accepted else {
                 // Out of descriptors, or a connection gone before it was taken: try again shortly.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
             let (router, acceptor, stop) = (router.clone(), acceptor.clone(), stop.clone());
             tokio::spawn(async move {
+                let requester = Requester(peer.ip());
                 match acceptor {
-                    None => answer(stream, router, stop).await,
+                    None => answer(stream, requester, router, stop).await,
                     Some(acceptor) => {
                         if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
-                            answer(stream, router, stop).await;
+                            answer(stream, requester, router, stop).await;
                         }
                     }
                 }
@@ -77,13 +81,18 @@ impl HttpListener {
 /// One connection until it ends, or until `stop` changes and its request is answered.
 async fn answer<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: I,
+    requester: Requester,
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     builder.http2().timer(TokioTimer::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(requester);
+        request
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

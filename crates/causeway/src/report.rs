@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use causeway_api_http::IceUrls;
+use causeway_app::IceUrls;
 use causeway_relay::BoundAddress;
 use causeway_types::{ClientTransport, Secret};
 

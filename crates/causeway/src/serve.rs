@@ -2,10 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,13 +18,13 @@ use causeway_app::{
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
-use causeway_relay::{DtlsIdentity, Relay, RelayHandle, RelayLimits, RelaySettings, Reload};
+use causeway_relay::{BoundAddress, DtlsIdentity, Relay, RelayHandle, RelayLimits, RelaySettings, Reload};
 use causeway_store::SqlStore;
 use causeway_turn_core::{
     Limits, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,
     peer_policy::{PeerPolicy, PeerPolicyConfig},
 };
-use causeway_types::{Now, RelayEvent, Secret};
+use causeway_types::{Now, RelayEvent, Secret, UnixTime};
 use causeway_webhooks::Webhooks;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -46,6 +43,7 @@ use crate::{
     node::Node,
     nonce_key,
     redis::Redis,
+    regions::{Draining, Own, RegionKeeper},
     relay_port::RelayPort,
     report,
     samples::{samples, webhook_samples},
@@ -88,7 +86,8 @@ struct Server {
     nonce_key: Secret<[u8; 32]>,
     webhooks: Arc<Webhooks>,
     relay: Arc<OnceLock<RelayHandle>>,
-    draining: Arc<AtomicBool>,
+    draining: Arc<Draining>,
+    regions: OnceLock<Arc<RegionKeeper<SqlStore>>>,
 }
 
 /// Runs the server until a signal ends it.
@@ -167,7 +166,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         certificates,
         nonce_key,
         relay,
-        draining: Arc::new(AtomicBool::new(false)),
+        draining: Arc::default(),
+        regions: OnceLock::new(),
     };
     let settings = &server.settings;
     let on_expiry = server.on_expiry();
@@ -176,6 +176,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let bound = handle.bound().to_vec();
     server.hear(handle.events().clone())?;
     server.relay.get_or_init(|| handle);
+    let regions = server.know_regions(&bound, &http, &node.name, started).await?;
     tokio::spawn(answer_questions(
         questions,
         Arc::clone(&store),
@@ -185,8 +186,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     ));
 
     let (stop, stopped) = watch::channel(false);
-    let router = server.router(&bound, &stopped);
+    let router = server.router(&regions, &stopped);
     let mut tasks = server.start_tasks(&stopped);
+    tasks.push(tokio::spawn(regions.run(stopped.clone())));
     tasks.extend(listeners.into_iter().map(|l| tokio::spawn(l.serve(router.clone(), stopped.clone()))));
     say(&report::start_up(settings, &bound, &http, &server.relays, new_token.as_ref()));
     for warning in server.relays.warnings() {
@@ -377,11 +379,33 @@ impl Server {
             mobility: settings.mobility,
             nat_discovery: nat_discovery_grids(&self.settings.turn_listen),
             alternate_servers: settings.alternate_server.clone(),
-            draining: self.draining.load(Ordering::Relaxed),
+            draining: self.draining.is_ending() || self.draining.is_drained(),
         }
     }
 
-    fn router(&self, bound: &[causeway_relay::BoundAddress], stopped: &watch::Receiver<bool>) -> Router {
+    /// Learns what regions there are; when an operator has drained this server, its relay begins drained.
+    async fn know_regions(
+        &self,
+        bound: &[BoundAddress],
+        http: &[(SocketAddr, bool)],
+        node: &str,
+        started: UnixTime,
+    ) -> anyhow::Result<Arc<RegionKeeper<SqlStore>>> {
+        let own = Own {
+            name: node.to_owned(),
+            urls: report::ice_urls(&self.settings, bound, &self.relays),
+            started,
+            relay: Arc::clone(&self.relay),
+            draining: Arc::clone(&self.draining),
+        };
+        let keeper = RegionKeeper::start(&self.settings, &self.store, own, Arc::<EventBus>::clone(&self.bus)).await?;
+        if self.draining.is_drained() {
+            self.apply(http, &self.in_force.load());
+        }
+        Ok(Arc::clone(self.regions.get_or_init(|| Arc::new(keeper))))
+    }
+
+    fn router(&self, regions: &RegionKeeper<SqlStore>, stopped: &watch::Receiver<bool>) -> Router {
         let settings = &self.settings;
         let events = Arc::new(EventStreams::new(Arc::<EventBus>::clone(&self.bus), stopped.clone()));
         let parts = Parts {
@@ -393,12 +417,11 @@ impl Server {
             policy: MintPolicy {
                 ttl_default: settings.credential_ttl_default,
                 ttl_max: settings.credential_ttl_max,
-                region: settings.region.clone(),
                 realm: settings.realm.clone(),
                 rest_separator: settings.rest_separator,
             },
             rate_limit: RateLimit { per_sec: settings.api_requests_per_sec, burst: settings.api_requests_burst },
-            ice_urls: report::ice_urls(settings, bound, &self.relays),
+            regions: Arc::clone(regions.regions()),
             health: self.health(),
             metrics: self.metrics(Arc::clone(&events)),
             events,
@@ -411,10 +434,12 @@ impl Server {
         let (store, draining, relay) = (Arc::clone(&self.store), Arc::clone(&self.draining), Arc::clone(&self.relay));
         let redis = Arc::clone(&self.redis);
         Arc::new(move || {
-            let (store, draining, relay) =
-                (Arc::clone(&store), draining.load(Ordering::Relaxed), relay.get().is_some());
+            let (store, draining, relay) = (Arc::clone(&store), Arc::clone(&draining), relay.get().is_some());
             let redis = redis.health();
-            Box::pin(async move { Health { relay, store: store.is_healthy().await, redis, draining } })
+            Box::pin(async move {
+                let (is_ending, drained) = (draining.is_ending(), draining.is_drained());
+                Health { relay, store: store.is_healthy().await, redis, draining: is_ending, drained }
+            })
         })
     }
 
@@ -445,6 +470,7 @@ impl Server {
                 _ = hangup.recv() => self.reload(http),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                () = self.draining.changed.notified() => self.apply(http, &self.in_force.load()),
                 _ = watch.tick() => {
                     if self.certificates.has_changed() {
                         self.reload_certificates(http, &self.in_force.load());
@@ -454,7 +480,10 @@ impl Server {
                 }
             }
         }
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.is_ending.store(true, Ordering::Relaxed);
+        if let Some(regions) = self.regions.get() {
+            regions.look_at_own();
+        }
         self.apply(http, &self.in_force.load());
         let deadline = Instant::now() + self.settings.drain_timeout;
         tracing::info!(allocations = self.live(), "draining; a second signal ends at once");
@@ -480,7 +509,10 @@ impl Server {
                 self.directory.reload(directory_config(&settings));
                 self.in_force.store(Arc::new(settings));
                 self.reload_certificates(http, &self.in_force.load());
-                tracing::info!("configuration reloaded: peers, secrets, users, limits and certificates");
+                if let Some(regions) = self.regions.get() {
+                    regions.reload(&self.in_force.load());
+                }
+                tracing::info!("configuration reloaded: peers, secrets, users, limits, certificates and GeoIP");
             }
             Err(config::Faults(faults)) => {
                 for fault in faults {

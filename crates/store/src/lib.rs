@@ -12,6 +12,7 @@ mod credentials;
 mod listing;
 mod many;
 mod migrations;
+mod nodes;
 mod notices;
 mod open;
 mod rows;
@@ -22,10 +23,13 @@ mod usage;
 mod webhooks;
 mod writer;
 
+use std::collections::BTreeSet;
+
 use causeway_app::{
-    ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, NameFilter,
-    NewToken, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter,
-    SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
+    ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, Drain,
+    NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy,
+    RoomView, SessionFilter, SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId,
+    TokenView, UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
@@ -185,6 +189,22 @@ impl Store for SqlStore {
 
     async fn newest_notice(&self) -> StoreResult<i64> {
         notices::newest(&self.pool).await.map_err(store_error)
+    }
+
+    async fn write_node(&self, report: &NodeReport) -> StoreResult<()> {
+        nodes::write(&self.writes, report).await.map_err(store_error)
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeReport>> {
+        nodes::list(&self.pool).await.map_err(store_error)
+    }
+
+    async fn drains(&self) -> StoreResult<BTreeSet<Drain>> {
+        nodes::drains(&self.pool).await.map_err(store_error)
+    }
+
+    async fn set_drain(&self, drain: &Drain, is_drained: bool, now: UnixTime) -> StoreResult<()> {
+        nodes::set_drain(&self.writes, drain, is_drained, now).await.map_err(store_error)
     }
 
     async fn audit(&self, entry: &AuditEntry) -> StoreResult<()> {

@@ -4,10 +4,10 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use causeway_app::{
     ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Identifier, NameFilter, NewToken, Notice, PageRequest,
-    PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
-    SessionRecord, SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery,
-    Webhook, WebhookId, WebhookStore,
+    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, IceUrls, Identifier, NameFilter, NewToken,
+    NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope, Scopes,
+    SessionEnd, SessionEndReason, SessionFilter, SessionRecord, SessionStart, Store, StoreError, StoredEvent, TokenId,
+    UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -58,6 +58,7 @@ on_both!(
     webhooks_events_and_attempts_come_back,
     a_cursor_of_another_list_is_refused,
     notices_reach_whoever_reads_on_from_before_them,
+    nodes_and_drains_come_back_as_they_were_told,
 );
 
 fn identifier(text: &str) -> Identifier {
@@ -493,4 +494,45 @@ async fn every_connection_waits_for_the_disk() {
             connections.push(connection);
         }
     }
+}
+
+async fn nodes_and_drains_come_back_as_they_were_told(store: &SqlStore) {
+    let urls = ["stun:a:3478", "turn:a:3478?transport=udp", "turns:a:443?transport=tcp"].map(str::to_owned);
+    let report = NodeReport {
+        name: "paris-1".to_owned(),
+        region: "eu".to_owned(),
+        urls: IceUrls::sorted(urls).expect("good"),
+        version: "0.1.0".to_owned(),
+        started_at: NOW,
+        seen_at: NOW.saturating_add(Duration::from_secs(1)),
+        state: NodeState::Full,
+        live_sessions: 7,
+        certificate_expires_at: Some(NOW.saturating_add(Duration::from_secs(86_400))),
+    };
+    store.write_node(&report).await.expect("kept");
+    assert_eq!(store.nodes().await.expect("told"), std::slice::from_ref(&report));
+    let later = NodeReport {
+        urls: IceUrls::default(),
+        seen_at: NOW.saturating_add(Duration::from_secs(86_400)),
+        state: NodeState::Stopped,
+        certificate_expires_at: None,
+        ..report.clone()
+    };
+    let other = NodeReport { name: "nyc-1".to_owned(), region: "us".to_owned(), ..report };
+    store.write_node(&other).await.expect("kept");
+    store.write_node(&later).await.expect("kept");
+    assert_eq!(store.nodes().await.expect("told"), [other.clone(), later.clone()], "by name");
+    let much_later = NodeReport { seen_at: other.seen_at.saturating_add(Duration::from_millis(86_400_001)), ..later };
+    store.write_node(&much_later).await.expect("kept");
+    assert_eq!(store.nodes().await.expect("told"), [much_later], "who was silent for a day is left out");
+
+    let region = Drain { region: "eu".to_owned(), node: None };
+    let node = Drain { region: "us".to_owned(), node: Some("nyc-1".to_owned()) };
+    for drain in [&region, &node, &region] {
+        store.set_drain(drain, true, NOW).await.expect("kept");
+    }
+    assert_eq!(store.drains().await.expect("told"), BTreeSet::from([region.clone(), node.clone()]));
+    store.set_drain(&Drain { node: None, ..node.clone() }, false, NOW).await.expect("kept");
+    store.set_drain(&region, false, NOW).await.expect("kept");
+    assert_eq!(store.drains().await.expect("told"), BTreeSet::from([node]));
 }

@@ -171,7 +171,9 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         management: Arc::new(Management::new(Arc::clone(store), callers, directory, sink)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(NoDeliveries))),
         events: Arc::clone(events),
-        health: Arc::new(|| Box::pin(async { Health { relay: true, store: true, redis: None, draining: false } })),
+        health: Arc::new(|| {
+            Box::pin(async { Health { relay: true, store: true, redis: None, draining: false, drained: false } })
+        }),
         metrics: Arc::new(Vec::new),
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 use causeway_api_causeway::{self as own, EventStreams, Health};
 use causeway_api_cloudflare as cloudflare;
-use causeway_api_http::{Gate, IceUrls, RateLimit, RouteAccess, with_manners};
-use causeway_api_turnix::{self as turnix, Region};
+use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
+use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Attribution, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore, Cursor,
-    DirectoryConfig, DomainEvent, EventSink, Identifier, Management, MintPolicy, Minting, NewToken, OrganizationId,
-    ProjectId, RelayControl, Revocation, Role, Scopes, SessionRecord, SessionStart, Store, TokenId, Webhook,
-    WebhookDesk, WebhookId, WebhookStore,
+    Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore,
+    Cursor, DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier, Management, MintPolicy, Minting, NewToken,
+    NodeReport, NodeState, OrganizationId, ProjectId, RegionBoard, Regions, RelayControl, Revocation, Role, Scopes,
+    SessionRecord, SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -297,7 +297,6 @@ fn routes(
     let policy = MintPolicy {
         ttl_default: Duration::from_secs(30),
         ttl_max: Duration::from_secs(86_400),
-        region: "local".to_owned(),
         realm: "causeway".to_owned(),
         rest_separator: ':',
     };
@@ -308,8 +307,8 @@ fn routes(
             "turn:turn.example.net:3478?transport=tcp".to_owned(),
         ],
     };
-    let ice_urls: Arc<dyn Fn() -> IceUrls + Send + Sync> = Arc::new(move || urls.clone());
-    let minting = Arc::new(Minting::new(Arc::clone(store), Arc::clone(directory), policy, Arc::clone(&sink)));
+    let regions = regions(urls, &sink);
+    let minting = Arc::new(Minting::new(Arc::clone(store), Arc::clone(directory), policy, regions, Arc::clone(&sink)));
     let revocation = Arc::new(Revocation::new(
         Arc::clone(store),
         Arc::clone(directory),
@@ -320,7 +319,6 @@ fn routes(
     let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
     let (_, stopped) = tokio::sync::watch::channel(true);
     let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(THEN, 16)), stopped));
-    let text = || "local".to_owned();
     let own_routes = own::router(own::ApiState {
         gate: Arc::clone(&gate),
         store: Arc::clone(store),
@@ -328,25 +326,36 @@ fn routes(
         management,
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
         events: streams,
-        health: Arc::new(|| Box::pin(async { Health { relay: true, store: true, redis: None, draining: false } })),
+        health: Arc::new(|| {
+            Box::pin(async { Health { relay: true, store: true, redis: None, draining: false, drained: false } })
+        }),
         metrics: Arc::new(Vec::new),
     });
-    let turnix_routes = turnix::router(turnix::ApiState {
-        minting: Arc::clone(&minting),
-        gate: Arc::clone(&gate),
-        ice_urls: Arc::clone(&ice_urls),
-        region: Region { slug: text(), nat2: "DE".to_owned(), city: text(), name: text(), lat: 50.0, lon: 8.0 },
-    });
-    let cloudflare_routes = cloudflare::router(cloudflare::ApiState {
-        gate: Arc::clone(&gate),
-        minting: Arc::clone(&minting),
-        revocation,
-        ice_urls: Arc::clone(&ice_urls),
-    });
-    let twilio_routes = twilio::router(twilio::ApiState { gate, minting, ice_urls });
+    let turnix_routes = turnix::router(turnix::ApiState { minting: Arc::clone(&minting), gate: Arc::clone(&gate) });
+    let cloudflare_routes =
+        cloudflare::router(cloudflare::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting), revocation });
+    let twilio_routes = twilio::router(twilio::ApiState { gate, minting });
     let document = own::describe([own::document::<SqlStore>()], own::table::ROUTES);
     let families = own_routes.merge(turnix_routes).merge(cloudflare_routes).merge(twilio_routes);
     with_manners(families.merge(own::serve_document(&document)))
+}
+
+/// One region, `local`, with one node.
+fn regions(urls: IceUrls, sink: &Arc<dyn EventSink>) -> Arc<Regions> {
+    let now = Now::read();
+    let own = NodeReport {
+        name: "node-1".to_owned(),
+        region: "local".to_owned(),
+        urls,
+        version: "0.0.0".to_owned(),
+        started_at: THEN,
+        seen_at: THEN,
+        state: NodeState::Serving,
+        live_sessions: 1,
+        certificate_expires_at: None,
+    };
+    let settings = BoardSettings { sites: Vec::new(), node_timeout: Duration::from_secs(15) };
+    Arc::new(Regions::new(RegionBoard::new(settings, own), None, Arc::clone(sink), now))
 }
 
 /// The time now, for names that carry an expiry.

@@ -9,5 +9,6 @@ mod identifiers;
 mod memory;
 mod noise;
 mod promises;
+mod regions;
 mod turn_rest;
 mod world;

@@ -3,11 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use causeway_api_http::{Gate, IceUrls, RateLimit, with_manners};
-use causeway_api_turnix::{ApiState, Region, router};
-use causeway_app::{Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, MintPolicy, Minting};
+use causeway_api_http::{Gate, RateLimit, with_manners};
+use causeway_api_turnix::{ApiState, router};
+use causeway_app::{
+    BoardSettings, Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, IceUrls, MintPolicy, Minting,
+    NodeReport, NodeState, RegionBoard, RegionSite, Regions,
+};
 use causeway_credentials::turn_rest::SharedSecrets;
-use causeway_types::Secret;
+use causeway_types::{Now, Secret, UnixTime};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -215,7 +218,6 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
     let policy = MintPolicy {
         ttl_default: Duration::from_secs(30),
         ttl_max: Duration::from_secs(86_400),
-        region: "local".to_owned(),
         realm: "causeway".to_owned(),
         rest_separator: ':',
     };
@@ -224,23 +226,52 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
     let stream = [turn("turn", 3478, "tcp"), turn("turns", 443, "udp"), turn("turns", 443, "tcp")];
     let (stun, udp) = if conditions.no_udp { (Vec::new(), Vec::new()) } else { (stun, udp) };
     let urls = IceUrls { stun, turn: udp.into_iter().chain(stream).collect() };
-    let region = Region {
-        slug: "local".to_owned(),
-        nat2: "DE".to_owned(),
-        city: "Frankfurt".to_owned(),
-        name: "Local".to_owned(),
-        lat: 50.11,
-        lon: 8.68,
-    };
+    let regions = Arc::new(regions(urls));
     let limit = conditions
         .burst
         .map_or(RateLimit { per_sec: 1_000_000, burst: 1_000_000 }, |burst| RateLimit { per_sec: 1, burst });
     let callers = Arc::new(Callers::new(Arc::clone(store), Arc::new(Deaf)));
     let routes = router(ApiState {
-        minting: Arc::new(Minting::new(Arc::clone(store), Arc::new(directory), policy, Arc::new(Deaf))),
+        minting: Arc::new(Minting::new(
+            Arc::clone(store),
+            Arc::new(directory),
+            policy,
+            Arc::clone(&regions),
+            Arc::new(Deaf),
+        )),
         gate: Arc::new(Gate::new(callers, limit)),
-        ice_urls: Arc::new(move || urls.clone()),
-        region,
     });
     with_manners(routes)
+}
+
+/// This server's region `local`, `near` whose URLs are written down, and `away`, of which nobody was heard.
+fn regions(urls: IceUrls) -> Regions {
+    let now = Now::read();
+    let local = RegionSite {
+        country: "DE".to_owned(),
+        city: "Frankfurt".to_owned(),
+        name: "Local".to_owned(),
+        latitude: 50.11,
+        longitude: 8.68,
+        ..RegionSite::nameless("local")
+    };
+    let near = RegionSite {
+        networks: vec!["192.0.2.0/24".parse().expect("a network")],
+        urls: Some(IceUrls { stun: Vec::new(), turn: vec!["turn:near.example.net:3478".to_owned()] }),
+        ..RegionSite::nameless("near")
+    };
+    let sites = vec![local, near, RegionSite::nameless("away")];
+    let own = NodeReport {
+        name: "node-1".to_owned(),
+        region: "local".to_owned(),
+        urls,
+        version: "0".to_owned(),
+        started_at: UnixTime::from_secs(1),
+        seen_at: now.unix,
+        state: NodeState::Serving,
+        live_sessions: 0,
+        certificate_expires_at: None,
+    };
+    let settings = BoardSettings { sites, node_timeout: Duration::from_secs(15) };
+    Regions::new(RegionBoard::new(settings, own), None, Arc::new(Deaf), now)
 }

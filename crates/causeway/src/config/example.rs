@@ -1,6 +1,9 @@
 //! `causeway.example.toml`: every key with its default, commented out.
 
-use super::keys::{KEYS, Key};
+use super::{
+    keys::{KEYS, Key},
+    tables::TABLES,
+};
 
 /// Width of comment lines.
 const WIDTH: usize = 100;
@@ -24,10 +27,16 @@ pub(crate) fn example() -> String {
         }
         file.push_str(&format!("#{} = {}\n", key.name, value(key)));
     }
-    file.push_str(
-        "\n# Static TURN users, any number of them.\n#[[turn.user]]\n#name = \"alice\"\n#password = \"…\"\n\n\
-         # More certificates, chosen by SNI.\n#[[tls.certificate]]\n#cert = \"other.pem\"\n#key = \"other.key\"\n",
-    );
+    for table in TABLES {
+        file.push('\n');
+        for line in wrapped(table.doc) {
+            file.push_str(&format!("# {line}\n"));
+        }
+        file.push_str(&format!("#[[{}]]\n", table.name));
+        for line in table.lines.lines() {
+            file.push_str(&format!("#{line}\n"));
+        }
+    }
     file
 }
 

@@ -5,6 +5,7 @@ use super::{
     parse::{
         address, bandwidth, choice, count, duration, flag, host, list, one, path, ports, public_ip, secret, separator,
     },
+    tables::{FileTable, TABLES},
 };
 
 /// One key.
@@ -153,8 +154,14 @@ keys! {
         "gate_new: an expired credential makes no new allocations. terminate: its live ones end too."
         |s, v| one(v, |t| choice(t, &[("gate_new", false), ("terminate", true)]), &mut s.terminate_on_expiry);
     region "SLUG" single "local"
-        "Name of this server's region in answers."
-        |s, v| one(v, |t| Ok(t.to_owned()), &mut s.region);
+        "The region this server serves: one of the list `[[regions]]` where the file has one, else only a name in answers."
+        |s, v| one(v, super::parse::node_id, &mut s.region);
+    node_timeout "DURATION" single "15s"
+        "How long another server of the same database may be silent before it counts as gone. Each tells of itself three times in this time."
+        |s, v| one(v, duration, &mut s.node_timeout);
+    geoip_database "FILE" single ""
+        "Database in MaxMind's format (GeoLite2 City or Country, DB-IP …) to find the region nearest to a client. Read at the start and at a reload. Without it the regions' `cidrs` decide."
+        |s, v| one(v, |t| path(t).map(Some), &mut s.geoip_database);
     software "TEXT" single ""
         "SOFTWARE attribute of STUN answers. Off by default: it tells attackers a version and makes answers larger."
         |s, v| one(v, |t| Ok(Some(t.to_owned())), &mut s.software);
@@ -286,11 +293,12 @@ pub(crate) fn reference() -> String {
          A flag beats the environment, the environment beats the file given by `--config`. Every key below is a key of the \
          file under this name; its flag has dashes, its environment variable is `CAUSEWAY_` and capitals. Secrets have no \
          flag. Durations are written `30s`, `5m`, `1h` or as seconds.\n\n\
-         In the file only:\n\n\
-         ```toml\n[[turn.user]]            # a static TURN user, any number of them\nname = \"alice\"\npassword = \"…\"\n\n\
-         [[tls.certificate]]      # more certificates, chosen by SNI\ncert = \"other.pem\"\nkey = \"other.key\"\n```\n\n\
-         | key | value | default | what it does |\n| --- | --- | --- | --- |\n",
+         In the file only, below all other keys:\n\n",
     );
+    for FileTable { name, doc, lines } in TABLES {
+        page.push_str(&format!("{doc}\n\n```toml\n[[{name}]]\n{lines}```\n\n"));
+    }
+    page.push_str("| key | value | default | what it does |\n| --- | --- | --- | --- |\n");
     for key in KEYS {
         let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
         let many = if key.list { ", several" } else { "" };

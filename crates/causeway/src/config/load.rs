@@ -7,7 +7,7 @@ use causeway_certificates::Pair;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{KEYS, LogFormat, Settings};
+use super::{KEYS, LogFormat, Settings, regions};
 
 /// Where values come from.
 #[derive(Clone, Default)]
@@ -31,11 +31,11 @@ impl fmt::Debug for Sources {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// Key, or what else it is about.
-    subject: String,
+    pub(super) subject: String,
     /// What is wrong, on which input.
-    what: String,
+    pub(super) what: String,
     /// What to do.
-    advice: String,
+    pub(super) advice: String,
 }
 
 /// Everything that is wrong.
@@ -72,9 +72,11 @@ pub(crate) fn load(sources: Sources) -> Result<Settings, Faults> {
     }
     read_users(&table, &mut settings, &mut faults);
     read_certificates(&table, &mut settings, &mut faults);
+    regions::read(&text, &table, &mut settings, &mut faults);
     check_unknown(&text, &table, &mut faults);
     check_environment(&sources, &mut faults);
     check_together(&settings, &mut faults);
+    regions::check_together(&settings, &mut faults);
     if faults.is_empty() { Ok(settings) } else { Err(Faults(faults)) }
 }
 
@@ -189,12 +191,12 @@ fn tables_at<'a>(table: &'a Table, outer: &str, inner: &str) -> impl Iterator<It
 
 fn check_unknown(text: &str, table: &Table, faults: &mut Vec<Fault>) {
     let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let mut faults_of_lists = Vec::new();
     let mut unknown = |name: &str, candidates: &[&str]| {
-        let nearest = candidates.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
         faults.push(Fault {
             subject: name.to_owned(),
             what: format!("`{name}` (line {}) is no key", line_of(text, name)),
-            advice: format!("did you mean `{}`?", nearest.copied().unwrap_or_default()),
+            advice: format!("did you mean `{}`?", nearest(name, candidates)),
         });
     };
     for (name, value) in table {
@@ -205,10 +207,33 @@ fn check_unknown(text: &str, table: &Table, faults: &mut Vec<Fault>) {
             ("tls", Value::Table(inner)) => {
                 inner.keys().filter(|key| *key != "certificate").for_each(|key| unknown(key, &["certificate"]));
             }
+            // Its name is so near to the list's that the two are worth telling apart.
+            ("region", Value::Array(_)) => faults_of_lists.push(Fault {
+                subject: "regions".to_owned(),
+                what: "`region` is a list".to_owned(),
+                advice: "region names the one this server serves; the list of all of them is [[regions]]".to_owned(),
+            }),
+            ("regions", _) => {}
             (name, _) if known.contains(&name) => {}
             (name, _) => unknown(name, &known),
         }
     }
+    faults.append(&mut faults_of_lists);
+}
+
+/// What was probably meant.
+pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> &'a str {
+    let nearest = candidates.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+    nearest.copied().unwrap_or_default()
+}
+
+/// The lines of `[[name]]`.
+pub(super) fn header_lines(text: &str, name: &str) -> Vec<usize> {
+    let begins = |line: &str| {
+        let inner = line.trim_start().strip_prefix("[[").and_then(|rest| rest.split_once("]]"));
+        inner.is_some_and(|(inner, _)| inner.trim() == name)
+    };
+    text.lines().enumerate().filter(|(_, line)| begins(line)).map(|(index, _)| index + 1).collect()
 }
 
 /// A misspelt variable would silently do nothing.
@@ -293,6 +318,9 @@ fn empty(sources: Sources) -> Settings {
         credential_ttl_max: Duration::ZERO,
         terminate_on_expiry: false,
         region: String::new(),
+        regions: Vec::new(),
+        node_timeout: Duration::ZERO,
+        geoip_database: None,
         software: None,
         mobility: false,
         tcp_relaying: false,

@@ -138,3 +138,47 @@ fn a_collector_needs_a_base_url_and_a_ratio_between_0_and_1() {
     let [fault] = faults(sources(&[("otlp_endpoint", "127.0.0.1:4318")], &[], None)).try_into().unwrap();
     assert!(fault.contains("http://127.0.0.1:4318"), "{fault}");
 }
+
+#[test]
+fn regions_are_a_list_of_the_file() {
+    let file = file(
+        "region = \"eu\"\n[[regions]]\nslug = \"eu\"\nnat2 = \"DE\"\ncity = \"Frankfurt\"\nlat = 50.11\nlon = 8\n\
+         cidrs = [\"192.0.2.0/24\", \"2001:db8::1\"]\n[[regions]]\nslug = \"us\"\nnat2 = \"US\"\nlat = 39.0\nlon = -77.5\n\
+         urls = [\"turn:us.example.com:3478\", \"stun:us.example.com:3478\"]\n",
+    );
+    let settings = load(sources(&[], &[], Some(&file))).unwrap();
+    let [eu, us] = settings.regions.as_slice() else { panic!("{:?}", settings.regions) };
+    assert_eq!((&*eu.slug, eu.city.as_str(), eu.name.as_str(), eu.longitude), ("eu", "Frankfurt", "eu", 8.0));
+    assert_eq!((eu.networks.len(), &eu.urls), (2, &None));
+    let urls = us.urls.as_ref().expect("given");
+    assert_eq!((urls.stun.len(), urls.turn.len(), us.country.as_str()), (1, 1, "US"));
+}
+
+#[test]
+fn every_fault_of_a_region_is_told_with_its_line() {
+    let file = file(
+        "[[regions]]\nslug = \"eu\"\nnat2 = \"DE\"\nlat = 50.11\nlon = 8.68\n\n[[ regions ]]\nslug = \"a b\"\nnat2 = \"de\"\n\
+         lat = 91\nlon = \"8\"\ncidrs = [\"10.0.0.0/33\"]\nurls = \"turn:h\"\ncidr = []\n\n\
+         [[regions]]\nslug = \"eu\"\nnat2 = \"DE\"\nlat = 50.11\nlon = 8.68\n",
+    );
+    let faults = faults(sources(&[], &[], Some(&file)));
+    let all = faults.join("\n");
+    for field in ["slug", "nat2", "lat", "lon", "cidrs", "urls", "cidr"] {
+        assert!(all.contains(&format!("`{field}` of the [[regions]] in line 7 is ")), "{field}: {all}");
+    }
+    assert!(all.contains("did you mean `cidrs`?"), "{all}");
+    assert!(all.contains("`slug` of the [[regions]] in line 16 is that of another region"), "{all}");
+    assert!(
+        all.contains("error[config.region]: this server's region is \"local\"") && all.contains("one of: eu"),
+        "{all}"
+    );
+    assert_eq!(faults.len(), 9, "{all}");
+}
+
+#[test]
+fn a_list_under_the_name_of_the_key_is_told_apart() {
+    let all = faults(sources(&[], &[], Some(&file("[[region]]\nslug = \"eu\"\n")))).join("\n");
+    assert!(all.contains("the list of all of them is [[regions]]"), "{all}");
+    let all = faults(sources(&[], &[], Some(&file("regions = \"eu\"\n")))).join("\n");
+    assert!(all.contains("begin each region with a line [[regions]]"), "{all}");
+}
