@@ -9,6 +9,17 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::ApiState;
 
+/// Labels by metric: the name, and what it may be. The others have none.
+const LABELS: &[(Metric, &str, &str)] = &[
+    (Metric::RelayedPackets, "direction", "`from_client`, `to_client`"),
+    (Metric::RelayedBytes, "direction", "`from_client`, `to_client`"),
+    (Metric::TurnRequests, "method", "TURN's methods in lower case: `binding`, `allocate` …"),
+    (Metric::TurnRefusals, "code", "[error codes](troubleshooting.md#error-codes)"),
+    (Metric::Drops, "reason", "[drop reasons](troubleshooting.md#drop-reasons)"),
+    (Metric::ClientConnections, "transport", "`stream` (TCP, TLS), `dtls`"),
+    (Metric::WebhookPosts, "outcome", "`taken`, `failed`"),
+];
+
 /// Every metric there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
@@ -163,7 +174,15 @@ impl Metric {
         }
     }
 
-    const fn is_gauge(self) -> bool {
+    /// Its label, if it has one: the name, and what it may be, in Markdown.
+    #[must_use]
+    pub fn label(self) -> Option<(&'static str, &'static str)> {
+        LABELS.iter().find(|(metric, ..)| *metric == self).map(|(_, name, values)| (*name, *values))
+    }
+
+    /// Whether it goes down too; counters do not.
+    #[must_use]
+    pub const fn is_gauge(self) -> bool {
         matches!(
             self,
             Self::Allocations

@@ -4,6 +4,7 @@ mod compliance;
 mod dependencies;
 mod documents;
 mod layers;
+mod metrics;
 
 use std::path::{Path, PathBuf};
 
