@@ -42,6 +42,16 @@ macro_rules! random_id {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u128);
 
+        impl $name {
+            /// Reads the id as it is shown; none if it is not one.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let is_shape = text.len() == 36 && text.bytes().filter(|byte| *byte == b'-').count() == 4;
+                let digits = text.replace('-', "");
+                u128::from_str_radix(&digits, 16).ok().map(Self).filter(|id| is_shape && id.to_string() == text)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let n = self.0;

@@ -29,6 +29,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-turn-client", Layer::Core),
     ("causeway-credentials", Layer::Core),
     ("causeway-call-core", Layer::Core),
+    ("causeway-sip-core", Layer::Core),
     ("causeway-app", Layer::Application),
     ("causeway-net-io", Layer::Adapter),
     ("causeway-relay", Layer::Adapter),
