@@ -12,6 +12,7 @@ mod audit;
 mod clients;
 mod credentials;
 mod extract;
+mod failures;
 mod health;
 mod metrics;
 mod openapi;
@@ -21,6 +22,7 @@ mod rooms;
 mod sessions;
 mod stream;
 pub mod table;
+mod timeline;
 mod tokens;
 mod usage;
 mod webhooks;
@@ -29,7 +31,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use axum::{Router, middleware};
 use causeway_api_http::{Gate, Guard, authorize, bearer};
-use causeway_app::{Management, Revocation, Store, WebhookDesk, WebhookStore};
+use causeway_app::{InsightStore, Management, Revocation, WebhookDesk, WebhookStore};
 use utoipa::openapi::OpenApi;
 
 pub use health::Health;
@@ -69,7 +71,7 @@ impl<S> fmt::Debug for ApiState<S> {
 }
 
 /// The routes of [`table::ROUTES`].
-pub fn router<S: Store + WebhookStore>(state: ApiState<S>) -> Router {
+pub fn router<S: InsightStore + WebhookStore>(state: ApiState<S>) -> Router {
     let guard = Guard {
         gate: Arc::clone(&state.gate),
         table: table::ROUTES,
@@ -81,6 +83,6 @@ pub fn router<S: Store + WebhookStore>(state: ApiState<S>) -> Router {
 
 /// What they are.
 #[must_use]
-pub fn document<S: Store + WebhookStore>() -> OpenApi {
+pub fn document<S: InsightStore + WebhookStore>() -> OpenApi {
     table::routes::<S>().split().1
 }

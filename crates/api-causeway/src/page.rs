@@ -27,9 +27,9 @@ pub(crate) struct PageQuery {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct List<T> {
     /// What is on it.
-    data: Vec<T>,
+    pub(crate) data: Vec<T>,
     /// Where the next one begins; null on the last one.
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// Reads `limit` and `cursor`.
@@ -51,9 +51,14 @@ pub(crate) fn request(parameters: &mut Parameters) -> PageRequest {
     page
 }
 
+/// The cursor of a page as it is shown.
+pub(crate) fn shown(place: Option<String>) -> Option<String> {
+    place.map(|place| URL_SAFE_NO_PAD.encode(place))
+}
+
 /// Answers with a page. The cursor is the store's place in a form that nobody is tempted to make up.
 pub(crate) fn answer<V, T: Serialize>(page: Page<V>, entry: impl Fn(V) -> T) -> Response {
-    let next_cursor = page.next.map(|place| URL_SAFE_NO_PAD.encode(place));
+    let next_cursor = shown(page.next);
     json(StatusCode::OK, &List { data: page.items.into_iter().map(entry).collect(), next_cursor })
 }
 

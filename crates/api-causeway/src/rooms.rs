@@ -153,7 +153,7 @@ pub(crate) fn name_filter(asked: &mut Parameters) -> NameFilter {
 }
 
 /// A room of the caller's project.
-async fn find<S: Store>(
+pub(crate) async fn find<S: Store>(
     state: &ApiState<S>,
     caller: ApiCaller,
     name: &str,

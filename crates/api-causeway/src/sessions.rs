@@ -1,6 +1,6 @@
 //! `/api/v1/sessions`: allocations, live and past.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -82,6 +82,14 @@ pub(crate) struct Session {
     peers: Vec<Peer>,
     /// Refusals it met: peers and limits.
     refusals: u64,
+    /// How often its client came back from another address.
+    moves: u64,
+    /// Milliseconds from its start to the first payload towards a peer.
+    first_sent_ms: Option<u64>,
+    /// Milliseconds from its start to the first payload from a peer.
+    first_heard_ms: Option<u64>,
+    /// How many milliseconds before its start UDP was tried from the same address in vain; null when it was not.
+    udp_unanswered_ms: Option<u64>,
 }
 
 /// A client's part in a session.
@@ -139,11 +147,20 @@ impl From<SessionView> for Session {
             peer_bytes_out: view.peer_bytes_out,
             peer_packets_in: view.peer_packets_in,
             peer_packets_out: view.peer_packets_out,
-            first_data_ms: view.first_data.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            first_data_ms: view.first_data.map(millis),
             peers: view.peers.into_iter().map(|(address, session)| Peer { address, session }).collect(),
             refusals: view.refusals,
+            moves: view.moves,
+            first_sent_ms: view.insight.first_sent.map(millis),
+            first_heard_ms: view.insight.first_heard.map(millis),
+            udp_unanswered_ms: view.insight.udp_unanswered.map(millis),
         }
     }
+}
+
+/// As answers give durations.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// List sessions

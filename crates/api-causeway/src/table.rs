@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use causeway_api_http::{Access, RouteAccess, Routes};
-use causeway_app::{Scope, Store, WebhookStore};
+use causeway_app::{InsightStore, Scope, WebhookStore};
 
 use crate::{
-    ApiState, audit, clients, credentials, health, metrics, openapi, projects, rooms, sessions, stream, tokens, usage,
-    webhooks,
+    ApiState, audit, clients, credentials, failures, health, metrics, openapi, projects, rooms, sessions, stream,
+    timeline, tokens, usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -25,6 +25,8 @@ pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/rooms/{room}", READ),
     row("GET", "/api/v1/rooms/{room}/clients", READ),
     row("GET", "/api/v1/rooms/{room}/sessions", READ),
+    row("GET", "/api/v1/rooms/{room}/timeline", READ),
+    row("GET", "/api/v1/failures", READ),
     row("GET", "/api/v1/clients", READ),
     row("GET", "/api/v1/clients/{client}", READ),
     row("GET", "/api/v1/clients/{client}/sessions", READ),
@@ -59,7 +61,7 @@ const fn row(method: &'static str, path: &'static str, access: Access) -> RouteA
 }
 
 /// Each documented and served.
-pub(crate) fn routes<S: Store + WebhookStore>() -> Routes<Arc<ApiState<S>>> {
+pub(crate) fn routes<S: InsightStore + WebhookStore>() -> Routes<Arc<ApiState<S>>> {
     Routes::default()
         .add(health::__path_healthz, health::healthz::<S>)
         .add(metrics::__path_metrics, metrics::metrics::<S>)
@@ -68,6 +70,8 @@ pub(crate) fn routes<S: Store + WebhookStore>() -> Routes<Arc<ApiState<S>>> {
         .add(rooms::__path_one, rooms::one::<S>)
         .add(rooms::__path_clients, rooms::clients::<S>)
         .add(rooms::__path_sessions, rooms::sessions::<S>)
+        .add(timeline::__path_read, timeline::read::<S>)
+        .add(failures::__path_list, failures::list::<S>)
         .add(clients::__path_list, clients::list::<S>)
         .add(clients::__path_one, clients::one::<S>)
         .add(clients::__path_sessions, clients::sessions::<S>)

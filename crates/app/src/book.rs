@@ -4,17 +4,20 @@
 //! what changed is handed out to be written, and comes back when the store did not take it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use causeway_types::{AllocationEndReason, AllocationId, LimitName, RelayEvent, TrafficCounters, UnixTime};
+use causeway_types::{
+    AllocationEndReason, AllocationId, AuthRefusal, FiveTuple, LimitName, PayloadDirection, RelayEvent,
+    TrafficCounters, UnixTime,
+};
 
 use crate::{
-    Attribution, DomainEvent, EventSink, Identifier, PeerSeen, ProjectId, SessionEnd, SessionEndReason, SessionRecord,
-    SessionStart,
+    Attribution, DomainEvent, EventSink, FailureBook, FailureReason, Identifier, MarkKind, PeerSeen, ProjectId,
+    Refusal, SessionEnd, SessionEndReason, SessionInsight, SessionRecord, SessionStart,
 };
 
 /// Peers kept per session.
@@ -57,6 +60,8 @@ struct Live {
     written: Option<UnixTime>,
     /// Not in the last complete listing: its end may be under way, or lost.
     is_missing: bool,
+    /// Whole messages per second between the last two listings: to the relay, from it.
+    rate: (u64, u64),
 }
 
 /// The book.
@@ -71,6 +76,8 @@ pub struct SessionBook {
     rooms: BTreeMap<(ProjectId, Identifier), u32>,
     ended: VecDeque<SessionRecord>,
     lost_records: u64,
+    failures: FailureBook,
+    listed_at: Option<UnixTime>,
 }
 
 impl std::fmt::Debug for SessionBook {
@@ -97,6 +104,8 @@ impl SessionBook {
         Self {
             unlabelled: Arc::new(unlabelled),
             next_number: node + started.as_secs().saturating_mul(100_000) % 1_000_000_000_000_000,
+            failures: FailureBook::new(settings.node_number),
+            listed_at: None,
             settings,
             sink,
             live: BTreeMap::new(),
@@ -122,6 +131,7 @@ impl SessionBook {
                     let session = Arc::clone(&record.start);
                     record.five_tuple = moved.to;
                     record.moves = record.moves.saturating_add(1);
+                    mark(record, at, MarkKind::Moved { from: moved.from, to: moved.to });
                     record.last_seen = at;
                     told.push(DomainEvent::SessionPathChanged { session, from: moved.from, to: moved.to });
                 },
@@ -135,15 +145,22 @@ impl SessionBook {
                         if record.peers.len() < PEERS_MAX && record.peers.iter().all(|seen| seen.address != peer) {
                             record.peers.push(PeerSeen { address: peer, session });
                         }
+                        mark(record, at, MarkKind::PeerNamed { peer });
                     },
                     at,
                 );
             }
-            RelayEvent::FirstData { allocation, after } => self.change(
+            RelayEvent::FirstData { allocation, direction, after } => self.change(
                 allocation,
                 |record, told| {
-                    record.first_data = Some(after);
-                    told.push(DomainEvent::SessionFirstData { session: Arc::clone(&record.start), after });
+                    match direction {
+                        PayloadDirection::FromClient => record.insight.first_sent = Some(after),
+                        PayloadDirection::ToClient => record.insight.first_heard = Some(after),
+                    }
+                    if record.first_data.is_none() {
+                        record.first_data = Some(after);
+                        told.push(DomainEvent::SessionFirstData { session: Arc::clone(&record.start), after });
+                    }
                 },
                 at,
             ),
@@ -155,8 +172,11 @@ impl SessionBook {
                 },
                 at,
             ),
-            RelayEvent::PeerRefused { allocation, .. } | RelayEvent::PeerWithdrawn { allocation, .. } => {
-                self.change(allocation, |record, _| record.refusals = record.refusals.saturating_add(1), at);
+            RelayEvent::PeerRefused { allocation, peer, rule } => {
+                self.refuse_peer(at, allocation, FailureReason::ForbiddenPeer, MarkKind::PeerRefused { peer, rule });
+            }
+            RelayEvent::PeerWithdrawn { allocation, peer, rule } => {
+                self.refuse_peer(at, allocation, FailureReason::PeerWithdrawn, MarkKind::PeerWithdrawn { peer, rule });
             }
             RelayEvent::AllocationEnded { allocation, at, reason, traffic, messages, .. } => {
                 if reason == AllocationEndReason::ClientDeleted {
@@ -169,16 +189,13 @@ impl SessionBook {
                 );
             }
             RelayEvent::AuthRefused { five_tuple, username, refusal } => {
-                let project = self.project_of(username.as_deref(), attribute);
-                let event = DomainEvent::AuthRefused {
-                    username,
-                    refusal,
-                    client: five_tuple.client,
-                    transport: five_tuple.transport,
-                };
-                self.sink.emit(at, project, event);
+                let attribution = username.as_deref().and_then(attribute);
+                self.refuse(at, five_tuple, username, refusal, attribution);
             }
-            RelayEvent::LimitReached { limit, username } => self.limit(at, limit, username, attribute),
+            RelayEvent::LimitReached { limit, username, five_tuple } => {
+                let attribution = username.as_deref().and_then(attribute);
+                self.limit(at, limit, username, five_tuple, attribution);
+            }
             // Only the creation is left; an event the book does not know changes nothing in it.
             created @ (RelayEvent::AllocationCreated { .. } | _) => self.start(created, attribute),
         }
@@ -188,6 +205,8 @@ impl SessionBook {
     pub fn handle_listing(&mut self, at: UnixTime, listing: &[Figures]) {
         let listed: BTreeMap<AllocationId, &Figures> = listing.iter().map(|figures| (figures.id, figures)).collect();
         let mut lost: Vec<AllocationId> = Vec::new();
+        let since = self.listed_at.map_or(1000, |before| at.as_millis().saturating_sub(before.as_millis())).max(1);
+        self.listed_at = Some(at);
         for (id, live) in &mut self.live {
             let Some(figures) = listed.get(id) else {
                 // Its end may still wait in the event queue: only the second time counts.
@@ -198,9 +217,11 @@ impl SessionBook {
                 continue;
             };
             live.is_missing = false;
+            live.rate = rate(&live.record.messages, &figures.messages, since);
             live.is_changed |= live.record.messages != figures.messages || live.record.traffic != figures.traffic;
             (live.record.traffic, live.record.messages) = (figures.traffic, figures.messages);
             live.record.last_seen = at;
+            observe(&mut live.record, at);
         }
         for id in lost {
             self.end(id, SessionEnd { at, reason: SessionEndReason::Lost }, None);
@@ -256,6 +277,37 @@ impl SessionBook {
         self.live.values().map(|live| &live.record)
     }
 
+    /// A live session as it stands.
+    #[must_use]
+    pub fn live_one(&self, id: AllocationId) -> Option<&SessionRecord> {
+        self.live.get(&id).map(|live| &live.record)
+    }
+
+    /// What goes on now in a project, or on the whole server.
+    #[must_use]
+    pub fn now(&self, project: Option<ProjectId>) -> LiveFigures {
+        let mut figures = LiveFigures::default();
+        let (mut rooms, mut clients) = (BTreeSet::new(), BTreeSet::new());
+        for live in self.live.values() {
+            let attribution = &live.record.start.attribution;
+            if project.is_some_and(|project| project != attribution.project) {
+                continue;
+            }
+            figures.sessions += 1;
+            figures.bytes_in_per_sec += live.rate.0;
+            figures.bytes_out_per_sec += live.rate.1;
+            rooms.extend(attribution.room.as_ref().map(|room| (attribution.project, room)));
+            clients.extend(attribution.clients.iter().map(|(client, _)| (attribution.project, client)));
+        }
+        (figures.rooms, figures.clients) = (rooms.len() as u64, clients.len() as u64);
+        figures
+    }
+
+    /// Refusals on their way to the store.
+    pub const fn failures(&mut self) -> &mut FailureBook {
+        &mut self.failures
+    }
+
     /// Ended sessions that could not be kept for a store that did not answer.
     #[must_use]
     pub const fn lost_records(&self) -> u64 {
@@ -273,6 +325,7 @@ impl SessionBook {
             transport,
             lifetime,
             security,
+            udp_unanswered,
         } = created
         else {
             return;
@@ -308,8 +361,9 @@ impl SessionBook {
             peers: Vec::new(),
             refusals: 0,
             moves: 0,
+            insight: SessionInsight { udp_unanswered, ..SessionInsight::default() },
         };
-        self.live.insert(allocation, Live { record, is_changed: true, written: None, is_missing: false });
+        self.live.insert(allocation, Live { record, is_changed: true, written: None, is_missing: false, rate: (0, 0) });
         let (project, room) = (start.attribution.project, start.attribution.room.clone());
         self.sink.emit(at, project, DomainEvent::SessionStarted(start));
         if let Some(room) = room {
@@ -335,6 +389,9 @@ impl SessionBook {
             allocation,
             |record, told| {
                 record.last_seen = at;
+                if !lifetime.is_zero() {
+                    mark(record, at, MarkKind::Refreshed { lifetime });
+                }
                 let (session, five_tuple) = (Arc::clone(&record.start), record.five_tuple);
                 told.push(DomainEvent::SessionRefreshed { session, five_tuple, lifetime });
             },
@@ -365,6 +422,7 @@ impl SessionBook {
         }
         record.end = Some(end);
         record.last_seen = end.at;
+        observe(&mut record, end.at);
         let start = Arc::clone(&record.start);
         for address in start.relayed.iter().flatten() {
             if self.by_relayed.get(address) == Some(&id) {
@@ -400,24 +458,121 @@ impl SessionBook {
         }
     }
 
+    fn refuse(
+        &mut self,
+        at: UnixTime,
+        five_tuple: FiveTuple,
+        username: Option<Arc<str>>,
+        refusal: AuthRefusal,
+        attribution: Option<Arc<Attribution>>,
+    ) {
+        let project = attribution.as_ref().map_or(ProjectId::DEFAULT, |whose| whose.project);
+        let expired_by = if let AuthRefusal::Expired { ago } = &refusal { Some(*ago) } else { None };
+        let kept = Refusal {
+            project,
+            reason: FailureReason::from(&refusal),
+            username: username.clone(),
+            attribution,
+            five_tuple: Some(five_tuple),
+            session: None,
+            expired_by,
+            limit: None,
+            peer: None,
+            rule: None,
+        };
+        self.failures.note(at, kept);
+        let (client, transport) = (five_tuple.client, five_tuple.transport);
+        self.sink.emit(at, project, DomainEvent::AuthRefused { username, refusal, client, transport });
+    }
+
     fn limit(
-        &self,
+        &mut self,
         at: UnixTime,
         limit: LimitName,
         username: Option<Arc<str>>,
-        attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>,
+        five_tuple: Option<FiveTuple>,
+        attribution: Option<Arc<Attribution>>,
     ) {
-        let project = self.project_of(username.as_deref(), attribute);
+        let project = attribution.as_ref().map_or(ProjectId::DEFAULT, |whose| whose.project);
+        let kept = Refusal {
+            project,
+            reason: FailureReason::from(limit),
+            username: username.clone(),
+            attribution,
+            five_tuple,
+            session: None,
+            expired_by: None,
+            limit: Some(limit),
+            peer: None,
+            rule: None,
+        };
+        self.failures.note(at, kept);
         self.sink.emit(at, project, DomainEvent::LimitReached { limit, username });
     }
 
-    fn project_of(
-        &self,
-        username: Option<&str>,
-        attribute: impl FnOnce(&str) -> Option<Arc<Attribution>>,
-    ) -> ProjectId {
-        username.and_then(attribute).map_or(ProjectId::DEFAULT, |attribution| attribution.project)
+    /// A peer was refused to a live session, or taken from it.
+    fn refuse_peer(&mut self, at: UnixTime, allocation: AllocationId, reason: FailureReason, what: MarkKind) {
+        let Some(live) = self.live.get_mut(&allocation) else { return };
+        let record = &mut live.record;
+        record.refusals = record.refusals.saturating_add(1);
+        live.is_changed = true;
+        let (peer, rule) = match &what {
+            MarkKind::PeerRefused { peer, rule } | MarkKind::PeerWithdrawn { peer, rule } => {
+                (Some(*peer), Some(Arc::clone(rule)))
+            }
+            MarkKind::PeerNamed { .. } | MarkKind::Refreshed { .. } | MarkKind::Moved { .. } => (None, None),
+        };
+        let is_known = record.insight.marks.iter().any(|mark| mark.what == what);
+        let refusal = Refusal {
+            project: record.start.attribution.project,
+            reason,
+            username: Some(Arc::clone(&record.start.username)),
+            attribution: Some(Arc::clone(&record.start.attribution)),
+            five_tuple: Some(record.five_tuple),
+            session: Some(allocation),
+            expired_by: None,
+            limit: None,
+            peer,
+            rule,
+        };
+        // A client that asks again and again marks its session once.
+        if !is_known {
+            mark(record, at, what);
+        }
+        self.failures.note(at, refusal);
     }
+}
+
+/// What goes on now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveFigures {
+    /// Live sessions.
+    pub sessions: u64,
+    /// Rooms with one.
+    pub rooms: u64,
+    /// Clients with one.
+    pub clients: u64,
+    /// Client to relay, whole messages.
+    pub bytes_in_per_sec: u64,
+    /// Relay to client, whole messages.
+    pub bytes_out_per_sec: u64,
+}
+
+fn mark(record: &mut SessionRecord, at: UnixTime, what: MarkKind) {
+    record.insight.mark(at.saturating_since(record.start.at), what);
+}
+
+fn observe(record: &mut SessionRecord, at: UnixTime) {
+    let after = at.saturating_since(record.start.at);
+    let (bytes_in, bytes_out) = (record.messages.from_client.bytes, record.messages.to_client.bytes);
+    record.insight.bitrate.observe(after, bytes_in, bytes_out);
+}
+
+/// Bytes per second between two readings.
+const fn rate(before: &TrafficCounters, now: &TrafficCounters, millis: u64) -> (u64, u64) {
+    let bytes_in = now.from_client.bytes.saturating_sub(before.from_client.bytes);
+    let bytes_out = now.to_client.bytes.saturating_sub(before.to_client.bytes);
+    (bytes_in.saturating_mul(1000) / millis, bytes_out.saturating_mul(1000) / millis)
 }
 
 #[cfg(test)]

@@ -6,36 +6,50 @@
 
 #![forbid(unsafe_code)]
 
+mod bitrate;
 mod book;
 mod callers;
 mod directory;
 mod event;
+mod failures;
 mod feed;
 mod identifier;
+mod insight_store;
 mod management;
 mod minting;
 mod model;
+mod privacy;
 mod region;
 mod relay_control;
 mod revocation;
 mod store;
+mod timeline;
+mod verdict;
 mod webhook;
 mod webhook_desk;
 
-pub use book::{BookSettings, Figures, SessionBook};
+pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
+pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
+pub use failures::{
+    FAILURES_PER_MINUTE_MAX, FAILURES_PER_USER_MINUTE_MAX, FAILURES_UNKNOWN_PER_MINUTE_MAX, FailureBook,
+};
 pub use feed::{EventFeed, FeedBatch, FeedReader, NextBatch, WantedProjects};
 pub use identifier::{Identifier, IdentifierError};
+pub use insight_store::InsightStore;
 pub use management::{MadeToken, Management, ManagementError, TokenRequest};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, RestMinted, RestRequest};
 pub use model::{
     ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialView, NameFilter, NewToken, OrganizationId, Page, PageRequest, PeerScope, PeerSeen,
-    ProjectId, ProjectView, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
-    SessionRecord, SessionStart, SessionView, TokenId, TokenView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
+    CredentialState, CredentialView, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureReason, FailureView,
+    InsightView, MARKS_MAX, Mark, MarkKind, MarkView, NameFilter, NewToken, OrganizationId, Page, PageRequest,
+    PeerScope, PeerSeen, ProjectId, ProjectView, Refusal, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd,
+    SessionEndReason, SessionFilter, SessionInsight, SessionRecord, SessionStart, SessionView, TokenId, TokenView,
+    UsageGroup, UsageInterval, UsageQuery, UsageRow,
 };
+pub use privacy::AddressPrivacy;
 pub use region::{
     BoardSettings, ChosenRegion, Drain, IceUrls, Locator, NodeReport, NodeState, NodeView, Place, RegionBoard,
     RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
@@ -43,5 +57,7 @@ pub use region::{
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
 pub use store::{AuditEntry, CredentialStore, Notice, Store, StoreError, StoreResult, TokenHolder};
+pub use timeline::{Timeline, TimelineEntry, timeline};
+pub use verdict::{CallFacts, PartyFacts, RefusedFacts, SessionFacts, Verdict, VerdictCode, verdict};
 pub use webhook::{DeliveryAttempt, StoredEvent, Webhook, WebhookId, WebhookStore};
 pub use webhook_desk::{WEBHOOKS_PER_PROJECT_MAX, WebhookChange, WebhookControl, WebhookDesk, WebhookDeskError};

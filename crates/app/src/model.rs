@@ -2,6 +2,8 @@
 
 mod caller;
 mod credential;
+mod failure;
+mod insight;
 mod listing;
 mod session;
 
@@ -10,6 +12,8 @@ pub use credential::{
     Attribution, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord, CredentialState, CredentialView,
     PeerScope, RevokeBy, Role,
 };
+pub use failure::{Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureReason, FailureView, Refusal};
+pub use insight::{InsightView, MARKS_MAX, Mark, MarkKind, MarkView, SessionInsight};
 pub use listing::{
     ClientView, NameFilter, Page, PageRequest, RoomView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
 };

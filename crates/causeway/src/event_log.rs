@@ -27,15 +27,15 @@ pub(crate) fn log_event(event: &RelayEvent) {
             tracing::info!(%allocation, %rule, "the reloaded policy took a peer back");
             tracing::debug!(%allocation, %peer, "the peer was");
         }
-        RelayEvent::LimitReached { limit, username } => {
+        RelayEvent::LimitReached { limit, username, .. } => {
             tracing::debug!(limit = limit.as_str(), ?username, "limit reached")
         }
         RelayEvent::AllocationMoved { allocation, moved } => tracing::debug!(%allocation, ?moved, "allocation moved"),
         RelayEvent::AllocationRefreshed { allocation, lifetime } => {
             tracing::debug!(%allocation, lifetime_secs = lifetime.as_secs(), "allocation refreshed");
         }
-        RelayEvent::FirstData { allocation, after } => {
-            tracing::debug!(%allocation, after_ms = after.as_millis(), "first data");
+        RelayEvent::FirstData { allocation, direction, after } => {
+            tracing::debug!(%allocation, ?direction, after_ms = after.as_millis(), "first data");
         }
         // For the book of sessions, too many for a log; and the enum may grow.
         RelayEvent::PeerPermitted { .. } | RelayEvent::TrafficCounted { .. } | _ => {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use causeway_api_causeway::{Metric, Sample};
-use causeway_app::Store;
+use causeway_app::InsightStore;
 use causeway_events::{
     EventBus,
     redis::{LiveSessions, RedisPublisher, RedisSettings, RedisTarget},
@@ -26,7 +26,7 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// Starts publishing from here on.
-    pub(crate) async fn start<S: Store>(
+    pub(crate) async fn start<S: InsightStore>(
         target: Option<RedisTarget>,
         node: &str,
         bus: &EventBus,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use causeway_app::{CredentialDirectory, Figures, SessionBook, SessionStart, Store};
+use causeway_app::{CredentialDirectory, Figures, InsightStore, SessionBook, SessionStart};
 use causeway_relay::RelayHandle;
 use causeway_types::{FiveTuple, Now, RelayEvent};
 use parking_lot::Mutex;
@@ -28,7 +28,7 @@ pub(crate) struct SessionKeeper<S> {
     store: Arc<S>,
 }
 
-impl<S: Store> SessionKeeper<S> {
+impl<S: InsightStore> SessionKeeper<S> {
     pub(crate) fn new(
         book: SessionBook,
         directory: Arc<CredentialDirectory>,
@@ -69,6 +69,7 @@ impl<S: Store> SessionKeeper<S> {
             }
             self.read_figures();
             self.write().await;
+            self.write_failures().await;
         }
     }
 
@@ -76,12 +77,27 @@ impl<S: Store> SessionKeeper<S> {
     pub(crate) async fn finish(&self) -> bool {
         let deadline = Instant::now() + LAST_WORDS;
         while Instant::now() < deadline {
-            if self.write().await && self.book.lock().live_count() == 0 {
+            if self.write().await && self.write_failures().await && self.book.lock().live_count() == 0 {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         false
+    }
+
+    /// Writes refusals that are due; false when the store did not take them (they come again).
+    async fn write_failures(&self) -> bool {
+        loop {
+            let failures = self.book.lock().failures().changed(BATCH_MAX);
+            if failures.is_empty() {
+                return true;
+            }
+            if let Err(error) = self.store.write_failures(&failures).await {
+                tracing::debug!(%error, waiting = failures.len(), "refusals were not written; they come again");
+                self.book.lock().failures().not_written(&failures);
+                return false;
+            }
+        }
     }
 
     fn read_figures(&self) {

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -29,6 +29,7 @@ use crate::{
     settings::{RelayLimits, RelaySettings, Reload},
     shard::{Listeners, Shard},
     stats::{RelayStats, ShardStats},
+    unanswered::Unanswered,
 };
 
 /// Commands that may wait for one shard.
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) scopes: ScopeRegistry,
     pub(crate) ports: RelayPorts,
     pub(crate) rate: SharedRate,
+    pub(crate) unanswered: Unanswered,
     pub(crate) connections: AtomicU64,
     pub(crate) events: Sender<RelayEvent>,
     pub(crate) events_dropped: AtomicU64,
@@ -120,7 +122,7 @@ impl Shared {
             }
         });
         if !taken {
-            self.emit(RelayEvent::LimitReached { limit: LimitName::ScopeMembers, username: None });
+            self.emit(RelayEvent::LimitReached { limit: LimitName::ScopeMembers, username: None, five_tuple: None });
         }
         taken
     }
@@ -173,12 +175,16 @@ impl Relay {
             shards.push(ShardPort { commands, waker, stats: Mutex::default(), scopes: ScopeInbox::default() });
             inboxes.push(inbox);
         }
+        let mut seed = [0; 8];
+        let random = aws_lc_rs::rand::fill(&mut seed);
+        random.map_err(|_| StartError::Thread(io::Error::other("no randomness")))?;
         let shared = Arc::new(Shared {
             limits: ArcSwap::from_pointee(settings.limits),
             admissions: Admissions::default(),
             scopes: ScopeRegistry::default(),
             ports: RelayPorts::new(&settings.relay_addresses, &settings.relay_ports),
             rate: SharedRate::new(settings.limits.bandwidth_total),
+            unanswered: Unanswered::new(u64::from_ne_bytes(seed), Instant::now()),
             connections: AtomicU64::new(0),
             events: events_in,
             events_dropped: AtomicU64::new(0),

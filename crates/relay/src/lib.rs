@@ -19,6 +19,7 @@ mod security;
 mod settings;
 mod shard;
 mod stats;
+mod unanswered;
 
 pub use handle::{BoundAddress, Relay, RelayHandle, StartError};
 pub use keys::{KeyLookup, KeySource};

@@ -394,7 +394,7 @@ impl Shell {
             Output::ScopeMember { scope, address, kind, present } => {
                 self.scope_news.push_back(ScopeNews { scope, address, kind, present });
             }
-            Output::CloseClient { .. } => {}
+            Output::Challenged { .. } | Output::CloseClient { .. } => {}
             Output::Event(event) => self.happened(now, event),
         }
     }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod credentials;
+mod insight;
 mod listing;
 mod many;
 mod migrations;
@@ -36,7 +37,7 @@ use sqlx::AnyPool;
 
 pub use open::OpenError;
 
-use crate::{sql::Sql, writer::Writer};
+use crate::{insight::Privacy, sql::Sql, writer::Writer};
 
 /// A store in a SQL database.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub struct SqlStore {
     writer: Writer,
     /// This server, in the sessions it writes.
     node: String,
+    privacy: Privacy,
 }
 
 impl SqlStore {
@@ -140,7 +142,7 @@ impl Store for SqlStore {
     }
 
     async fn write_sessions(&self, sessions: &[SessionRecord]) -> StoreResult<()> {
-        sessions::write(&self.writes, &self.node, sessions).await.map_err(store_error)
+        sessions::write(&self.writes, &self.node, &self.privacy, sessions).await.map_err(store_error)
     }
 
     async fn close_left_open(&self) -> StoreResult<u64> {

@@ -5,12 +5,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use causeway_app::{
-    AuditEntry, ClientView, Identifier, NameFilter, Page, PageRequest, ProjectId, Role, RoomView, SessionFilter,
-    SessionView, StoreError, StoreResult, TokenId,
+    AuditEntry, Bitrate, ClientView, Identifier, InsightView, NameFilter, Page, PageRequest, ProjectId, Role, RoomView,
+    SessionFilter, SessionView, StoreError, StoreResult, TokenId,
 };
 use sqlx::AnyPool;
 
-use crate::{count, millis, sessions::read_peers, sql::Sql, store_error, time};
+use crate::{
+    count,
+    insight::{read_marks, read_peers},
+    millis,
+    sql::Sql,
+    store_error, time,
+};
 
 /// A page of `rows`, which hold one more than asked for when there is a next page.
 pub(crate) fn page<T>(mut rows: Vec<T>, request: &PageRequest, place: impl Fn(&T) -> String) -> Page<T> {
@@ -59,6 +65,13 @@ struct SessionRow {
     first_data_ms: Option<i64>,
     peers: String,
     refusals: i64,
+    moves: i64,
+    marks: String,
+    marks_folded: i64,
+    bitrate: String,
+    first_sent_ms: Option<i64>,
+    first_heard_ms: Option<i64>,
+    udp_unanswered_ms: Option<i64>,
 }
 
 impl From<SessionRow> for SessionView {
@@ -89,11 +102,25 @@ impl From<SessionRow> for SessionView {
             peer_bytes_in: count(row.peer_bytes_in),
             peer_packets_out: count(row.peer_packets_out),
             peer_packets_in: count(row.peer_packets_in),
-            first_data: row.first_data_ms.map(|ms| Duration::from_millis(count(ms))),
+            first_data: row.first_data_ms.map(duration),
             peers: read_peers(&row.peers),
             refusals: count(row.refusals),
+            moves: count(row.moves),
+            insight: InsightView {
+                first_sent: row.first_sent_ms.map(duration),
+                first_heard: row.first_heard_ms.map(duration),
+                udp_unanswered: row.udp_unanswered_ms.map(duration),
+                marks: read_marks(&row.marks),
+                marks_folded: u32::try_from(row.marks_folded).unwrap_or(u32::MAX),
+                bitrate: Bitrate::from_text(&row.bitrate),
+            },
         }
     }
+}
+
+/// Milliseconds as read.
+pub(crate) fn duration(millis: i64) -> Duration {
+    Duration::from_millis(count(millis))
 }
 
 pub(crate) async fn sessions(

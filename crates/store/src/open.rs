@@ -15,6 +15,7 @@ use sqlx::{
 
 use crate::{
     SqlStore,
+    insight::Privacy,
     migrations::{Dialect, migrator},
     writer::Writer,
 };
@@ -80,7 +81,8 @@ impl SqlStore {
     }
 
     fn over(pool: AnyPool, writes: AnyPool, node: &str) -> Self {
-        Self { writer: Writer::start(writes.clone()), pool, writes, node: node.to_owned() }
+        let (writer, privacy) = (Writer::start(writes.clone()), Privacy::default());
+        Self { writer, pool, writes, node: node.to_owned(), privacy }
     }
 }
 

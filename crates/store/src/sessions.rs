@@ -1,13 +1,17 @@
 //! Writing sessions. Figures are absolute; what is new against the stored row goes to usage, rooms and clients in the
 //! same transaction, so a batch that is written twice (after a lost answer to COMMIT, say) counts once.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, time::Duration};
 
-use causeway_app::{Identifier, PeerSeen, ProjectId, SessionRecord};
+use causeway_app::{Identifier, ProjectId, SessionRecord};
 use causeway_types::{CredentialKind, RelayTransport};
 use sqlx::{Any, AnyPool, Transaction};
 
-use crate::{millis, sql::Sql};
+use crate::{
+    insight::{Privacy, Shown},
+    millis,
+    sql::Sql,
+};
 
 const HOUR_MILLIS: i64 = 3_600_000;
 
@@ -44,7 +48,12 @@ struct Sums {
     clients: BTreeMap<(ProjectId, String), Added>,
 }
 
-pub(crate) async fn write(pool: &AnyPool, node: &str, sessions: &[SessionRecord]) -> Result<(), sqlx::Error> {
+pub(crate) async fn write(
+    pool: &AnyPool,
+    node: &str,
+    privacy: &Privacy,
+    sessions: &[SessionRecord],
+) -> Result<(), sqlx::Error> {
     if sessions.is_empty() {
         return Ok(());
     }
@@ -57,7 +66,7 @@ pub(crate) async fn write(pool: &AnyPool, node: &str, sessions: &[SessionRecord]
         .await?;
     let mut sums = Sums::default();
     for session in sessions {
-        let added = write_one(&mut transaction, node, session).await?;
+        let added = write_one(&mut transaction, node, privacy, session).await?;
         sums.add(session, added);
     }
     sums.write(&mut transaction).await?;
@@ -68,9 +77,11 @@ pub(crate) async fn write(pool: &AnyPool, node: &str, sessions: &[SessionRecord]
 async fn write_one(
     transaction: &mut Transaction<'_, Any>,
     node: &str,
+    privacy: &Privacy,
     session: &SessionRecord,
 ) -> Result<Added, sqlx::Error> {
     let id = session.start.id.to_string();
+    let shown = Shown::of(session, privacy.of(session.start.attribution.project));
     let sql =
         Sql::new("SELECT client_bytes_in, client_bytes_out, last_seen_at FROM sessions WHERE id = ").bind(id.as_str());
     let stored: Option<(i64, i64, i64)> = sql.rows().fetch_optional(&mut **transaction).await?;
@@ -79,9 +90,9 @@ async fn write_one(
     let last_seen = millis(session.last_seen);
     let (old_in, old_out, old_seen) = stored.unwrap_or_else(|| (0, 0, millis(session.start.at)));
     if stored.is_some() {
-        update(session, &id).query().execute(&mut **transaction).await?;
+        update(session, &id, &shown).query().execute(&mut **transaction).await?;
     } else {
-        insert(session, node, &id).query().execute(&mut **transaction).await?;
+        insert(session, node, &id, &shown).query().execute(&mut **transaction).await?;
         insert_clients(transaction, session, &id).await?;
     }
     Ok(Added {
@@ -93,7 +104,7 @@ async fn write_one(
     })
 }
 
-fn insert(session: &SessionRecord, node: &str, id: &str) -> Sql {
+fn insert(session: &SessionRecord, node: &str, id: &str, shown: &Shown) -> Sql {
     let start = &session.start;
     let [first, second] = start.relayed.map(|address| address.map(|address| address.to_string()));
     let sql = Sql::new(
@@ -101,7 +112,7 @@ fn insert(session: &SessionRecord, node: &str, id: &str) -> Sql {
          transport, relay_transport, listener, client_address, relayed_first, relayed_second, tls_version, tls_cipher, \
          started_at, last_seen_at, ended_at, end_reason, client_bytes_in, client_bytes_out, client_packets_in, \
          client_packets_out, peer_bytes_in, peer_bytes_out, peer_packets_in, peer_packets_out, first_data_ms, peers, \
-         refusals, moves) VALUES (",
+         refusals, moves, marks, marks_folded, bitrate, first_sent_ms, first_heard_ms, udp_unanswered_ms) VALUES (",
     );
     let sql = sql.bind(id).push(", ").bind(start.number).push(", ").bind(node).push(", ");
     let sql = sql.bind(start.attribution.project.0).push(", ").bind(start.attribution.token.map(|token| token.0));
@@ -112,7 +123,7 @@ fn insert(session: &SessionRecord, node: &str, id: &str) -> Sql {
         start.five_tuple.transport.as_str(),
         relay_transport(start.transport),
     ]);
-    let sql = sql.push(", ").binds([start.five_tuple.server.to_string(), session.five_tuple.client.to_string()]);
+    let sql = sql.push(", ").binds([start.five_tuple.server.to_string(), shown.client_address.clone()]);
     let sql = sql.push(", ").binds([first, second]).push(", ");
     let security = start.security.as_ref();
     let sql = sql.binds([security.map(|tls| tls.version), security.map(|tls| tls.cipher)]).push(", ");
@@ -120,11 +131,13 @@ fn insert(session: &SessionRecord, node: &str, id: &str) -> Sql {
     let sql = sql.bind(session.end.map(|end| millis(end.at))).push(", ");
     let sql = sql.bind(session.end.map(|end| end.reason.as_str())).push(", ");
     let sql = sql.binds(figures(session)).push(", ").bind(first_data(session)).push(", ");
-    let sql = sql.bind(peers(&session.peers)).push(", ");
-    sql.binds([i64::from(session.refusals), i64::from(session.moves)]).push(")")
+    let sql = sql.bind(shown.peers.as_str()).push(", ");
+    let sql = sql.binds([i64::from(session.refusals), i64::from(session.moves)]).push(", ");
+    let sql = sql.bind(shown.marks.as_str()).push(", ").bind(i64::from(session.insight.marks_folded)).push(", ");
+    sql.bind(shown.bitrate.as_str()).push(", ").binds(firsts(session)).push(")")
 }
 
-fn update(session: &SessionRecord, id: &str) -> Sql {
+fn update(session: &SessionRecord, id: &str, shown: &Shown) -> Sql {
     const COLUMNS: [&str; 8] = [
         "client_bytes_in",
         "client_bytes_out",
@@ -140,7 +153,7 @@ fn update(session: &SessionRecord, id: &str) -> Sql {
         sql = sql.push(", ").push(column).push(" = ").bind(figure);
     }
     sql.push(", client_address = ")
-        .bind(session.five_tuple.client.to_string())
+        .bind(shown.client_address.as_str())
         .push(", ended_at = ")
         .bind(session.end.map(|end| millis(end.at)))
         .push(", end_reason = ")
@@ -148,11 +161,21 @@ fn update(session: &SessionRecord, id: &str) -> Sql {
         .push(", first_data_ms = ")
         .bind(first_data(session))
         .push(", peers = ")
-        .bind(peers(&session.peers))
+        .bind(shown.peers.as_str())
         .push(", refusals = ")
         .bind(i64::from(session.refusals))
         .push(", moves = ")
         .bind(i64::from(session.moves))
+        .push(", marks = ")
+        .bind(shown.marks.as_str())
+        .push(", marks_folded = ")
+        .bind(i64::from(session.insight.marks_folded))
+        .push(", bitrate = ")
+        .bind(shown.bitrate.as_str())
+        .push(", first_sent_ms = ")
+        .bind(after_ms(session.insight.first_sent))
+        .push(", first_heard_ms = ")
+        .bind(after_ms(session.insight.first_heard))
         .push(" WHERE id = ")
         .bind(id)
 }
@@ -304,7 +327,16 @@ fn figures(session: &SessionRecord) -> [i64; 8] {
 }
 
 fn first_data(session: &SessionRecord) -> Option<i64> {
-    session.first_data.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
+    after_ms(session.first_data)
+}
+
+fn firsts(session: &SessionRecord) -> [Option<i64>; 3] {
+    let insight = &session.insight;
+    [insight.first_sent, insight.first_heard, insight.udp_unanswered].map(after_ms)
+}
+
+fn after_ms(after: Option<Duration>) -> Option<i64> {
+    after.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn saturate(value: u64) -> i64 {
@@ -324,25 +356,4 @@ const fn relay_transport(transport: RelayTransport) -> &'static str {
         RelayTransport::Udp => "udp",
         RelayTransport::Tcp => "tcp",
     }
-}
-
-/// One line per peer: its address, and the session that relays there when it is one of ours.
-fn peers(peers: &[PeerSeen]) -> String {
-    let line = |peer: &PeerSeen| match peer.session {
-        Some(session) => format!("{} {session}", peer.address),
-        None => peer.address.to_string(),
-    };
-    peers.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// What [`peers`] wrote.
-pub(crate) fn read_peers(text: &str) -> Vec<(String, Option<String>)> {
-    let peer = |line: &str| {
-        let (address, session) =
-            line.split_once(' ').map_or((line, None), |(address, session)| (address, Some(session)));
-        // Nothing but addresses was written; a line that is none is left out.
-        address.parse::<SocketAddr>().ok()?;
-        Some((address.to_owned(), session.map(str::to_owned)))
-    };
-    text.lines().filter_map(peer).collect()
 }

@@ -6,8 +6,8 @@ use causeway_app::{
     ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
     CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, IceUrls, Identifier, NameFilter, NewToken,
     NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope, Scopes,
-    SessionEnd, SessionEndReason, SessionFilter, SessionRecord, SessionStart, Store, StoreError, StoredEvent, TokenId,
-    UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
+    SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord, SessionStart, Store, StoreError,
+    StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -43,6 +43,8 @@ macro_rules! on_both {
         }
     };
 }
+
+mod insight;
 
 on_both!(
     a_credential_comes_back_as_it_was_stored,
@@ -148,6 +150,7 @@ fn session(id: u64, room: &str, bytes: u64) -> SessionRecord {
         peers: vec![PeerSeen { address: ([203, 0, 113, 9], 9).into(), session: Some(AllocationId(3)) }],
         refusals: 1,
         moves: 0,
+        insight: SessionInsight::default(),
     }
 }
 

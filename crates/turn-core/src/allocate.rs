@@ -183,7 +183,7 @@ impl TurnServer {
             Admission::CredentialQuota => Some(LimitName::AllocationsPerCredential),
         };
         if let Some(limit) = limit {
-            self.limit_reached(limit, Some(Arc::clone(&grant.username)));
+            self.limit_reached(limit, Some(Arc::clone(&grant.username)), client.five_tuple);
             self.refuse(request, &grant.keys, 486);
             return;
         }
@@ -254,7 +254,7 @@ impl TurnServer {
                 Some(OpenRelayError::NoPort | OpenRelayError::NoReservation | OpenRelayError::System) | None => 508,
             };
             if error == Some(OpenRelayError::NoPort) {
-                self.limit_reached(LimitName::RelayPorts, Some(Arc::clone(&grant.username)));
+                self.limit_reached(LimitName::RelayPorts, Some(Arc::clone(&grant.username)), client.five_tuple);
             }
             self.release(&grant.username, wanted.ports, std::iter::empty());
             self.refuse(request, &grant.keys, code);
@@ -303,6 +303,7 @@ impl TurnServer {
             transport: wanted.transport,
             lifetime: Duration::from_secs(u64::from(lifetime_secs)),
             security: None,
+            udp_unanswered: None,
         }));
         self.stats.allocations_created += 1;
         let key = self.allocations.insert(allocation);

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use causeway_stun_codec::{
-    AttributeType, Integrity, Message,
+    AttributeType, Integrity, Message, Method,
     attributes::{Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm, UserHash, Username},
 };
-use causeway_types::Now;
+use causeway_types::{ClientTransport, Now};
 
 use crate::{
     TurnServer,
     config::{Grant, IntegrityKeys},
-    io::{ClientLeg, UserRef},
+    io::{ClientLeg, Output, UserRef},
     nonce::{self, Features, NonceCheck},
     reply::Signature,
 };
@@ -43,7 +43,14 @@ impl TurnServer {
             Ok(claim) => Some(claim),
             Err(error) => {
                 match error {
-                    ClaimError::Challenge => self.challenge(now, client, message, 401),
+                    ClaimError::Challenge => {
+                        let told = self.challenge(now, client, message, 401);
+                        let begins = message.method() == Method::ALLOCATE && message.integrity() == Integrity::None;
+                        if told && begins && client.five_tuple.transport == ClientTransport::Udp {
+                            self.outputs.push_back(Output::Challenged { client: client.five_tuple });
+                        }
+                        told
+                    }
                     ClaimError::Stale => self.challenge(now, client, message, 438),
                     ClaimError::BadRequest => self.refuse_unauthenticated(now, client, message, 400, &[]),
                     ClaimError::BidDown => {

@@ -149,7 +149,7 @@ impl TurnServer {
             self.tell_traffic(key);
             return Forward::Nothing;
         }
-        let first = allocation.is_fresh();
+        let first = allocation.is_first(StreamDirection::FromClient);
         allocation.count_payload(StreamDirection::FromClient, payload);
         meter::add(&mut self.stats.from_client, payload);
         if is_over_quota(allocation) {
@@ -157,7 +157,7 @@ impl TurnServer {
             return Forward::Nothing;
         }
         if first || allocation.is_report_due() {
-            self.tell_passage(now, key, first);
+            self.tell_passage(now, key, first.then_some(StreamDirection::FromClient));
         }
         Forward::ToPeer {
             relay: to.slot.relay,
@@ -203,7 +203,7 @@ impl TurnServer {
             self.drops.add(DropReason::BandwidthToClient, u64::from(count));
             return Forward::Nothing;
         }
-        let first = allocation.is_fresh();
+        let first = allocation.is_first(StreamDirection::ToClient);
         allocation.count_payload(StreamDirection::ToClient, payload);
         meter::add(&mut self.stats.to_client, payload);
         if is_over_quota(allocation) {
@@ -213,7 +213,7 @@ impl TurnServer {
         let message = Packets { count, len: prefix.as_slice().len() + payload.len + usize::from(padding) };
         allocation.count_messages(StreamDirection::ToClient, message);
         if first || allocation.is_report_due() {
-            self.tell_passage(now, key, first);
+            self.tell_passage(now, key, first.then_some(StreamDirection::ToClient));
         }
         Forward::ToClient { client, prefix, padding }
     }
@@ -233,8 +233,7 @@ impl TurnServer {
 
     /// The credential's bytes are used up.
     pub(crate) fn end_over_quota(&mut self, now: Now, key: usize) {
-        let username = self.allocations.get(key).map(Allocation::username);
-        self.limit_reached(LimitName::BytesPerCredential, username);
+        self.limit_reached_by(LimitName::BytesPerCredential, key);
         self.end_allocation(now, key, AllocationEndReason::QuotaReached);
     }
 

@@ -250,13 +250,7 @@ pub enum HandOverReason {
 }
 
 /// Which way a TCP relay's bytes went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamDirection {
-    /// Client to peer.
-    FromClient,
-    /// Peer to client.
-    ToClient,
-}
+pub use causeway_types::PayloadDirection as StreamDirection;
 
 /// What the shell does next. Drain after every input until `None`.
 #[derive(Clone, Debug)]
@@ -324,6 +318,12 @@ pub enum Output {
         message: Vec<u8>,
         /// Why.
         reason: HandOverReason,
+    },
+    /// An Allocate over UDP that carried no credential was challenged. Until this address comes back, its answers may not
+    /// have reached it.
+    Challenged {
+        /// Where from.
+        client: FiveTuple,
     },
     /// Close a client's connection or association.
     CloseClient {

@@ -67,9 +67,12 @@ impl Allocation {
         self.packets_untold >= PACKETS_PER_REPORT
     }
 
-    /// Whether nothing has gone through so far.
-    pub(crate) const fn is_fresh(&self) -> bool {
-        self.traffic.from_client.packets == 0 && self.traffic.to_client.packets == 0
+    /// Whether nothing has gone through this way so far.
+    pub(crate) const fn is_first(&self, direction: StreamDirection) -> bool {
+        match direction {
+            StreamDirection::FromClient => self.traffic.from_client.packets == 0,
+            StreamDirection::ToClient => self.traffic.to_client.packets == 0,
+        }
     }
 }
 
@@ -104,12 +107,13 @@ impl TurnServer {
         }));
     }
 
-    /// Tells of payload that goes through, when it is the first or the figures are due.
+    /// Tells of payload that goes through, when it is the first of its direction or the figures are due.
     #[cold]
-    pub(crate) fn tell_passage(&mut self, now: Now, key: usize, first: bool) {
-        if let Some(allocation) = self.allocations.get(key).filter(|_| first) {
+    pub(crate) fn tell_passage(&mut self, now: Now, key: usize, first: Option<StreamDirection>) {
+        if let (Some(direction), Some(allocation)) = (first, self.allocations.get(key)) {
             self.outputs.push_back(Output::Event(RelayEvent::FirstData {
                 allocation: allocation.id,
+                direction,
                 after: now.mono.saturating_duration_since(allocation.created),
             }));
         }

@@ -143,8 +143,7 @@ impl TurnServer {
         match bindable {
             Some(Ok(())) => {}
             Some(Err(BindConflict::Full)) => {
-                let name = self.allocations.get(key).map(crate::allocation::Allocation::username);
-                self.limit_reached(LimitName::ChannelsPerAllocation, name);
+                self.limit_reached_by(LimitName::ChannelsPerAllocation, key);
                 return self.refuse(request, &keys, 508);
             }
             Some(Err(BindConflict::Taken)) | None => return self.refuse(request, &keys, 400),
@@ -178,8 +177,7 @@ impl TurnServer {
     }
 
     fn refuse_permission_limit(&mut self, request: Authenticated<'_>, keys: &IntegrityKeys, key: usize) {
-        let name = self.allocations.get(key).map(crate::allocation::Allocation::username);
-        self.limit_reached(LimitName::PermissionsPerAllocation, name);
+        self.limit_reached_by(LimitName::PermissionsPerAllocation, key);
         self.refuse(request, keys, 508);
     }
 

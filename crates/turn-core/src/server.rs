@@ -386,8 +386,15 @@ impl TurnServer {
         self.outputs.push_back(Output::Event(RelayEvent::AuthRefused { five_tuple, username, refusal }));
     }
 
-    pub(crate) fn limit_reached(&mut self, limit: LimitName, username: Option<Arc<str>>) {
-        self.outputs.push_back(Output::Event(RelayEvent::LimitReached { limit, username }));
+    pub(crate) fn limit_reached(&mut self, limit: LimitName, username: Option<Arc<str>>, client: FiveTuple) {
+        self.outputs.push_back(Output::Event(RelayEvent::LimitReached { limit, username, five_tuple: Some(client) }));
+    }
+
+    /// A limit of a live allocation was reached.
+    pub(crate) fn limit_reached_by(&mut self, limit: LimitName, key: usize) {
+        let Some(allocation) = self.allocations.get(key) else { return };
+        let (username, client) = (allocation.username(), allocation.client.five_tuple);
+        self.limit_reached(limit, Some(username), client);
     }
 
     pub(crate) fn allocation_of_relay(&self, relay: RelayId) -> Option<usize> {

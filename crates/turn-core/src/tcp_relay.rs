@@ -62,7 +62,6 @@ impl TurnServer {
     pub(crate) fn connect(&mut self, now: Now, request: Authenticated<'_>, key: usize) {
         let Some(allocation) = self.allocations.get(key) else { return };
         let keys = allocation.grant.keys.clone();
-        let username = allocation.username();
         let count = allocation.connections.len();
         if allocation.transport != RelayTransport::Tcp {
             return self.refuse(request, &keys, 400);
@@ -84,7 +83,7 @@ impl TurnServer {
             return;
         }
         if count >= usize::from(self.config.limits.connections_per_allocation_max) {
-            self.limit_reached(LimitName::ConnectionsPerAllocation, Some(username));
+            self.limit_reached_by(LimitName::ConnectionsPerAllocation, key);
             return self.refuse(request, &keys, 508);
         }
         let Some(slot) = self.allocations.get(key).and_then(|a| a.relay_for(peer.ip())) else { return };
@@ -150,8 +149,7 @@ impl TurnServer {
             return None;
         }
         if full {
-            let name = self.allocations.get(key).map(crate::allocation::Allocation::username);
-            self.limit_reached(LimitName::ConnectionsPerAllocation, name);
+            self.limit_reached_by(LimitName::ConnectionsPerAllocation, key);
             return None;
         }
         if self.check_peer(key, peer).is_err() {
@@ -227,7 +225,7 @@ impl TurnServer {
         self.debug_assert_drained();
         let key = self.connections.get(&connection)?.allocation;
         let allocation = self.allocations.get_mut(key)?;
-        let first = allocation.is_fresh();
+        let first = allocation.is_first(direction);
         let chunk = Packets { count: 1, len: usize::try_from(bytes).unwrap_or(usize::MAX) };
         allocation.count_messages(direction, chunk);
         allocation.count_payload(direction, chunk);
@@ -245,7 +243,7 @@ impl TurnServer {
             return None;
         }
         if first || allocation.is_report_due() {
-            self.tell_passage(now, key, first);
+            self.tell_passage(now, key, first.then_some(direction));
         }
         pause
     }

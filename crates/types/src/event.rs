@@ -150,6 +150,15 @@ pub struct TrafficCounters {
     pub to_client: TrafficCount,
 }
 
+/// Which way payload went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PayloadDirection {
+    /// Client to peers.
+    FromClient,
+    /// Peers to client.
+    ToClient,
+}
+
 /// What protects a client's leg, for TLS and DTLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientSecurity {
@@ -192,6 +201,9 @@ pub enum RelayEvent {
         lifetime: Duration,
         /// What protects the client's leg. The core leaves it empty; the shell, which owns the leg, fills it in.
         security: Option<ClientSecurity>,
+        /// How long before this a UDP Allocate from the same address was challenged, when nothing followed it and this
+        /// one came over a stream. The core leaves it empty; the shell, which sees every thread, fills it in.
+        udp_unanswered: Option<Duration>,
     },
     /// A client installed a permission, bound a channel or connected to a peer for the first time. Told of the first 32
     /// peers of an allocation.
@@ -201,10 +213,12 @@ pub enum RelayEvent {
         /// Which peer, as the client named it; the port may be 0 for a permission.
         peer: SocketAddr,
     },
-    /// The first payload went through, in either direction.
+    /// The first payload of a direction went through.
     FirstData {
         /// Through which allocation.
         allocation: AllocationId,
+        /// Which way.
+        direction: PayloadDirection,
         /// Since it was created.
         after: Duration,
     },
@@ -281,5 +295,7 @@ pub enum RelayEvent {
         limit: LimitName,
         /// By whom, when known.
         username: Option<Arc<str>>,
+        /// Of which client, when it is one's.
+        five_tuple: Option<FiveTuple>,
     },
 }

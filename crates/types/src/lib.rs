@@ -16,8 +16,8 @@ pub mod secret;
 pub use address_class::{CanonicalIp, SPECIAL_RANGES, SpecialRange, special_range};
 pub use clock::{Now, UnixTime};
 pub use event::{
-    AllocationEndReason, AuthRefusal, ClientSecurity, CredentialKind, LimitName, MobilityMove, RelayEvent,
-    TrafficCount, TrafficCounters,
+    AllocationEndReason, AuthRefusal, ClientSecurity, CredentialKind, LimitName, MobilityMove, PayloadDirection,
+    RelayEvent, TrafficCount, TrafficCounters,
 };
 pub use ids::{AllocationId, ScopeId, ShardIndex};
 pub use net::{AddressFamily, ClientTransport, FiveTuple, RelayTransport};

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use causeway_app::{
     ApiCaller, Attribution, ClientRole, CredentialLimits, CredentialRecord, CredentialStore as _, Identifier, NewToken,
-    Role, Scopes, SessionEnd, SessionEndReason, SessionRecord, SessionStart, Store as _,
+    Role, Scopes, SessionEnd, SessionEndReason, SessionInsight, SessionRecord, SessionStart, Store as _,
 };
 use causeway_bench::turn::REALM;
 use causeway_credentials::{issued::IssuedPair, token};
@@ -178,5 +178,6 @@ fn session(number: u32, credential: &CredentialRecord, at: UnixTime, is_live: bo
         peers: Vec::new(),
         refusals: 0,
         moves: 0,
+        insight: SessionInsight::default(),
     }
 }

@@ -13,9 +13,10 @@ use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
     Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore,
-    Cursor, DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier, Management, MintPolicy, Minting, NewToken,
-    NodeReport, NodeState, OrganizationId, ProjectId, RegionBoard, Regions, RelayControl, Revocation, Role, Scopes,
-    SessionRecord, SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
+    Cursor, DirectoryConfig, DomainEvent, EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore,
+    Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, NodeState, OrganizationId, ProjectId,
+    Refusal, RegionBoard, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart,
+    Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -197,6 +198,7 @@ async fn seed(store: &SqlStore) {
     store.insert_credential(credential()).await.expect("kept");
     store.insert_webhook(&webhook()).await.expect("kept");
     store.write_sessions(&[session()]).await.expect("written");
+    store.write_failures(&[failure()]).await.expect("written");
 }
 
 fn identifier(text: &str) -> Identifier {
@@ -268,7 +270,35 @@ fn session() -> SessionRecord {
         peers: Vec::new(),
         refusals: 0,
         moves: 0,
+        insight: SessionInsight {
+            first_sent: Some(Duration::from_millis(12)),
+            first_heard: Some(Duration::from_millis(34)),
+            marks: vec![Mark {
+                after: Duration::from_millis(5),
+                what: MarkKind::PeerNamed { peer: ([203, 0, 113, 9], 9).into() },
+            }],
+            ..SessionInsight::default()
+        },
     }
+}
+
+/// Of the first project: its client came again when its credential had expired.
+fn failure() -> Failure {
+    let session = session();
+    let refusal = Refusal {
+        project: ProjectId::DEFAULT,
+        reason: FailureReason::Expired,
+        username: Some(Arc::from(USERNAME)),
+        attribution: Some(Arc::clone(&session.start.attribution)),
+        five_tuple: Some(session.five_tuple),
+        session: None,
+        expired_by: Some(Duration::from_millis(4200)),
+        limit: None,
+        peer: None,
+        rule: None,
+    };
+    let at = THEN.saturating_add(Duration::from_secs(20));
+    Failure { id: "00000000000000f1".to_owned(), first_at: at, last_at: at, count: 3, folded: 1, refusal }
 }
 
 /// Of the first project; its number is 1.

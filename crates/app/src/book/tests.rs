@@ -1,6 +1,4 @@
-use causeway_types::{
-    AuthRefusal, ClientTransport, CredentialKind, FiveTuple, MobilityMove, RelayTransport, TrafficCount,
-};
+use causeway_types::{ClientTransport, CredentialKind, MobilityMove, RelayTransport, TrafficCount};
 use parking_lot::Mutex;
 
 use super::*;
@@ -62,6 +60,7 @@ fn created(id: u64) -> RelayEvent {
         transport: RelayTransport::Udp,
         lifetime: Duration::from_secs(600),
         security: None,
+        udp_unanswered: None,
     }
 }
 
@@ -100,7 +99,15 @@ fn a_session_is_told_from_start_to_end_in_order_and_its_room_opens_and_closes_on
     let (mut book, heard) = book();
     book.handle(NOW, created(1), in_room);
     book.handle(NOW, created(2), in_room);
-    book.handle(NOW, RelayEvent::FirstData { allocation: AllocationId(1), after: Duration::from_millis(8) }, in_room);
+    book.handle(
+        NOW,
+        RelayEvent::FirstData {
+            allocation: AllocationId(1),
+            direction: PayloadDirection::FromClient,
+            after: Duration::from_millis(8),
+        },
+        in_room,
+    );
     let lifetime = Duration::from_secs(600);
     book.handle(NOW, RelayEvent::AllocationRefreshed { allocation: AllocationId(1), lifetime }, in_room);
     let moved = MobilityMove { from: five_tuple(40_000), to: five_tuple(41_000) };
@@ -236,4 +243,68 @@ fn peers_are_kept_up_to_their_limit_and_our_own_are_recognised() {
     assert_eq!(record.peers.len(), PEERS_MAX);
     assert_eq!(record.peers[0], PeerSeen { address: relayed(2), session: Some(AllocationId(2)) });
     assert_eq!(record.peers[1].session, None);
+}
+
+#[test]
+fn what_explains_a_session_is_kept_with_it_and_its_refusals_wait_for_the_store() {
+    let (mut book, _) = book();
+    book.handle(NOW, created(1), in_room);
+    let allocation = AllocationId(1);
+    let (peer, rule): (SocketAddr, Arc<str>) = (([10, 0, 0, 5], 9).into(), Arc::from("default: private"));
+    for _ in 0..3 {
+        book.handle(later(1), RelayEvent::PeerRefused { allocation, peer, rule: Arc::clone(&rule) }, in_room);
+    }
+    for (direction, millis) in [(PayloadDirection::ToClient, 5), (PayloadDirection::FromClient, 9)] {
+        book.handle(
+            later(1),
+            RelayEvent::FirstData { allocation, direction, after: Duration::from_millis(millis) },
+            in_room,
+        );
+    }
+    book.handle_listing(later(1), &[figures(1, 1000)]);
+    assert_eq!(book.now(Some(ProjectId(5))).bytes_in_per_sec, 1000);
+    book.handle_listing(later(3), &[figures(1, 5000)]);
+    let now = book.now(Some(ProjectId(5)));
+    assert_eq!((now.sessions, now.rooms, now.clients, now.bytes_in_per_sec), (1, 1, 1, 2000));
+    assert_eq!(book.now(Some(ProjectId(6))), LiveFigures::default());
+    let record = book.live_one(allocation).expect("it lives").clone();
+    assert_eq!(record.refusals, 3);
+    assert_eq!(
+        record.insight.marks,
+        [crate::Mark { after: Duration::from_secs(1), what: MarkKind::PeerRefused { peer, rule } }]
+    );
+    assert_eq!(record.first_data, Some(Duration::from_millis(5)));
+    assert_eq!(record.insight.first_heard, Some(Duration::from_millis(5)));
+    assert_eq!(record.insight.first_sent, Some(Duration::from_millis(9)));
+    assert_eq!(record.insight.bitrate.points, [(0, 0), (1000, 0), (0, 0), (4000, 0)]);
+    let [failure] = &book.failures().changed(10)[..] else { panic!("one row") };
+    assert_eq!((failure.count, failure.refusal.reason), (3, FailureReason::ForbiddenPeer));
+    assert_eq!((failure.refusal.session, failure.refusal.project), (Some(allocation), ProjectId(5)));
+}
+
+#[test]
+fn a_refusal_is_told_and_kept_with_whose_it_is() {
+    let (mut book, heard) = book();
+    let refused = |refusal| RelayEvent::AuthRefused {
+        five_tuple: five_tuple(40_000),
+        username: Some(Arc::from("user")),
+        refusal,
+    };
+    book.handle(NOW, refused(AuthRefusal::Expired { ago: Duration::from_secs(4) }), in_room);
+    book.handle(NOW, refused(AuthRefusal::UnknownUser), |_| None);
+    let limit = LimitName::AllocationsPerUser;
+    let reached =
+        RelayEvent::LimitReached { limit, username: Some(Arc::from("user")), five_tuple: Some(five_tuple(40_000)) };
+    book.handle(NOW, reached, in_room);
+    assert_eq!(heard.names(), ["auth.refused", "auth.refused", "limit.reached"]);
+    let kept = book.failures().changed(10);
+    let told: Vec<_> = kept.iter().map(|f| (f.refusal.project, f.refusal.reason, f.refusal.expired_by)).collect();
+    assert_eq!(
+        told,
+        [
+            (ProjectId::DEFAULT, FailureReason::UnknownUser, None),
+            (ProjectId(5), FailureReason::Expired, Some(Duration::from_secs(4))),
+            (ProjectId(5), FailureReason::Quota, None),
+        ]
+    );
 }

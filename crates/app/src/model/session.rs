@@ -7,7 +7,7 @@ use causeway_types::{
     UnixTime,
 };
 
-use super::Attribution;
+use super::{Attribution, InsightView, SessionInsight};
 use crate::Identifier;
 
 /// What is known of a session from its start on.
@@ -104,6 +104,8 @@ pub struct SessionRecord {
     pub refusals: u32,
     /// How often its client moved.
     pub moves: u32,
+    /// What explains it.
+    pub insight: SessionInsight,
 }
 
 /// A session as it is read.
@@ -165,6 +167,10 @@ pub struct SessionView {
     pub peers: Vec<(String, Option<String>)>,
     /// Refusals it met.
     pub refusals: u64,
+    /// How often its client moved.
+    pub moves: u64,
+    /// What explains it.
+    pub insight: InsightView,
 }
 
 /// Which sessions to list.

@@ -89,17 +89,29 @@ impl Shard {
             Output::BindConnection { connection, client } => self.bind_connection(now, connection, client),
             Output::ClosePeerConnection { connection } => self.close_peer(connection),
             Output::HandOver { client, to, message, reason } => self.hand_over(client, to, message, reason),
+            Output::Challenged { client } => self.shared.unanswered.note(client.client.ip(), now.mono),
             Output::CloseClient { client } => self.close_client(client),
             Output::ScopeMember { scope, address, kind, present } => {
                 self.shared.set_scope_member(Member::new(scope, address, kind), Source::Allocation, present);
             }
-            Output::Event(event) => self.tell(event),
+            Output::Event(event) => self.tell(now, event),
         }
     }
 
     /// Passes an event on, with what only the shell knows.
-    fn tell(&self, mut event: RelayEvent) {
-        if let RelayEvent::AllocationCreated { five_tuple, security, .. } = &mut event {
+    fn tell(&self, now: Now, mut event: RelayEvent) {
+        if let RelayEvent::AuthRefused { five_tuple, .. } = &event
+            && five_tuple.transport.is_datagram()
+        {
+            self.shared.unanswered.forget(five_tuple.client.ip());
+        }
+        if let RelayEvent::AllocationCreated { five_tuple, security, udp_unanswered, .. } = &mut event {
+            let unanswered = &self.shared.unanswered;
+            if five_tuple.transport.is_datagram() {
+                unanswered.forget(five_tuple.client.ip());
+            } else {
+                *udp_unanswered = unanswered.since(five_tuple.client.ip(), now.mono);
+            }
             let leg = self.core.client_leg(five_tuple).map(|client| Leg::of(client.leg));
             *security = match leg {
                 Some(Leg::Stream(key)) => self.connections.get(key).and_then(Connection::security),

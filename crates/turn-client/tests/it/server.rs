@@ -215,6 +215,7 @@ impl World {
             | ServerOutput::ClosePeerConnection { .. }
             | ServerOutput::HandOver { .. }
             | ServerOutput::ScopeMember { .. }
+            | ServerOutput::Challenged { .. }
             | ServerOutput::CloseClient { .. }
             | ServerOutput::Event(_) => {}
         }

@@ -39,7 +39,7 @@ fn the_credentials_own_quota_goes_with_the_question_and_its_refusal_is_named() {
     world.answer_late_questions();
     world.last_reply().refused(486);
     assert_eq!(world.asked_quota, [Some(3)]);
-    let reached = |event: &RelayEvent| matches!(event, RelayEvent::LimitReached { limit: LimitName::AllocationsPerCredential, username: Some(name) } if &**name == "alice");
+    let reached = |event: &RelayEvent| matches!(event, RelayEvent::LimitReached { limit: LimitName::AllocationsPerCredential, username: Some(name), .. } if &**name == "alice");
     assert!(world.events.iter().any(reached));
 }
 

@@ -1,5 +1,7 @@
 //! What is counted, to the byte, and what is told of it.
 
+use std::time::Duration;
+
 use causeway_stun_codec::{
     Class, MessageBuilder, Method,
     attributes::{Lifetime, MobilityTicket, RequestedTransport},
@@ -168,7 +170,7 @@ fn bursts_are_reported_as_often_as_single_packets() {
 }
 
 #[test]
-fn the_first_data_is_told_once_whichever_way_it_goes() {
+fn the_first_data_of_each_way_is_told_once() {
     for from_peer in [false, true] {
         let mut world = World::new();
         let mut alice = world.allocated();
@@ -186,8 +188,13 @@ fn the_first_data_is_told_once_whichever_way_it_goes() {
         }
         alice.say_on(&mut world, 0x4000, b"x");
         world.peer_says(0, "8.8.8.8:1", 1);
-        let told: Vec<_> = world.events.iter().filter(|e| matches!(e, RelayEvent::FirstData { .. })).collect();
-        assert!(matches!(told[..], [RelayEvent::FirstData { after, .. }] if *after == secs(7)), "{told:?}");
+        let told: Vec<_> = world.events.iter().filter_map(first_data).collect();
+        let (first, second) = if from_peer {
+            (StreamDirection::ToClient, StreamDirection::FromClient)
+        } else {
+            (StreamDirection::FromClient, StreamDirection::ToClient)
+        };
+        assert_eq!(told, [(first, secs(7)), (second, secs(9))]);
     }
 }
 
@@ -207,7 +214,7 @@ fn a_tcp_relays_chunks_count_as_messages_too() {
     assert_eq!(allocation.traffic, TrafficCounters { from_client: count(1, 1000), to_client: count(1, 5) });
     assert_eq!(allocation.messages.from_client, count(before.from_client.packets + 1, before.from_client.bytes + 1000));
     assert_eq!(allocation.messages.to_client, count(before.to_client.packets + 1, before.to_client.bytes + 5));
-    assert_eq!(world.events.iter().filter(|e| matches!(e, RelayEvent::FirstData { .. })).count(), 1);
+    assert_eq!(world.events.iter().filter(|e| matches!(e, RelayEvent::FirstData { .. })).count(), 2);
     for _ in 0..2048 {
         world.server.handle_stream_bytes(world.now, connection, StreamDirection::ToClient, 1);
         world.drain();
@@ -280,4 +287,9 @@ fn a_byte_limit_reached_by_peers_or_by_a_stream_has_the_same_reason() {
         })
         .collect();
     assert_eq!(reasons, ["quota_reached", "quota_reached"]);
+}
+
+fn first_data(event: &RelayEvent) -> Option<(StreamDirection, Duration)> {
+    let RelayEvent::FirstData { direction, after, .. } = event else { return None };
+    Some((*direction, *after))
 }

@@ -221,6 +221,7 @@ impl World {
             | Output::ClosePeerConnection { .. }
             | Output::HandOver { .. }
             | Output::ScopeMember { .. }
+            | Output::Challenged { .. }
             | Output::CloseClient { .. }) => self.others.push(other),
         }
     }

@@ -1,0 +1,33 @@
+//! The port to what explains calls: refusals, and what is forgotten on request.
+
+use std::future::Future;
+
+use crate::{
+    AddressPrivacy, Store, StoreResult,
+    model::{Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureView, Page, PageRequest, ProjectId},
+};
+
+/// What explains calls, as it is kept; the same promise as [`Store`].
+pub trait InsightStore: Store {
+    /// From here on this much is written of the addresses of a project's clients and peers.
+    fn set_address_privacy(&self, project: ProjectId, privacy: AddressPrivacy);
+
+    /// Writes refusals. Counts are absolute: writing the same twice counts nothing twice.
+    fn write_failures(&self, failures: &[Failure]) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// A project's refusals, newest first.
+    fn failures(
+        &self,
+        project: ProjectId,
+        filter: &FailureFilter,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<FailureView>>> + Send;
+
+    /// A project's refusals summed up, the largest group first; at most 200 groups.
+    fn failure_groups(
+        &self,
+        project: ProjectId,
+        filter: &FailureFilter,
+        by: FailureGroupBy,
+    ) -> impl Future<Output = StoreResult<Vec<FailureGroup>>> + Send;
+}

@@ -1,0 +1,213 @@
+//! What explains calls: marks, refusals, privacy.
+
+use causeway_app::{
+    AddressPrivacy, Failure, FailureFilter, FailureGroupBy, FailureReason, InsightStore, Mark, MarkKind, Refusal,
+};
+use causeway_types::LimitName;
+
+use super::*;
+
+on_both!(
+    a_session_comes_back_with_what_explains_it,
+    addresses_are_written_as_far_as_the_project_keeps_them,
+    a_refusal_written_twice_counts_once_and_is_found_by_every_filter,
+    refusals_are_summed_up_by_reason_room_and_client,
+    refusals_are_paged_without_gap_or_repetition,
+);
+
+fn explained(id: u64) -> SessionRecord {
+    let peer = |last: u8| ([203, 0, 113, last], 9).into();
+    let what = [
+        MarkKind::PeerNamed { peer: peer(9) },
+        MarkKind::PeerRefused { peer: ([10, 0, 0, 5], 9).into(), rule: Arc::from("default: private 10.0.0.0/8") },
+        MarkKind::Refreshed { lifetime: Duration::from_secs(600) },
+    ];
+    let marks = what.into_iter().map(|what| Mark { after: Duration::from_millis(1500), what }).collect();
+    let mut record = session(id, "room", 100);
+    record.insight = SessionInsight {
+        first_sent: Some(Duration::from_millis(12)),
+        first_heard: Some(Duration::from_millis(34)),
+        udp_unanswered: Some(Duration::from_secs(1)),
+        marks,
+        marks_folded: 3,
+        ..SessionInsight::default()
+    };
+    record.insight.bitrate.observe(Duration::from_secs(1), 500, 600);
+    record.end =
+        Some(SessionEnd { at: record.last_seen, reason: SessionEndReason::Relay(AllocationEndReason::ClientDeleted) });
+    record
+}
+
+async fn a_session_comes_back_with_what_explains_it(store: &SqlStore) {
+    // Written while it lives, and again with its end.
+    let mut live = explained(1);
+    live.end = None;
+    live.insight.marks.truncate(1);
+    store.write_sessions(&[live]).await.unwrap();
+    store.write_sessions(&[explained(1), explained(2)]).await.unwrap();
+    for id in [1, 2] {
+        let found = store.session(ProjectId::DEFAULT, AllocationId(id)).await.unwrap().unwrap().insight;
+        assert_eq!(found.first_sent, Some(Duration::from_millis(12)));
+        assert_eq!(found.first_heard, Some(Duration::from_millis(34)));
+        assert_eq!((found.udp_unanswered, found.marks_folded), (Some(Duration::from_secs(1)), 3));
+        assert_eq!((found.bitrate.interval_secs, &*found.bitrate.points), (1, &[(0, 0), (500, 600)][..]));
+        let marks: Vec<String> =
+            found.marks.iter().map(|mark| format!("{} {} {}", mark.kind, mark.subject, mark.detail)).collect();
+        assert_eq!(
+            marks,
+            ["peer_named 203.0.113.9:9 ", "peer_refused 10.0.0.5:9 default: private 10.0.0.0/8", "refreshed 600 ",]
+        );
+    }
+}
+
+async fn addresses_are_written_as_far_as_the_project_keeps_them(store: &SqlStore) {
+    for (id, privacy, client, peer, mark) in [
+        (1, AddressPrivacy::Keep, "192.0.2.1:40000", "203.0.113.9:9", "10.0.0.5:9"),
+        (2, AddressPrivacy::Truncate, "192.0.2.0:0", "203.0.113.0:0", "10.0.0.0:0"),
+        (3, AddressPrivacy::Drop, "", "", ""),
+    ] {
+        store.set_address_privacy(ProjectId::DEFAULT, privacy);
+        store.write_sessions(&[explained(id)]).await.unwrap();
+        let found = store.session(ProjectId::DEFAULT, AllocationId(id)).await.unwrap().unwrap();
+        assert_eq!(found.client_address, client);
+        assert_eq!(found.peers, [(peer.to_owned(), Some(AllocationId(3).to_string()))]);
+        assert_eq!(found.insight.marks[1].subject, mark);
+        assert_eq!(found.insight.marks[1].detail.contains('1'), privacy == AddressPrivacy::Keep, "{found:?}");
+        assert_eq!(found.relayed_addresses, ["198.51.100.1:50000"], "the relay's own addresses are nobody's secret");
+        store.write_failures(&[failure(id, FailureReason::ForbiddenPeer, "bob", "room")]).await.unwrap();
+        let shown = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let found = store.failures(ProjectId::DEFAULT, &FailureFilter::default(), &PageRequest::default()).await;
+        let found = found.unwrap().items.remove(0);
+        assert_eq!((found.client_address, found.peer), (shown(client), shown(mark)));
+        assert_eq!(found.rule.unwrap().contains('1'), privacy == AddressPrivacy::Keep);
+    }
+    store.set_address_privacy(ProjectId::DEFAULT, AddressPrivacy::Keep);
+}
+
+fn failure(id: u64, reason: FailureReason, client: &str, room: &str) -> Failure {
+    let five_tuple = session(1, "room", 1).five_tuple;
+    let attribution = Attribution {
+        project: ProjectId::DEFAULT,
+        token: Some(TokenId(1)),
+        room: Some(identifier(room)),
+        clients: vec![(identifier(client), Role::Receiver)],
+        region: "local".to_owned(),
+    };
+    let at = NOW.saturating_add(Duration::from_secs(id));
+    Failure {
+        id: format!("{id:016x}"),
+        first_at: at,
+        last_at: at,
+        count: 2,
+        folded: 1,
+        refusal: Refusal {
+            project: ProjectId::DEFAULT,
+            reason,
+            username: Some(Arc::from(format!("name-of_{client}"))),
+            attribution: Some(Arc::new(attribution)),
+            five_tuple: Some(five_tuple),
+            session: Some(AllocationId(7)),
+            expired_by: Some(Duration::from_millis(4200)),
+            limit: Some(LimitName::AllocationsPerUser),
+            peer: Some(([10, 0, 0, 5], 9).into()),
+            rule: Some(Arc::from("default: private 10.0.0.0/8")),
+        },
+    }
+}
+
+async fn count_of(store: &SqlStore, filter: FailureFilter) -> usize {
+    store.failures(ProjectId::DEFAULT, &filter, &PageRequest::default()).await.unwrap().items.len()
+}
+
+async fn a_refusal_written_twice_counts_once_and_is_found_by_every_filter(store: &SqlStore) {
+    let first = failure(1, FailureReason::Expired, "bob", "room");
+    store.write_failures(std::slice::from_ref(&first)).await.unwrap();
+    let later = NOW.saturating_add(Duration::from_secs(30));
+    store.write_failures(&[Failure { count: 5, folded: 4, last_at: later, ..first }]).await.unwrap();
+    let page = store.failures(ProjectId::DEFAULT, &FailureFilter::default(), &PageRequest::default()).await.unwrap();
+    let [found] = &page.items[..] else { panic!("{page:?}") };
+    assert_eq!((found.count, found.folded, found.last_at), (5, 4, later));
+    assert_eq!((found.reason, found.expired_by), (FailureReason::Expired, Some(Duration::from_millis(4200))));
+    assert_eq!((found.clients.clone(), found.role.as_deref()), (vec!["bob".to_owned()], Some("receiver")));
+    assert_eq!((found.transport.as_deref(), found.limit.as_deref()), (Some("udp"), Some("allocations_per_user_max")));
+    let none = FailureFilter::default;
+    let at = |secs| Some(NOW.saturating_add(Duration::from_secs(secs)));
+    let search = |text: &str| FailureFilter { search: Some(text.to_owned()), ..none() };
+    for (filter, expected) in [
+        (FailureFilter { reason: Some(FailureReason::Expired), ..none() }, 1),
+        (FailureFilter { reason: Some(FailureReason::WrongKey), ..none() }, 0),
+        (FailureFilter { room: Some(identifier("room")), ..none() }, 1),
+        (FailureFilter { room: Some(identifier("other")), ..none() }, 0),
+        (FailureFilter { client: Some(identifier("bob")), ..none() }, 1),
+        (FailureFilter { client: Some(identifier("alice")), ..none() }, 0),
+        (FailureFilter { since: at(1), until: at(2), ..none() }, 1),
+        (FailureFilter { since: at(2), ..none() }, 0),
+        (FailureFilter { until: at(1), ..none() }, 0),
+        (search("NAME-OF_B"), 1),
+        (search("10.0.0.5"), 1),
+        (search("per_user"), 1),
+        (search("nameXof"), 0),
+        (search("name%bob"), 0),
+        (search("name-ofXbob"), 0),
+        (search("bob room"), 0),
+    ] {
+        assert_eq!(count_of(store, filter.clone()).await, expected, "{filter:?}");
+    }
+    let other = store.failures(ProjectId(2), &none(), &PageRequest::default()).await.unwrap();
+    assert!(other.items.is_empty(), "another project sees nothing");
+}
+
+async fn refusals_are_summed_up_by_reason_room_and_client(store: &SqlStore) {
+    let mut shared = failure(4, FailureReason::Revoked, "alice", "red");
+    let mut attribution = shared.refusal.attribution.as_deref().cloned().unwrap();
+    attribution.clients = vec![(identifier("alice"), Role::Shared), (identifier("bob"), Role::Shared)];
+    shared.refusal.attribution = Some(Arc::new(attribution));
+    let mut unknown = failure(5, FailureReason::UnknownUser, "x", "x");
+    unknown.refusal.attribution = None;
+    store
+        .write_failures(&[
+            failure(1, FailureReason::Expired, "bob", "red"),
+            failure(2, FailureReason::Expired, "bob", "blue"),
+            failure(3, FailureReason::WrongKey, "alice", "red"),
+            shared,
+            unknown,
+        ])
+        .await
+        .unwrap();
+    for (by, expected) in [
+        (FailureGroupBy::Reason, vec![("expired", 6), ("revoked", 3), ("unknown_user", 3), ("wrong_key", 3)]),
+        (FailureGroupBy::Room, vec![("red", 9), ("", 3), ("blue", 3)]),
+        (FailureGroupBy::Client, vec![("bob", 9), ("alice", 6), ("", 3)]),
+    ] {
+        let groups = store.failure_groups(ProjectId::DEFAULT, &FailureFilter::default(), by).await.unwrap();
+        let found: Vec<(&str, u64)> = groups.iter().map(|group| (group.key.as_str(), group.count)).collect();
+        assert_eq!(found, expected, "{by:?}");
+    }
+    let filter = FailureFilter { client: Some(identifier("bob")), ..FailureFilter::default() };
+    let groups = store.failure_groups(ProjectId::DEFAULT, &filter, FailureGroupBy::Reason).await.unwrap();
+    assert_eq!((groups[0].key.as_str(), groups[0].count, groups.len()), ("expired", 6, 2));
+    assert_eq!(groups[0].first_at, NOW.saturating_add(Duration::from_secs(1)));
+    assert_eq!(groups[0].last_at, NOW.saturating_add(Duration::from_secs(2)));
+}
+
+async fn refusals_are_paged_without_gap_or_repetition(store: &SqlStore) {
+    let rows: Vec<Failure> = (1..=25).map(|id| failure(id, FailureReason::Expired, "bob", "room")).collect();
+    store.write_failures(&rows).await.unwrap();
+    for filter in [
+        FailureFilter::default(),
+        FailureFilter { reason: Some(FailureReason::Expired), ..FailureFilter::default() },
+        FailureFilter { search: Some("bob".to_owned()), ..FailureFilter::default() },
+    ] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.failures(ProjectId::DEFAULT, &filter, &PageRequest { limit: 10, after }).await.unwrap();
+            seen.extend(page.items.into_iter().map(|failure| failure.id));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let expected: Vec<String> = (1..=25).rev().map(|id| format!("{id:016x}")).collect();
+        assert_eq!(seen, expected);
+    }
+}
