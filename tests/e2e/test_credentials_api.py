@@ -30,6 +30,10 @@ COMMANDS = {
 }
 
 
+# Cannot be run here: what it asks and reads is checked instead.
+CONTRACT_ONLY = "ice_credential.dart"
+
+
 def environment(server, token=None):
     own = {"CAUSEWAY_URL": f"http://127.0.0.1:{server.http_port}", "CAUSEWAY_API_TOKEN": token or server.token}
     return {**os.environ, **own, "LC_ALL": "C.UTF-8"}
@@ -57,7 +61,7 @@ def assert_opens(server, echo, turn):
 
 
 def test_every_sample_is_run():
-    assert {path.name for path in SAMPLES.iterdir()} == set(COMMANDS)
+    assert {path.name for path in SAMPLES.iterdir()} == {*COMMANDS, CONTRACT_ONLY}
 
 
 @pytest.mark.parametrize("sample", COMMANDS)
@@ -72,6 +76,28 @@ def test_the_sample_tells_why_it_got_none(server, sample):
     done = run(server, [*COMMANDS[sample], str(SAMPLES / sample)], token="wrong-token")
     assert done.returncode != 0
     assert "401" in done.stdout + done.stderr and "invalid_token" in done.stdout + done.stderr, done
+
+
+def test_the_dart_samples_request_is_answered_with_every_field_it_reads(server, echo):
+    sample = (SAMPLES / CONTRACT_ONLY).read_text()
+    [path] = re.findall(r"Uri\.parse\('\$url(/[^']*)'\)", sample)
+    [headers] = re.findall(r"headers: \{(.*)\}", sample)
+    [arguments] = re.findall(r"iceCredential\(\s*\{(.*)\}\)", sample)
+    body = {name: value.strip("'") if value.startswith("'") else int(value) for name, value in re.findall(r"'(\w+)': ('[^']*'|\d+)", arguments)}
+    assert len(body) == arguments.count(":") == 4
+    headers = dict(re.findall(r"'([\w-]+)': '([^']*)'", headers.replace("$token", server.token)))
+    # package:http names the charset of a body that is text, and asks for gzip.
+    headers |= {"Content-Type": headers["Content-Type"] + "; charset=utf-8", "Accept-Encoding": "gzip", "User-Agent": "Dart/3.9 (dart:io)"}
+    answer = httpx.post(f"http://127.0.0.1:{server.http_port}{path}", headers=headers, content=json.dumps(body, separators=(",", ":")))
+    assert "response.statusCode != 200" in sample and answer.status_code == 200
+    # Its package decodes by the charset that is named, else as Latin-1.
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    kinds = {"List": list, "String": str}
+    casts = dict(re.findall(r"answer\['(\w+)'\] as (\w+)", sample))
+    assert casts == {"iceServers": "List", "expiresAt": "String", "region": "String"}
+    for name, kind in casts.items():
+        assert isinstance(answer.json()[name], kinds[kind]), name
+    assert_opens(server, echo, assert_shape(answer.json()))
 
 
 def block_with(word):
@@ -109,11 +135,11 @@ def test_node_in_every_form(server):
 
 
 def test_ruby_in_every_form(server):
-    assert_forms(run(server, ["ruby", str(CLIENTS / "forms.rb")]), 7)
+    assert_forms(run(server, ["ruby", str(CLIENTS / "forms.rb")]), 8)
 
 
 def test_java_in_every_form_and_its_upgrade_offer_is_answered_over_http_1_1(server):
-    answers = assert_forms(run(server, ["java", str(CLIENTS / "Forms.java")]), 10)
+    answers = assert_forms(run(server, ["java", str(CLIENTS / "Forms.java")]), 11)
     assert {answer["version"] for answer in answers} == {"HTTP_1_1"}
 
 
@@ -150,6 +176,7 @@ HTTPX = {
     "JSON (e)": {"json": {"room": "demo-room", "ttl": 600}},
     "empty JSON (e)": {"json": {}},
     "form (d)": {"data": {"room": "demo-room", "ttl": 600}},
+    "empty form (c)": {"content": b"", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
     "nothing (f)": {},
     "JSON type and nothing (a)": {"headers": {"Content-Type": "application/json"}},
     "query (g)": {"params": {"ttl": 600, "room": "demo-room"}},

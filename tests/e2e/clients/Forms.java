@@ -35,6 +35,7 @@ public class Forms {
         ask(HttpClient.newHttpClient(), "JSON with the upgrade (b, e)", json, "", BodyPublishers.ofString("{\"room\":\"demo-room\"}"));
         ask(reused, "empty JSON (e)", json, "", BodyPublishers.ofString("{}"));
         ask(reused, "form (d)", form, "", BodyPublishers.ofString("room=demo-room&ttl=600"));
+        ask(reused, "empty form (c)", form, "", BodyPublishers.noBody());
         ask(reused, "no body, no type (f)", null, "", BodyPublishers.noBody());
         ask(reused, "query (g)", null, "?ttl=600&room=demo-room", BodyPublishers.noBody());
         byte[] chunk = "{\"room\":\"demo-room\"}".getBytes(StandardCharsets.UTF_8);

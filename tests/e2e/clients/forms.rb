@@ -15,6 +15,7 @@ ask("no body (c)", headers: AUTHORIZATION)
 ask("form (d)", headers: AUTHORIZATION, body: { room: "demo-room", initiator_client: "alice", ttl: 600 })
 ask("form with a nil (d)", headers: AUTHORIZATION, body: { room: nil, initiator_client: "alice", ttl: 600 })
 ask("JSON (e)", headers: JSON_TYPE, body: { room: "demo-room", ttl: 600, receiver_client: nil }.to_json)
+ask("empty JSON (e)", headers: JSON_TYPE, body: "{}")
 ask("JSON type, no body (a)", headers: JSON_TYPE)
 ask("query (g)", headers: AUTHORIZATION, query: { ttl: 600, room: "demo-room" })
 
