@@ -1,18 +1,21 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import type { Plugin, PreviewServer, ViteDevServer } from "vite";
 import { defineConfig } from "vitest/config";
 
-/** Lays the same file compressed beside each that is worth it: the server sends what the browser takes. */
+/** Lays each file that is worth it compressed beside itself, when all are written: the server sends what the browser takes. */
 function compress(): Plugin {
   return {
     name: "compress",
     apply: "build",
-    generateBundle(_, bundle) {
-      for (const [fileName, file] of Object.entries(bundle)) {
-        const source = Buffer.from(file.type === "chunk" ? file.code : file.source);
-        if (!/\.(js|css|html|svg)$/.test(fileName) || source.length < 1000) continue;
-        this.emitFile({ type: "asset", fileName: `${fileName}.gz`, source: gzipSync(source, { level: 9 }) });
-        this.emitFile({ type: "asset", fileName: `${fileName}.br`, source: brotliCompressSync(source) });
+    writeBundle({ dir }, bundle) {
+      for (const name of Object.keys(bundle)) {
+        const path = join(dir ?? "dist", name);
+        const source = readFileSync(path);
+        if (!/\.(js|css|html|svg)$/.test(name) || source.length < 1000) continue;
+        writeFileSync(`${path}.gz`, gzipSync(source, { level: 9 }));
+        writeFileSync(`${path}.br`, brotliCompressSync(source));
       }
     },
   };
@@ -27,7 +30,16 @@ const proxy = Object.fromEntries(
 );
 
 function holderOfToken(): Plugin {
-  const me = { user: null, role: "owner", csrfToken: null, organization: null, projects: [], features: [] };
+  const me = {
+    user: null,
+    role: null,
+    scopes: ["credentials", "read", "admin"],
+    csrfToken: null,
+    project: null,
+    projects: [],
+    version: "",
+    features: {},
+  };
   const answer = ({ middlewares }: ViteDevServer | PreviewServer) => {
     if (!token) return;
     middlewares.use("/api/v1/me", (_, response) => {

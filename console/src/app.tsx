@@ -15,8 +15,10 @@ import { Rooms } from "./pages/rooms";
 import { SessionPage } from "./pages/session";
 import { Sessions } from "./pages/sessions";
 import { Tokens } from "./pages/tokens";
+import { Users } from "./pages/users";
 import { WebhookPage } from "./pages/webhook";
 import { Webhooks } from "./pages/webhooks";
+import { Settings } from "./pages/settings";
 import { SignIn } from "./pages/sign-in";
 import { Welcome } from "./pages/welcome";
 import { Shell } from "./shell/shell";
@@ -25,6 +27,7 @@ import { ErrorNote } from "./ui/note";
 // Pages with charts or a lot of their own come when they are asked for.
 const Usage = lazy(() => import("./pages/usage").then((module) => module.Usage));
 const Doctor = lazy(() => import("./pages/doctor").then((module) => module.Doctor));
+const Regions = lazy(() => import("./pages/regions").then((module) => module.Regions));
 
 /** The console: who is signed in decides whether there is anything but the door. */
 export function App() {
@@ -64,6 +67,9 @@ export function App() {
           <Route path="/doctor" component={Doctor} />
           <Route path="/webhooks" component={Webhooks} />
           <Route path="/webhooks/:id" component={WebhookPage} />
+          <Route path="/regions" component={Regions} />
+          <Route path="/users" component={Users} />
+          <Route path="/settings" component={Settings} />
           <Route path="/audit" component={Audit} />
           <Route default component={NotFound} />
         </Router>

@@ -1,56 +1,74 @@
 import { ApiError } from "./error";
-import { ownHeaders } from "./client";
 import { identity, project, signedOut, type Me } from "./identity";
+import { send } from "./send";
 
 /** Signing in and out. The session is a cookie that scripts cannot read. */
 
-async function send(path: string, method: string, body?: object): Promise<unknown> {
-  let response: Response;
-  try {
-    response = await fetch(path, {
-      method,
-      credentials: "same-origin",
-      headers: { ...ownHeaders(method), ...(body && { "Content-Type": "application/json" }) },
-      body: body ? JSON.stringify(body) : null,
-    });
-  } catch {
-    throw new ApiError(0, undefined);
-  }
-  const text = await response.text();
-  const answer: unknown = text.startsWith("{") ? JSON.parse(text) : undefined;
-  if (!response.ok) throw new ApiError(response.status, answer ?? undefined);
-  return answer;
+/** How people get in. */
+export interface Ways {
+  methods: string[];
+  oidcName: string | null;
+  needsFirstOwner: boolean;
+}
+
+/** What a one-time link is for. */
+export interface LinkInfo {
+  kind: "first" | "invitation" | "password";
+  email: string | null;
+  name: string | null;
 }
 
 /** Finds out who is signed in. */
 export async function loadIdentity(): Promise<void> {
   try {
-    const me = (await send("/api/v1/me", "GET")) as Me;
+    const me = await send<Me>("GET", "/api/v1/me");
     const chosen = project.get();
-    if (chosen && !me.projects.includes(chosen)) project.set(null);
+    if (chosen && !me.projects.some((known) => known.slug === chosen)) project.set(null);
     identity.set({ state: "signed-in", me });
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) signedOut();
-    else throw error;
+    if (error instanceof ApiError && error.status === 401) {
+      signedOut();
+      return;
+    }
+    // The project that was chosen is not there any more.
+    if (error instanceof ApiError && error.isMissing && project.get()) {
+      project.set(null);
+      return loadIdentity();
+    }
+    throw error;
   }
 }
 
-export async function signIn(name: string, password: string): Promise<void> {
-  await send("/api/v1/auth/login", "POST", { name, password });
+export function waysIn(): Promise<Ways> {
+  return send<Ways>("GET", "/api/v1/auth");
+}
+
+export async function signIn(email: string, password: string): Promise<void> {
+  await send("POST", "/api/v1/auth/login", { email, password });
   await loadIdentity();
 }
 
-/** The first start's one-time link: makes the first owner and signs it in. */
-export async function welcome(token: string, name: string, password: string): Promise<void> {
-  await send("/api/v1/auth/welcome", "POST", { token, name, password });
+export function lookAtLink(token: string): Promise<LinkInfo> {
+  return send<LinkInfo>("POST", "/api/v1/auth/link", { token });
+}
+
+/** Uses a one-time link: sets the password and signs in. */
+export async function redeemLink(fields: {
+  token: string;
+  password: string;
+  email?: string;
+  name?: string;
+}): Promise<void> {
+  await send("POST", "/api/v1/auth/welcome", fields);
   await loadIdentity();
 }
 
-export async function changePassword(current: string, next: string): Promise<void> {
-  await send("/api/v1/auth/password", "POST", { current, new: next });
+export async function changePassword(current: string, password: string): Promise<void> {
+  await send("POST", "/api/v1/auth/password", { current, password });
+  await loadIdentity();
 }
 
 export async function signOut(isEverywhere: boolean): Promise<void> {
-  await send(isEverywhere ? "/api/v1/auth/logout-everywhere" : "/api/v1/auth/logout", "POST");
+  await send("POST", isEverywhere ? "/api/v1/auth/logout-everywhere" : "/api/v1/auth/logout");
   signedOut();
 }

@@ -2,14 +2,17 @@ import { createStore } from "../lib/store";
 
 export type Role = "owner" | "operator" | "viewer";
 
-/** Who is signed in, as `GET /api/v1/me` tells. */
+/** Who asks, as `GET /api/v1/me` tells. */
 export interface Me {
-  user: { name: string } | null;
-  role: Role;
+  /** Null for the holder of an API token. */
+  user: { id: number; email: string; name: string; role: Role } | null;
+  role: Role | null;
+  scopes: string[];
   csrfToken: string | null;
-  organization: string | null;
-  projects: string[];
-  features: string[];
+  project: string | null;
+  projects: { slug: string; disabled: boolean }[];
+  version: string;
+  features: Record<string, boolean>;
 }
 
 export type Identity = { state: "unknown" } | { state: "signed-out" } | { state: "signed-in"; me: Me };
@@ -36,7 +39,14 @@ export function signedOut(): void {
   identity.set({ state: "signed-out" });
 }
 
-/** What each role may do; the server decides, the console only leaves out what would be refused. */
+/** What somebody may do; a token's scopes say the same as a role. */
+export function roleOf(me: Me): Role {
+  if (me.role) return me.role;
+  if (me.scopes.includes("admin")) return "owner";
+  return me.scopes.includes("credentials") ? "operator" : "viewer";
+}
+
+/** Whether a role may what another may; the server decides, the console only leaves out what would be refused. */
 export function may(role: Role, needed: Role): boolean {
   const order: Role[] = ["viewer", "operator", "owner"];
   return order.indexOf(role) >= order.indexOf(needed);

@@ -90,3 +90,8 @@ export function formatShare(share: number): string {
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${formatCount(n)} ${n === 1 ? one : many}`;
 }
+
+export function formatPrice(amount: number, currency: string | null): string {
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: amount < 1 ? 4 : 2 };
+  return `${new Intl.NumberFormat("en", digits).format(amount)}${currency ? ` ${currency}` : ""}`;
+}

@@ -4,8 +4,10 @@ import { ApiError } from "../api/error";
 import { formatBytes, formatCount } from "../lib/format";
 import { href } from "../lib/query";
 import { useResource } from "../lib/resource";
+import { useMay } from "../ui/access";
 import { LiveBadge } from "../ui/badge";
 import { Empty } from "../ui/empty";
+import { LinkOut } from "../ui/link-out";
 import { ErrorNote } from "../ui/note";
 import { PageHead, Stat } from "../ui/page";
 import { Ago } from "../ui/time";
@@ -16,6 +18,7 @@ const FIGURES_MS = 2000;
 
 export function ClientPage() {
   const client = useRoute().params["client"] ?? "";
+  const isOperator = useMay("operator");
   const { data, error, reload } = useResource(
     `client ${client}`,
     (signal) => take(api.GET("/api/v1/clients/{client}", { params: { path: { client } }, signal })),
@@ -34,7 +37,12 @@ export function ClientPage() {
         badge={<LiveBadge isLive={data.activeSessions > 0} />}
         about={`Appeared as ${data.roles.join(" and ") || "no role"}`}
         actions={
-          <RevokeButton label="End and revoke" what={`the client ${client}`} request={{ client }} onDone={reload} />
+          <>
+            <LinkOut kind="client" name={client} />
+            {isOperator && (
+              <RevokeButton label="End and revoke" what={`the client ${client}`} request={{ client }} onDone={reload} />
+            )}
+          </>
         }
       />
       {error !== undefined && <ErrorNote error={error} retry={reload} />}

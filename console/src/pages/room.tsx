@@ -4,8 +4,10 @@ import { ApiError } from "../api/error";
 import { formatBytes, formatCount } from "../lib/format";
 import { href } from "../lib/query";
 import { useResource } from "../lib/resource";
+import { useMay } from "../ui/access";
 import { LiveBadge } from "../ui/badge";
 import { Empty } from "../ui/empty";
+import { LinkOut } from "../ui/link-out";
 import { ErrorNote } from "../ui/note";
 import { PageHead, Stat } from "../ui/page";
 import { Ago } from "../ui/time";
@@ -16,6 +18,7 @@ const FIGURES_MS = 2000;
 
 export function RoomPage() {
   const room = useRoute().params["room"] ?? "";
+  const isOperator = useMay("operator");
   const { data, error, reload } = useResource(
     `room ${room}`,
     (signal) => take(api.GET("/api/v1/rooms/{room}", { params: { path: { room } }, signal })),
@@ -33,7 +36,14 @@ export function RoomPage() {
       <PageHead
         title={room}
         badge={<LiveBadge isLive={isLive} />}
-        actions={<RevokeButton label="End and revoke" what={`the room ${room}`} request={{ room }} onDone={reload} />}
+        actions={
+          <>
+            <LinkOut kind="room" name={room} />
+            {isOperator && (
+              <RevokeButton label="End and revoke" what={`the room ${room}`} request={{ room }} onDone={reload} />
+            )}
+          </>
+        }
       />
       {error !== undefined && <ErrorNote error={error} retry={reload} />}
       <div class="stats">

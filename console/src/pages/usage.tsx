@@ -1,11 +1,12 @@
 import { useMemo } from "preact/hooks";
 import { api, take, type Schemas } from "../api/client";
+import { useSettings, type Settings } from "../api/settings";
 import { Chart } from "../chart/chart";
 import { download } from "../lib/download";
-import { formatBytes, formatCount, formatDuration } from "../lib/format";
+import { formatBytes, formatCount, formatDuration, formatPrice } from "../lib/format";
 import { href, to, useQuery } from "../lib/query";
 import { useResource } from "../lib/resource";
-import { chartOf, groupsOf, toCsv, totalOf, type UsageSum } from "../lib/usage";
+import { chartOf, costOf, groupsOf, toCsv, totalOf, type Prices, type UsageSum } from "../lib/usage";
 import type { Column } from "../table/columns";
 import { Choice, Filters, Segments } from "../table/filters";
 import { WholeTable } from "../table/whole-table";
@@ -66,6 +67,8 @@ export function Usage() {
     [usage.data],
   );
   const total = totalOf(rows);
+  const settings = useSettings();
+  const prices = pricesOf(settings);
   return (
     <div class="stack">
       <PageHead
@@ -102,6 +105,13 @@ export function Usage() {
         <Stat label="From clients" value={formatBytes(total.bytesIn)} />
         <Stat label="To clients" value={formatBytes(total.bytesOut)} />
         <Stat label="Sessions begun" value={formatCount(total.sessions)} />
+        {prices && (
+          <Stat
+            label="Estimated cost"
+            value={formatPrice(costOf(total, prices), settings?.currency ?? null)}
+            hint={`${prices.perGigabyte} per GB, ${prices.perMinute} per minute`}
+          />
+        )}
         <Stat label="Session time" value={formatDuration(total.seconds * 1000)} />
       </div>
       {chart && chart.series.length > 0 && (
@@ -129,6 +139,11 @@ export function Usage() {
       />
     </div>
   );
+}
+
+function pricesOf(settings: Settings | undefined): Prices | undefined {
+  if (!settings || (settings.pricePerGb === null && settings.pricePerMinute === null)) return undefined;
+  return { perGigabyte: Number(settings.pricePerGb ?? 0), perMinute: Number(settings.pricePerMinute ?? 0) };
 }
 
 function iso(seconds: number): string {

@@ -32,7 +32,7 @@ export function PasswordDialog({ onClose }: { onClose: () => void }) {
           value={next}
           onInput={setNext}
           isRequired
-          help="At least 12 characters; a sentence is easiest to remember."
+          help="At least 10 characters; a sentence is easiest to remember."
         />
       </Form>
     </Dialog>

@@ -9,12 +9,12 @@ export function ProjectSwitch({ me }: { me: Me }) {
     <select
       class="input project-switch"
       aria-label="Project"
-      value={chosen ?? me.projects[0] ?? ""}
+      value={chosen ?? me.project ?? ""}
       onChange={(event) => chooseProject(event.currentTarget.value)}
     >
-      {me.projects.map((slug) => (
+      {me.projects.map(({ slug, disabled }) => (
         <option key={slug} value={slug}>
-          {slug}
+          {disabled ? `${slug} (off)` : slug}
         </option>
       ))}
     </select>

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import { may, type Me } from "../api/identity";
+import { may, roleOf, type Me } from "../api/identity";
 import { useStore } from "../lib/store";
 import { streamState } from "../live/stream";
 import { useEvents } from "../live/use-events";
@@ -80,7 +80,7 @@ function Places({ path, me }: { path: string; me: Me }) {
         <div key={group.title}>
           {group.title && <h2>{group.title}</h2>}
           {group.places
-            .filter((place) => may(me.role, place.role ?? "viewer"))
+            .filter((place) => may(roleOf(me), place.role ?? "viewer"))
             .map((place) => (
               <a key={place.path} href={place.path} {...(place === here && { "aria-current": "page" as const })}>
                 <Icon name={place.icon} /> {place.title}

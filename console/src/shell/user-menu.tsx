@@ -38,7 +38,7 @@ export function UserMenu({ me }: { me: Me }) {
       {isOpen && (
         <div class="menu-list">
           <div class="who">
-            {me.user.name} · {me.role}
+            {me.user.name} · {me.user.role}
           </div>
           <button
             type="button"

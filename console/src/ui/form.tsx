@@ -8,6 +8,7 @@ export function Form(props: {
   run: () => Promise<void>;
   children: ComponentChildren;
   cancel?: () => void;
+  isDisabled?: boolean;
 }) {
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(undefined);
@@ -33,7 +34,7 @@ export function Form(props: {
             Cancel
           </button>
         )}
-        <button type="submit" class="button primary" disabled={isBusy}>
+        <button type="submit" class="button primary" disabled={isBusy || !!props.isDisabled}>
           {props.submit}
         </button>
       </div>
