@@ -87,6 +87,11 @@ impl<S: CredentialStore> Callers<S> {
         Ok(caller)
     }
 
+    /// Notes the use of a token that something else stands for.
+    pub fn note_use(&self, token: TokenId, now: UnixTime) {
+        self.used.lock().insert(token, now);
+    }
+
     /// Forgets what is remembered, after a change.
     pub fn forget(&self) {
         self.remembered.lock().clear();

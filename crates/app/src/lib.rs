@@ -2,11 +2,13 @@
 //! keys, keep the book of sessions.
 //!
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
-//! [`Callers`], [`Revocation`], [`Management`], [`Regions`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`], [`EventSink`], [`RelayControl`].
+//! [`Callers`], [`Revocation`], [`Management`], [`Regions`], [`AccessKeys`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`],
+//! [`AccessKeyStore`], [`SignalChannelStore`], [`EventSink`], [`RelayControl`].
 
 #![forbid(unsafe_code)]
 
 mod bitrate;
+mod access_key;
 mod book;
 mod callers;
 mod directory;
@@ -22,6 +24,7 @@ mod privacy;
 mod region;
 mod relay_control;
 mod revocation;
+mod signal_channel;
 mod store;
 mod timeline;
 mod verdict;
@@ -30,6 +33,10 @@ mod webhook_desk;
 
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
+pub use access_key::{
+    ACCESS_KEYS_PER_PROJECT_MAX, AccessKey, AccessKeyError, AccessKeyStore, AccessKeys, ChannelAction, KeyGrant,
+    KeyPreset, NewAccessKey,
+};
 pub use callers::{CallerError, Callers};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
@@ -56,6 +63,7 @@ pub use region::{
 };
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
+pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
 pub use store::{AuditEntry, CredentialStore, Notice, Store, StoreError, StoreResult, TokenHolder};
 pub use timeline::{Timeline, TimelineEntry, timeline};
 pub use verdict::{CallFacts, PartyFacts, RefusedFacts, SessionFacts, Verdict, VerdictCode, verdict};

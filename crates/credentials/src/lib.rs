@@ -1,10 +1,12 @@
-//! ICE credentials and API tokens: issue, derive, verify. Time and randomness come in as values.
+//! ICE credentials, API tokens and AWS request signatures: issue, derive, verify. Time and randomness come in as values.
 //!
-//! Entry points: [`issued`], [`turn_rest`], [`token`], [`inspect`].
+//! Entry points: [`issued`], [`turn_rest`], [`token`], [`inspect`], [`sigv4`], [`access_key`].
 
 #![forbid(unsafe_code)]
 
+pub mod access_key;
 pub mod inspect;
 pub mod issued;
+pub mod sigv4;
 pub mod token;
 pub mod turn_rest;

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_keys;
 mod credentials;
 mod insight;
 mod listing;
@@ -18,6 +19,7 @@ mod notices;
 mod open;
 mod rows;
 mod sessions;
+mod signal_channels;
 mod sql;
 mod tokens;
 mod usage;

@@ -17,6 +17,11 @@ use causeway_types::{
 use super::*;
 
 mod postgres;
+mod signalling;
+
+use signalling::{
+    access_keys_come_back_and_end_with_their_token, signalling_channels_are_found_changed_and_removed_with_their_tags,
+};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
@@ -61,6 +66,8 @@ on_both!(
     a_cursor_of_another_list_is_refused,
     notices_reach_whoever_reads_on_from_before_them,
     nodes_and_drains_come_back_as_they_were_told,
+    access_keys_come_back_and_end_with_their_token,
+    signalling_channels_are_found_changed_and_removed_with_their_tags,
 );
 
 fn identifier(text: &str) -> Identifier {

@@ -30,6 +30,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-credentials", Layer::Core),
     ("causeway-call-core", Layer::Core),
     ("causeway-sip-core", Layer::Core),
+    ("causeway-signal-core", Layer::Core),
     ("causeway-app", Layer::Application),
     ("causeway-net-io", Layer::Adapter),
     ("causeway-relay", Layer::Adapter),
@@ -44,6 +45,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-api-twilio", Layer::Adapter),
     ("causeway-api-causeway", Layer::Adapter),
     ("causeway-console", Layer::Adapter),
+    ("causeway-api-kvs", Layer::Adapter),
     ("causeway", Layer::Binary),
     ("causeway-sim", Layer::Tool),
     ("causeway-bench", Layer::Tool),
@@ -58,6 +60,7 @@ const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-api-twilio", "causeway-api-http"),
     ("causeway-api-causeway", "causeway-api-http"),
     ("causeway-console", "causeway-api-http"),
+    ("causeway-api-kvs", "causeway-api-http"),
 ];
 
 /// What would give the vocabulary or a core a socket, a clock, a thread pool or the system's randomness.
