@@ -30,9 +30,10 @@ def free_port():
 
 
 class Causeway:
-    """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out; `regions` is its list."""
+    """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out; `regions` is its list,
+    `tables` TOML put behind."""
 
-    def __init__(self, data_dir=None, environment=None, regions=(), **settings):
+    def __init__(self, data_dir=None, environment=None, regions=(), tables="", **settings):
         self.scratch = tempfile.TemporaryDirectory()
         self.data_dir = data_dir or os.path.join(self.scratch.name, "data")
         self.turn_port, self.tls_port, self.http_port = free_port(), free_port(), free_port()
@@ -51,6 +52,7 @@ class Causeway:
         self.regions = regions
         self.environment = {"CAUSEWAY_TURN_SECRET": SECRET, "CAUSEWAY_API_TOKEN": "e2e-token", **(environment or {})}
         self.token = self.environment.get("CAUSEWAY_API_TOKEN")
+        self.tables = tables
         self.process = None
 
     def write_config(self):
@@ -60,7 +62,7 @@ class Causeway:
         for region in self.regions:
             lines += ["[[regions]]", *(f"{key} = {json.dumps(value)}" for key, value in region.items())]
         with open(self.config, "w") as file:
-            file.write("\n".join(lines) + "\n")
+            file.write("\n".join(lines) + "\n" + self.tables)
 
     def __enter__(self):
         self.write_config()

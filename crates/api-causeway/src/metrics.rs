@@ -73,13 +73,17 @@ pub enum Metric {
     SpansExported,
     /// Counter: spans the collector of traces did not take, or that found the queue full.
     SpansDropped,
+    /// Gauge: signalling WebSockets.
+    SignalConnections,
+    /// Counter by `outcome`: signalling messages.
+    SignalMessages,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -105,6 +109,8 @@ impl Metric {
         Self::WebhookEventsWaiting,
         Self::SpansExported,
         Self::SpansDropped,
+        Self::SignalConnections,
+        Self::SignalMessages,
         Self::Panics,
     ];
 
@@ -137,6 +143,8 @@ impl Metric {
             Self::WebhookEventsWaiting => "causeway_webhook_events_waiting",
             Self::SpansExported => "causeway_spans_exported_total",
             Self::SpansDropped => "causeway_spans_dropped_total",
+            Self::SignalConnections => "causeway_signal_connections",
+            Self::SignalMessages => "causeway_signal_messages_total",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -170,6 +178,8 @@ impl Metric {
             Self::WebhookEventsWaiting => "Events in memory that wait for a webhook.",
             Self::SpansExported => "Spans the collector of traces took.",
             Self::SpansDropped => "Spans the collector of traces did not take, or that found the queue full.",
+            Self::SignalConnections => "Open signalling WebSockets.",
+            Self::SignalMessages => "Signalling messages, by outcome.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }
@@ -191,6 +201,7 @@ impl Metric {
                 | Self::RedisEventsWaiting
                 | Self::EventStreams
                 | Self::WebhookEventsWaiting
+                | Self::SignalConnections
         )
     }
 }

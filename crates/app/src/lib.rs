@@ -7,8 +7,8 @@
 
 #![forbid(unsafe_code)]
 
-mod bitrate;
 mod access_key;
+mod bitrate;
 mod book;
 mod callers;
 mod directory;
@@ -31,12 +31,12 @@ mod verdict;
 mod webhook;
 mod webhook_desk;
 
-pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
-pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use access_key::{
     ACCESS_KEYS_PER_PROJECT_MAX, AccessKey, AccessKeyError, AccessKeyStore, AccessKeys, ChannelAction, KeyGrant,
     KeyPreset, NewAccessKey,
 };
+pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
+pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};

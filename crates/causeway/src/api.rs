@@ -11,6 +11,7 @@ use axum::{
 use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners_and};
+use causeway_api_kvs as kvs;
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
@@ -20,6 +21,8 @@ use causeway_app::{
 use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
+
+use crate::kvs::Kvs;
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -35,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) webhooks: Arc<dyn WebhookControl>,
     pub(crate) health: HealthCheck,
     pub(crate) metrics: MetricsSource,
+    pub(crate) kvs: Arc<Kvs>,
 }
 
 /// What every route is, as `/openapi.json` says.
@@ -64,6 +68,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         webhooks,
         health,
         metrics,
+        kvs: aws,
     } = parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
     let minting =
@@ -76,13 +81,17 @@ pub(crate) fn router(parts: Parts) -> Router {
         minting: Arc::clone(&minting),
         revocation: Arc::clone(&revocation),
     };
+    let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
     let own = own::ApiState { gate, store, revocation, management, webhooks, events, health, metrics };
     let families = own::router(own)
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))
-        .merge(twilio::router(twilio));
+        .merge(twilio::router(twilio))
+        .merge(kvs::router(Arc::clone(&aws)));
     let routes = families.merge(own::serve_document(&document())).layer(middleware::from_fn(console_at_root));
+    // In front of the console: both live at `/`.
+    let routes = kvs::with_websocket(routes, aws);
     with_manners_and(routes, |request: Request| respond(EMBEDDED, request))
 }
 

@@ -2,6 +2,7 @@
 
 mod example;
 mod keys;
+mod kvs;
 mod load;
 mod parse;
 mod regions;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 
 pub(crate) use example::example;
 pub(crate) use keys::{KEYS, Key, reference};
+pub(crate) use kvs::{ConfiguredKey, KvsConfig};
 pub(crate) use load::{Faults, Sources, load};
 pub(crate) use tables::{FileTable, TABLES};
 
@@ -74,6 +76,7 @@ pub(crate) struct Settings {
     pub(crate) turn_secret: Vec<Secret<String>>,
     pub(crate) nonce_key: Option<Secret<String>>,
     pub(crate) users: Vec<StaticUser>,
+    pub(crate) kvs: KvsConfig,
     pub(crate) rest_separator: char,
     pub(crate) rest_ttl_max: Option<Duration>,
     pub(crate) credential_ttl_default: Duration,

@@ -92,7 +92,7 @@ async fn answer<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         request.extensions_mut().insert(requester);
         request
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -10,6 +10,7 @@ mod geoip;
 mod housekeeping;
 mod http;
 mod keys;
+mod kvs;
 mod node;
 mod nonce_key;
 mod probe;

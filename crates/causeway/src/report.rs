@@ -11,7 +11,7 @@ use crate::{addresses::RelayAddresses, config::Settings};
 /// The URLs of the bound listeners, in the order clients expect: STUN; then turn over UDP and TCP, turns over UDP and
 /// TCP (`compat/turnix.md#success`).
 pub(crate) fn ice_urls(settings: &Settings, bound: &[BoundAddress], relays: &RelayAddresses) -> IceUrls {
-    let host = settings.public_host.clone().unwrap_or_else(|| in_url(relays.preferred()));
+    let host = host_of(settings, relays);
     let advertise_tls = settings.tls_cert.is_some() || settings.advertise_self_signed;
     let port = |transport| bound.iter().find(|b| b.transport == transport).map(|b| b.address.port());
     let mut urls = IceUrls::default();
@@ -27,6 +27,11 @@ pub(crate) fn ice_urls(settings: &Settings, bound: &[BoundAddress], relays: &Rel
         urls.turn.push(format!("turns:{host}:{port}?transport=tcp"));
     }
     urls
+}
+
+/// The host that clients are told.
+pub(crate) fn host_of(settings: &Settings, relays: &RelayAddresses) -> String {
+    settings.public_host.clone().unwrap_or_else(|| in_url(relays.preferred()))
 }
 
 /// The block on standard output.

@@ -40,6 +40,7 @@ use crate::{
     housekeeping::Housekeeping,
     http::HttpListener,
     keys::{DirectoryKeys, answer_questions},
+    kvs::Kvs,
     node::Node,
     nonce_key,
     redis::Redis,
@@ -85,6 +86,7 @@ struct Server {
     certificates: Arc<CertificateStore>,
     nonce_key: Secret<[u8; 32]>,
     webhooks: Arc<Webhooks>,
+    kvs: Arc<Kvs>,
     relay: Arc<OnceLock<RelayHandle>>,
     draining: Arc<Draining>,
     regions: OnceLock<Arc<RegionKeeper<SqlStore>>>,
@@ -149,15 +151,18 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         &node.name,
     );
     let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
+    let callers = Arc::new(Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus)));
+    let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http).await?);
     let server = Server {
         webhooks,
+        kvs,
         revocation: Arc::new(revocation),
         redis: Arc::new(redis),
         traces: Arc::new(HttpTraces::start(&settings, &node.name).await?),
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
-        callers: Arc::new(Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus))),
+        callers,
         sessions,
         store: Arc::clone(&store),
         database_addresses,
@@ -281,6 +286,7 @@ impl Server {
         if let Some(relay) = self.relay.get() {
             relay.shutdown();
         }
+        self.kvs.hub.end().await;
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
@@ -306,7 +312,11 @@ impl Server {
             revocation: Arc::clone(&self.revocation),
         };
         let (sessions, stop) = (Arc::clone(&self.sessions), stopped.clone());
-        vec![tokio::spawn(async move { sessions.run(stop).await }), tokio::spawn(housekeeping.run(stopped.clone()))]
+        vec![
+            tokio::spawn(async move { sessions.run(stop).await }),
+            tokio::spawn(housekeeping.run(stopped.clone())),
+            self.kvs.task(stopped),
+        ]
     }
 
     fn on_expiry(&self) -> OnExpiry {
@@ -426,6 +436,7 @@ impl Server {
             metrics: self.metrics(Arc::clone(&events)),
             events,
             webhooks: Arc::<Webhooks>::clone(&self.webhooks),
+            kvs: Arc::clone(&self.kvs),
         };
         self.traces.layer(api::router(parts))
     }
@@ -444,7 +455,7 @@ impl Server {
     }
 
     fn metrics(&self, events: Arc<EventStreams>) -> MetricsSource {
-        let (webhooks, traces) = (Arc::clone(&self.webhooks), Arc::clone(&self.traces));
+        let (webhooks, traces, kvs) = (Arc::clone(&self.webhooks), Arc::clone(&self.traces), Arc::clone(&self.kvs));
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
@@ -455,6 +466,7 @@ impl Server {
             let open = u64::try_from(events.open()).unwrap_or(u64::MAX);
             all.push(Sample { metric: Metric::EventStreams, label: None, value: open });
             all.extend(webhook_samples(webhooks.figures()));
+            all.extend(kvs.samples());
             all
         })
     }
@@ -484,6 +496,7 @@ impl Server {
         if let Some(regions) = self.regions.get() {
             regions.look_at_own();
         }
+        self.kvs.hub.send_away();
         self.apply(http, &self.in_force.load());
         let deadline = Instant::now() + self.settings.drain_timeout;
         tracing::info!(allocations = self.live(), "draining; a second signal ends at once");

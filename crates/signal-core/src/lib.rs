@@ -29,11 +29,9 @@ pub use io::{
     Attach, ChannelId, CloseReason, ConnectionId, Figures, Message, MessageKind, Output, Peer, Problem, Refusal,
 };
 pub use limits::Limits;
+pub use pace::Pace;
 
-use crate::{
-    channel::{Channel, Waiting},
-    pace::Pace,
-};
+use crate::channel::{Channel, Waiting};
 
 /// All channels that have a connection or a waiting message.
 #[derive(Debug)]

@@ -305,5 +305,6 @@ pub(crate) fn reference() -> String {
         let secret = if key.secret { ", secret" } else { "" };
         page.push_str(&format!("| `{}` | {}{many}{secret} | {default} | {} |\n", key.name, key.value, key.doc));
     }
+    page.push_str(&super::kvs::reference());
     page
 }

@@ -7,7 +7,7 @@ use causeway_certificates::Pair;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{KEYS, LogFormat, Settings, regions};
+use super::{KEYS, KvsConfig, LogFormat, Settings, kvs, regions};
 
 /// Where values come from.
 #[derive(Clone, Default)]
@@ -73,6 +73,9 @@ pub(crate) fn load(sources: Sources) -> Result<Settings, Faults> {
     read_users(&table, &mut settings, &mut faults);
     read_certificates(&table, &mut settings, &mut faults);
     regions::read(&text, &table, &mut settings, &mut faults);
+    settings.kvs = kvs::read(&table, &mut |subject, what, advice| {
+        faults.push(Fault { subject: subject.to_owned(), what, advice: advice.to_owned() });
+    });
     check_unknown(&text, &table, &mut faults);
     check_environment(&sources, &mut faults);
     check_together(&settings, &mut faults);
@@ -214,6 +217,10 @@ fn check_unknown(text: &str, table: &Table, faults: &mut Vec<Fault>) {
                 advice: "region names the one this server serves; the list of all of them is [[regions]]".to_owned(),
             }),
             ("regions", _) => {}
+            ("kvs", Value::Table(inner)) => {
+                let known = kvs::known();
+                inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown(key, &known));
+            }
             (name, _) if known.contains(&name) => {}
             (name, _) => unknown(name, &known),
         }
@@ -312,6 +319,7 @@ fn empty(sources: Sources) -> Settings {
         turn_secret: Vec::new(),
         nonce_key: None,
         users: Vec::new(),
+        kvs: KvsConfig::default(),
         rest_separator: ':',
         rest_ttl_max: None,
         credential_ttl_default: Duration::ZERO,

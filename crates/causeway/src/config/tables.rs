@@ -28,6 +28,11 @@ pub(crate) const TABLES: &[FileTable] = &[
         lines: "slug = \"eu-central\"\nnat2 = \"DE\"\ncity = \"Frankfurt\"\nname = \"EU Central\"\nlat = 50.11\nlon = 8.68\n\
                 cidrs = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nurls = [\"turn:eu.example.com:3478?transport=udp\"]\n",
     },
+    FileTable {
+        name: "kvs.access_key",
+        doc: "Access keys of AWS clients (docs/compat/aws-kvs.md). preset is admin, master, viewer or describe. session_token, client_id, channel (a glob of channel names) and project may be left out.",
+        lines: "id = \"AKIDCAMERAS\"\nsecret = \"…\"\npreset = \"master\"\nchannel = \"cam-*\"\n",
+    },
 ];
 
 impl FileTable {
