@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use causeway_app::{Attribution, DomainEvent, EventSink, ProjectId, SessionEndReason, SessionStart};
+use causeway_app::{Attribution, Cursor, DomainEvent, EventSink, ProjectId, SessionEndReason, SessionStart};
 use causeway_events::{
     EventBus,
     redis::{RedisPublisher, RedisSettings, RedisStatus},
@@ -71,7 +71,7 @@ impl Drop for Redis {
 async fn main() -> Result<()> {
     let options = Options::parse();
     let redis = Redis::start()?;
-    let bus = Arc::new(EventBus::new(Now::read().unix, RING));
+    let bus = Arc::new(EventBus::new(Cursor(1), RING));
     let settings = RedisSettings {
         target: format!("port={}", redis.port).parse()?,
         node: "bench".to_owned(),

@@ -77,13 +77,15 @@ pub enum Metric {
     SignalConnections,
     /// Counter by `outcome`: signalling messages.
     SignalMessages,
+    /// Gauge: 1 on the server that posts to webhooks.
+    WebhookPosting,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -111,6 +113,7 @@ impl Metric {
         Self::SpansDropped,
         Self::SignalConnections,
         Self::SignalMessages,
+        Self::WebhookPosting,
         Self::Panics,
     ];
 
@@ -145,6 +148,7 @@ impl Metric {
             Self::SpansDropped => "causeway_spans_dropped_total",
             Self::SignalConnections => "causeway_signal_connections",
             Self::SignalMessages => "causeway_signal_messages_total",
+            Self::WebhookPosting => "causeway_webhook_posting",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -180,6 +184,7 @@ impl Metric {
             Self::SpansDropped => "Spans the collector of traces did not take, or that found the queue full.",
             Self::SignalConnections => "Open signalling WebSockets.",
             Self::SignalMessages => "Signalling messages, by outcome.",
+            Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }
@@ -202,6 +207,7 @@ impl Metric {
                 | Self::EventStreams
                 | Self::WebhookEventsWaiting
                 | Self::SignalConnections
+                | Self::WebhookPosting
         )
     }
 }

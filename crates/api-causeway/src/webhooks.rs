@@ -77,7 +77,7 @@ impl From<&Stored> for Webhook {
             events: stored.events.clone(),
             disabled: stored.is_disabled,
             has_previous_secret: stored.secrets.len() > 1,
-            delivered_to: stored.cursor.0.to_string(),
+            delivered_to: stored.delivered_to.0.to_string(),
             created_at: stored.created_at.into(),
         }
     }
@@ -270,6 +270,7 @@ pub(crate) async fn replay<S: Store + WebhookStore>(
     Sent(mut sent): Sent,
 ) -> Result<Response, ApiError> {
     let id = read_id(&id)?;
+    // One that is not there is told as such, whatever was sent with it.
     state.webhooks.one(caller, id).await.map_err(error)?;
     let after = sent.text("after").and_then(|text| read_cursor(&text));
     if after.is_none() {
@@ -283,7 +284,7 @@ pub(crate) async fn replay<S: Store + WebhookStore>(
 
 /// List a webhook's deliveries
 ///
-/// Attempts to post, the newest first; kept for seven days.
+/// Attempts to post, the newest first; kept for `webhook_log_kept`.
 #[utoipa::path(
     get,
     path = "/api/v1/webhooks/{id}/deliveries",

@@ -64,8 +64,12 @@ pub use region::{
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
-pub use store::{AuditEntry, CredentialStore, Notice, Store, StoreError, StoreResult, TokenHolder};
+pub use store::{
+    AuditEntry, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult, TokenHolder,
+};
 pub use timeline::{Timeline, TimelineEntry, timeline};
 pub use verdict::{CallFacts, PartyFacts, RefusedFacts, SessionFacts, Verdict, VerdictCode, verdict};
-pub use webhook::{DeliveryAttempt, StoredEvent, Webhook, WebhookId, WebhookStore};
+pub use webhook::{
+    DeliveryAttempt, EventPlace, KeptEvent, Lease, StoredEvent, Tried, Webhook, WebhookId, WebhookStore,
+};
 pub use webhook_desk::{WEBHOOKS_PER_PROJECT_MAX, WebhookChange, WebhookControl, WebhookDesk, WebhookDeskError};

@@ -6,8 +6,8 @@ use causeway_credentials::token;
 use causeway_types::{Secret, UnixTime};
 
 use crate::{
-    ApiCaller, AuditEntry, Callers, CredentialDirectory, DomainEvent, EventSink, Identifier, NewToken, ProjectId,
-    Scopes, Store, StoreError, StoreResult, TokenId, TokenView,
+    ApiCaller, AuditEntry, Callers, CredentialDirectory, DomainEvent, EventSink, Identifier, NewToken, Notice,
+    ProjectId, Scopes, Store, StoreError, StoreResult, TokenId, TokenView,
 };
 
 /// A checked request for a token.
@@ -162,6 +162,7 @@ impl<S: Store> Management<S> {
         }
         self.callers.forget();
         self.directory.set_disabled(self.store.disabled_projects().await?);
+        self.store.tell(&[Notice::ProjectsSwitched], now).await?;
         let action = if is_disabled { "project.disable" } else { "project.enable" };
         self.note(caller, action, slug.to_owned(), now).await?;
         Ok(true)

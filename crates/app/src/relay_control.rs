@@ -2,8 +2,6 @@
 
 use causeway_types::AllocationId;
 
-use crate::model::CredentialLimits;
-
 /// What the control plane may tell the relay. Each call is done on every data-plane thread when it returns; none takes
 /// longer than a second.
 pub trait RelayControl: Send + Sync + 'static {
@@ -12,7 +10,4 @@ pub trait RelayControl: Send + Sync + 'static {
 
     /// Ends every allocation of these users; how many there were.
     fn end_sessions_of(&self, usernames: &[String]) -> u32;
-
-    /// Puts new limits on the live allocations of a user.
-    fn limit(&self, username: &str, limits: CredentialLimits);
 }

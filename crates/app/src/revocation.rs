@@ -21,7 +21,8 @@ const UNDER_WAY: Duration = Duration::from_secs(60);
 pub struct Revoked {
     /// Credentials that were live and are not any more.
     pub credentials: u64,
-    /// Live sessions that were ended.
+    /// Live sessions that were ended here, and those that other servers of the database have written as live and were
+    /// told to end.
     pub sessions: u64,
 }
 
@@ -76,6 +77,8 @@ impl<S: Store> Revocation<S> {
                     // It may live elsewhere, or have ended.
                     let _is_ours = self.relay.end_session(*session);
                 }
+                // For others here.
+                Notice::WebhooksChanged | Notice::ProjectsSwitched => {}
             }
         }
         if !ending.is_empty() {
@@ -115,7 +118,7 @@ impl<S: Store> Revocation<S> {
         let sessions = match live {
             LiveSessions::End => {
                 notices.extend(ending.iter().map(|name| Notice::EndSessionsOf { username: name.clone() }));
-                self.relay.end_sessions_of(&ending)
+                self.end_sessions_of(caller.project, &ending, now).await?
             }
             LiveSessions::Keep => 0,
         };
@@ -124,7 +127,7 @@ impl<S: Store> Revocation<S> {
             let event = DomainEvent::CredentialRevoked { username: Arc::from(username.as_str()) };
             self.sink.emit(now, caller.project, event);
         }
-        let revoked = Revoked { credentials: usernames.len() as u64, sessions: u64::from(sessions) };
+        let revoked = Revoked { credentials: usernames.len() as u64, sessions };
         let detail = format!(r#"{{"credentials":{},"sessions":{}}}"#, revoked.credentials, revoked.sessions);
         self.note(caller, "credential.revoke", describe(by), detail, now).await?;
         Ok(revoked)
@@ -174,14 +177,14 @@ impl<S: Store> Revocation<S> {
         let sessions = match live {
             LiveSessions::End => {
                 notices.push(Notice::EndSessionsOf { username: username.to_owned() });
-                self.relay.end_sessions_of(&[username.to_owned()])
+                self.end_sessions_of(caller.project, &[username.to_owned()], now).await?
             }
             LiveSessions::Keep => 0,
         };
         self.store.tell(&notices, now).await?;
         self.sink.emit(now, caller.project, DomainEvent::CredentialRevoked { username: Arc::from(username) });
         self.note(caller, "credential.revoke", username.to_owned(), "{}".to_owned(), now).await?;
-        Ok(Revoked { credentials: 1, sessions: u64::from(sessions) })
+        Ok(Revoked { credentials: 1, sessions })
     }
 
     /// Ends one live session of the caller's project; whether there was one.
@@ -230,6 +233,12 @@ impl<S: Store> Revocation<S> {
             }
         }
         Ok(kept)
+    }
+
+    /// Ends them here, and counts them everywhere: other servers are asked by what they have written, not waited for.
+    async fn end_sessions_of(&self, project: ProjectId, usernames: &[String], now: UnixTime) -> StoreResult<u64> {
+        let elsewhere = self.store.live_elsewhere(project, usernames, now).await?;
+        Ok(elsewhere + u64::from(self.relay.end_sessions_of(usernames)))
     }
 
     async fn owns(&self, caller: ApiCaller, username: &str) -> StoreResult<bool> {

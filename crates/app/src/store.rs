@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, future::Future};
 use causeway_types::{AllocationId, UnixTime};
 
 use crate::{
+    event::Cursor,
     model::{
         ApiCaller, ClientView, CredentialFilter, CredentialRecord, CredentialView, NameFilter, NewToken,
         OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord,
@@ -71,6 +72,10 @@ pub enum Notice {
         /// Which.
         session: AllocationId,
     },
+    /// Webhooks were made, changed, replayed or removed.
+    WebhooksChanged,
+    /// A project was disabled or enabled.
+    ProjectsSwitched,
 }
 
 /// An entry of the audit log.
@@ -125,6 +130,12 @@ pub trait CredentialStore: Send + Sync + 'static {
     fn is_healthy(&self) -> impl Future<Output = bool> + Send;
 }
 
+/// Expired credentials claimed at once.
+pub const EXPIRED_MAX: u32 = 5000;
+
+/// Event ids claimed at once. At 50 000 events a second they last for six hours; 2^53 has room for millions of claims.
+pub const EVENT_IDS_AT_ONCE: u64 = 1 << 30;
+
 /// Everything else the control plane remembers; the same promise.
 pub trait Store: CredentialStore {
     /// A project's credentials, newest first.
@@ -155,12 +166,14 @@ pub trait Store: CredentialStore {
     /// Refused names whose time is not over.
     fn refused_names(&self, now: UnixTime) -> impl Future<Output = StoreResult<Vec<(String, UnixTime)>>> + Send;
 
-    /// Credentials of every project that expired in `from..to`: their project and user name.
-    fn expired_between(
-        &self,
-        from: UnixTime,
-        to: UnixTime,
-    ) -> impl Future<Output = StoreResult<Vec<(ProjectId, String)>>> + Send;
+    /// Credentials of every project that expired before `now` and that no server of this database asked for before, the
+    /// oldest first, at most [`EXPIRED_MAX`]: project and user name. What expired before the first call ever is not
+    /// among them.
+    fn claim_expired(&self, now: UnixTime) -> impl Future<Output = StoreResult<Vec<(ProjectId, String)>>> + Send;
+
+    /// Ids for events that no other process of this database has or gets: [`EVENT_IDS_AT_ONCE`] from the answer on, above
+    /// all that were given before.
+    fn claim_event_ids(&self, now: UnixTime) -> impl Future<Output = StoreResult<Cursor>> + Send;
 
     /// The tokens of the caller's project, and the organization-wide ones if it holds such a one; newest first.
     fn tokens(&self, caller: ApiCaller) -> impl Future<Output = StoreResult<Vec<TokenView>>> + Send;
@@ -209,6 +222,14 @@ pub trait Store: CredentialStore {
 
     /// Closes what a killed process of this node left open; how many.
     fn close_left_open(&self) -> impl Future<Output = StoreResult<u64>> + Send;
+
+    /// Live sessions of these user names at other servers of this database, by what those have written.
+    fn live_elsewhere(
+        &self,
+        project: ProjectId,
+        usernames: &[String],
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<u64>> + Send;
 
     /// A project's sessions, newest first.
     fn sessions(

@@ -5,7 +5,9 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use aws_lc_rs::rand;
 use causeway_types::{Secret, UnixTime};
 
-use crate::{ApiCaller, AuditEntry, Cursor, Store, StoreError, StoreResult, Webhook, WebhookId, WebhookStore};
+use crate::{
+    ApiCaller, AuditEntry, Cursor, EventPlace, Notice, Store, StoreError, StoreResult, Webhook, WebhookId, WebhookStore,
+};
 
 /// Webhooks of one project.
 pub const WEBHOOKS_PER_PROJECT_MAX: usize = 20;
@@ -14,12 +16,6 @@ pub const WEBHOOKS_PER_PROJECT_MAX: usize = 20;
 pub trait WebhookControl: Send + Sync + 'static {
     /// Webhooks changed in the store. When this is done, events are kept and posted accordingly.
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-
-    /// Posts everything after a cursor once more.
-    fn replay(&self, webhook: WebhookId, after: Cursor) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-
-    /// The newest event: where a new webhook begins.
-    fn newest(&self) -> Cursor;
 
     /// Why events cannot be posted there.
     ///
@@ -122,13 +118,15 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
             secrets: vec![new_secret()?],
             events,
             created_at: now,
-            cursor: self.control.newest(),
+            place: EventPlace::default(),
+            delivered_to: Cursor::default(),
+            run: 0,
             is_disabled: false,
         };
         webhook.id = self.store.insert_webhook(&webhook).await?;
         self.note(caller, "webhook.create", webhook.id, now).await?;
-        self.control.changed().await;
-        Ok(webhook)
+        // As the store has it: with the place it begins at.
+        self.one(caller, webhook.id).await
     }
 
     /// Changes one; as it is now.
@@ -176,9 +174,7 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
         if !self.store.delete_webhook(caller.project, id).await? {
             return Err(WebhookDeskError::Unknown);
         }
-        self.note(caller, "webhook.delete", id, now).await?;
-        self.control.changed().await;
-        Ok(())
+        self.note(caller, "webhook.delete", id, now).await
     }
 
     /// Posts everything after a cursor once more.
@@ -192,10 +188,10 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
         after: Cursor,
         now: UnixTime,
     ) -> Result<(), WebhookDeskError> {
-        self.one(caller, id).await?;
-        self.note(caller, "webhook.replay", id, now).await?;
-        self.control.replay(id, after.min(self.control.newest())).await;
-        Ok(())
+        if !self.store.replay_webhook(caller.project, id, after).await? {
+            return Err(WebhookDeskError::Unknown);
+        }
+        self.note(caller, "webhook.replay", id, now).await
     }
 
     async fn write(
@@ -208,12 +204,19 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
         if !self.store.update_webhook(webhook).await? {
             return Err(WebhookDeskError::Unknown);
         }
-        self.note(caller, action, webhook.id, now).await?;
-        self.control.changed().await;
-        Ok(())
+        self.note(caller, action, webhook.id, now).await
     }
 
-    async fn note(&self, caller: ApiCaller, action: &str, id: WebhookId, now: UnixTime) -> StoreResult<()> {
+    /// Notes what was done, tells the other servers and this one's deliveries.
+    async fn note(
+        &self,
+        caller: ApiCaller,
+        action: &str,
+        id: WebhookId,
+        now: UnixTime,
+    ) -> Result<(), WebhookDeskError> {
+        let told = self.store.tell(&[Notice::WebhooksChanged], now).await;
+        self.control.changed().await;
         let entry = AuditEntry {
             at: now,
             project: caller.project,
@@ -222,7 +225,8 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
             subject: id.0.to_string(),
             detail: "{}".to_owned(),
         };
-        self.store.audit(&entry).await
+        told?;
+        Ok(self.store.audit(&entry).await?)
     }
 }
 

@@ -113,6 +113,7 @@ pub(crate) struct Settings {
     pub(crate) webhook_allow: Vec<IpNet>,
     pub(crate) webhook_http: bool,
     pub(crate) webhook_timeout: Duration,
+    pub(crate) webhook_log_kept: Duration,
     pub(crate) api_requests_per_sec: u32,
     pub(crate) api_requests_burst: u32,
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{Callers, CredentialDirectory, DomainEvent, EventSink, Notice, Revocation, Store, StoreResult};
 use causeway_types::{Now, UnixTime};
+use causeway_webhooks::Webhooks;
 use tokio::sync::watch;
 
 /// What other servers of this database revoke is heard this often: a revocation counts everywhere within a second.
@@ -11,6 +12,8 @@ const TICK: Duration = Duration::from_millis(500);
 const EVERY_SECOND: u64 = 2;
 /// Token uses are written, and refusals forgotten, every so many ticks.
 const SLOW: u64 = 10;
+/// What notices tell is read without one every so many ticks, should one have been missed.
+const VERY_SLOW: u64 = 60;
 
 /// Numbers read again each time: two servers that tell at once may have the lower number appear last.
 const READ_AGAIN: i64 = 100;
@@ -21,6 +24,8 @@ struct Heard {
     first: Option<i64>,
     newest: Option<i64>,
     numbers: BTreeSet<i64>,
+    /// Which projects are disabled is to be read: stays until the store answered.
+    is_project_switched: bool,
 }
 
 pub(crate) struct Housekeeping<S> {
@@ -29,6 +34,7 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) directory: Arc<CredentialDirectory>,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) revocation: Arc<Revocation<S>>,
+    pub(crate) webhooks: Arc<Webhooks>,
 }
 
 impl<S: Store> Housekeeping<S> {
@@ -36,7 +42,6 @@ impl<S: Store> Housekeeping<S> {
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut told_to = Now::read().unix;
         let mut heard = Heard::default();
         for count in 0_u64.. {
             tokio::select! {
@@ -47,24 +52,19 @@ impl<S: Store> Housekeeping<S> {
             if let Err(error) = self.hear(&mut heard, now).await {
                 tracing::debug!(%error, "notices of other servers are not known");
             }
-            if count % EVERY_SECOND != 0 {
-                continue;
-            }
-            match self.store.expired_between(told_to, now).await {
-                Ok(expired) => {
-                    told_to = now;
-                    for (project, username) in expired {
-                        let event = DomainEvent::CredentialExpired { username: Arc::from(username) };
-                        self.sink.emit(now, project, event);
+            heard.is_project_switched |= count % VERY_SLOW == 0;
+            if heard.is_project_switched {
+                match self.store.disabled_projects().await {
+                    Ok(projects) => {
+                        self.callers.forget();
+                        self.directory.set_disabled(projects);
+                        heard.is_project_switched = false;
                     }
+                    Err(error) => tracing::debug!(%error, "disabled projects are not known"),
                 }
-                // Told when the store is back: the moment stays where it was.
-                Err(error) => tracing::debug!(%error, "expired credentials are not known"),
             }
-            // Another server of this database may have switched one.
-            match self.store.disabled_projects().await {
-                Ok(projects) => self.directory.set_disabled(projects),
-                Err(error) => tracing::debug!(%error, "disabled projects are not known"),
+            if count % EVERY_SECOND == 0 {
+                self.tell_expired(now).await;
             }
             if count % SLOW == 0 {
                 self.directory.forget_refused(now);
@@ -89,7 +89,25 @@ impl<S: Store> Housekeeping<S> {
         heard.numbers = heard.numbers.split_off(&newest.saturating_sub(READ_AGAIN));
         let notices: Vec<Notice> = notices.into_iter().map(|(_, notice)| notice).collect();
         self.revocation.heed(&notices, now);
+        heard.is_project_switched |= notices.contains(&Notice::ProjectsSwitched);
+        if notices.contains(&Notice::WebhooksChanged) {
+            self.webhooks.note_change();
+        }
         Ok(())
+    }
+
+    /// Tells of credentials that expired, each at one server only: the one that gets them from the store. When the store
+    /// was away they are told afterwards.
+    async fn tell_expired(&self, now: UnixTime) {
+        match self.store.claim_expired(now).await {
+            Ok(expired) => {
+                for (project, username) in expired {
+                    let event = DomainEvent::CredentialExpired { username: Arc::from(username) };
+                    self.sink.emit(now, project, event);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "expired credentials are not known"),
+        }
     }
 
     async fn write_uses(&self) {

@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod config;
 mod credential;
+mod event_ids;
 mod event_log;
 mod geoip;
 mod housekeeping;

@@ -87,13 +87,13 @@ impl Redis {
 
 #[cfg(test)]
 mod tests {
-    use causeway_types::Now;
+    use causeway_app::Cursor;
 
     use super::*;
 
     #[tokio::test]
     async fn an_address_of_redis_that_the_policy_does_not_deny_is_noticed() {
-        let bus = EventBus::new(Now::read().unix, 10);
+        let bus = EventBus::new(Cursor(1), 10);
         let settings = RedisSettings {
             target: "host=localhost port=1".parse().unwrap(),
             node: "node".to_owned(),

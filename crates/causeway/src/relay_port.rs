@@ -2,17 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use causeway_app::{CredentialDirectory, CredentialLimits, KnownUser, Lookup, RelayControl, UserQuery};
+use causeway_app::RelayControl;
 use causeway_relay::RelayHandle;
-use causeway_types::{AllocationId, Now};
+use causeway_types::AllocationId;
 
-use crate::keys::grant_limits;
-
-/// Hands commands to the relay once it runs; before that there is nothing to end or limit.
+/// Hands commands to the relay once it runs; before that there is nothing to end.
 #[derive(Clone, Debug)]
 pub(crate) struct RelayPort {
     pub(crate) relay: Arc<OnceLock<RelayHandle>>,
-    pub(crate) directory: Arc<CredentialDirectory>,
 }
 
 impl RelayPort {
@@ -32,18 +29,5 @@ impl RelayControl for RelayPort {
             return 0;
         }
         self.ask(|relay| relay.terminate_users(usernames))
-    }
-
-    /// What else its credential says, above all whom it may reach, stays in force.
-    fn limit(&self, username: &str, limits: CredentialLimits) {
-        let Lookup::Known(users) = self.directory.look_up(UserQuery::Name(username), Now::read().unix) else {
-            tracing::debug!("limits for a user that is not known");
-            return;
-        };
-        if let Some(user) = users.into_iter().next() {
-            let limits = grant_limits(&KnownUser { limits, ..user });
-            let n_limited = self.ask(|relay| relay.limit_user(username, limits));
-            tracing::debug!(n_limited, "limits of live allocations replaced");
-        }
     }
 }

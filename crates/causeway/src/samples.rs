@@ -41,7 +41,7 @@ pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
 
 /// What webhooks were posted.
 pub(crate) fn webhook_samples(figures: Figures) -> Vec<Sample> {
-    let Figures { taken, failed, given_up, lost, pending } = figures;
+    let Figures { taken, failed, given_up, lost, pending, is_posting } = figures;
     let posts = |outcome: &str, value| Sample {
         metric: Metric::WebhookPosts,
         label: Some(("outcome", outcome.to_owned())),
@@ -54,5 +54,6 @@ pub(crate) fn webhook_samples(figures: Figures) -> Vec<Sample> {
         plain(Metric::WebhookEventsGivenUp, given_up),
         plain(Metric::WebhookGaps, lost),
         plain(Metric::WebhookEventsWaiting, pending),
+        plain(Metric::WebhookPosting, u64::from(is_posting)),
     ]
 }

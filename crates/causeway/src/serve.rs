@@ -12,8 +12,8 @@ use axum::Router;
 use causeway_api_causeway::{EventStreams, Health, HealthCheck, Metric, MetricsSource, Sample};
 use causeway_api_http::RateLimit;
 use causeway_app::{
-    BookSettings, Callers, CredentialDirectory, CredentialStore, DirectoryConfig, MintPolicy, NewToken, Revocation,
-    Scopes, SessionBook, Store,
+    BookSettings, Callers, CredentialDirectory, CredentialStore, Cursor, DirectoryConfig, MintPolicy, NewToken,
+    Revocation, Scopes, SessionBook, Store,
 };
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
@@ -37,6 +37,7 @@ use crate::{
     api::{self, Parts},
     cli::say,
     config::{self, Settings},
+    event_ids,
     housekeeping::Housekeeping,
     http::HttpListener,
     keys::{DirectoryKeys, answer_questions},
@@ -76,6 +77,8 @@ struct Server {
     store: Arc<SqlStore>,
     /// Where the database was when the server started: no peer may be there.
     database_addresses: Vec<SocketAddr>,
+    /// The first that this process claimed.
+    event_ids: Cursor,
     bus: Arc<EventBus>,
     callers: Arc<Callers<SqlStore>>,
     sessions: Arc<SessionKeeper<SqlStore>>,
@@ -130,7 +133,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let http: Vec<(SocketAddr, bool)> = listeners.iter().map(HttpListener::bound).collect::<Result<_, _>>()?;
 
-    let bus = Arc::new(EventBus::new(started, EVENTS_KEPT));
+    let event_ids = store.claim_event_ids(started).await?;
+    let bus = Arc::new(EventBus::new(event_ids, EVENTS_KEPT));
     let relay: Arc<OnceLock<RelayHandle>> = Arc::new(OnceLock::new());
     let book_settings = BookSettings {
         realm: Arc::from(settings.realm.as_str()),
@@ -146,7 +150,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let revocation = Revocation::new(
         Arc::clone(&store),
         Arc::clone(&directory),
-        Arc::new(RelayPort { relay: Arc::clone(&relay), directory: Arc::clone(&directory) }),
+        Arc::new(RelayPort { relay: Arc::clone(&relay) }),
         Arc::<EventBus>::clone(&bus),
         &node.name,
     );
@@ -166,6 +170,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         sessions,
         store: Arc::clone(&store),
         database_addresses,
+        event_ids,
         bus,
         directory: Arc::clone(&directory),
         certificates,
@@ -310,12 +315,16 @@ impl Server {
             directory: Arc::clone(&self.directory),
             sink: Arc::<EventBus>::clone(&self.bus),
             revocation: Arc::clone(&self.revocation),
+            webhooks: Arc::clone(&self.webhooks),
         };
+        let (store, bus) = (Arc::clone(&self.store), Arc::clone(&self.bus));
+        let event_ids = event_ids::keep_claimed(store, bus, self.event_ids, stopped.clone());
         let (sessions, stop) = (Arc::clone(&self.sessions), stopped.clone());
         vec![
             tokio::spawn(async move { sessions.run(stop).await }),
             tokio::spawn(housekeeping.run(stopped.clone())),
             self.kvs.task(stopped),
+            tokio::spawn(event_ids),
         ]
     }
 

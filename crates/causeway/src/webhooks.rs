@@ -5,7 +5,7 @@ use std::sync::Arc;
 use causeway_app::WebhookControl;
 use causeway_events::EventBus;
 use causeway_store::SqlStore;
-use causeway_webhooks::{AddressPolicy, PostSettings, Webhooks};
+use causeway_webhooks::{AddressPolicy, PostSettings, WebhookSettings, Webhooks};
 
 use crate::{
     addresses::{RelayAddresses, local_addresses},
@@ -29,7 +29,8 @@ pub(crate) async fn start(
     };
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
-    let webhooks = Webhooks::start(Arc::clone(store), Arc::<EventBus>::clone(bus), post, seed)?;
+    let settings = WebhookSettings { post, kept_for: settings.webhook_log_kept };
+    let webhooks = Webhooks::start(Arc::clone(store), &**bus, settings, seed)?;
     webhooks.changed().await;
     Ok(Arc::new(webhooks))
 }

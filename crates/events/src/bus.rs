@@ -20,6 +20,10 @@ struct Ring {
     records: VecDeque<Arc<EventRecord>>,
     capacity: usize,
     next: u64,
+    /// The newest that was overwritten, or the one before the first.
+    forgotten: Cursor,
+    /// How many were overwritten.
+    n_forgotten: u64,
 }
 
 /// A place in the ring.
@@ -41,35 +45,41 @@ pub struct Batch {
 }
 
 impl EventBus {
-    /// A bus that keeps the last `capacity` events (at least one). Cursors begin at the microseconds of `started`, so
-    /// they rise over restarts as long as fewer than a million events a second were given before.
+    /// A bus that keeps the last `capacity` events (at least one) and gives cursors from `first` on.
     #[must_use]
-    pub fn new(started: UnixTime, capacity: usize) -> Self {
-        let first = started.as_millis().saturating_mul(1000).saturating_add(1);
-        let ring =
-            Ring { records: VecDeque::with_capacity(capacity.min(1 << 16)), capacity: capacity.max(1), next: first };
-        Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(Cursor(first - 1)) }
+    pub fn new(first: Cursor, capacity: usize) -> Self {
+        let next = first.0.max(1);
+        let forgotten = Cursor(next - 1);
+        let records = VecDeque::with_capacity(capacity.min(1 << 16));
+        let ring = Ring { records, capacity: capacity.max(1), next, forgotten, n_forgotten: 0 };
+        Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(forgotten) }
+    }
+
+    /// Gives cursors from `first` on, if that is above all given so far.
+    pub fn continue_at(&self, first: Cursor) {
+        let mut ring = self.ring.lock();
+        ring.next = ring.next.max(first.0);
     }
 
     /// From here on.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
-        let after = Cursor(self.ring.lock().next - 1);
-        self.subscribe_after(after)
+        self.subscribe_after(self.newest())
     }
 
-    /// Everything after `after` that the ring still holds; what it does not is counted as missed. A cursor of the future
-    /// (of a server whose clock was ahead) is taken as the newest.
+    /// Everything after `after` that the ring still holds; what it does not is counted as missed. A cursor above all
+    /// given here is another server's: whatever its reader did not see here is not known, so everything held is handed out
+    /// behind a gap.
     #[must_use]
     pub fn subscribe_after(&self, after: Cursor) -> Subscription {
-        let newest = Cursor(self.ring.lock().next - 1);
-        Subscription { ring: Arc::clone(&self.ring), newest: self.newest.subscribe(), after: after.min(newest) }
+        let after = if after > self.newest() { Cursor::default() } else { after };
+        Subscription { ring: Arc::clone(&self.ring), newest: self.newest.subscribe(), after }
     }
 
     /// The newest event's cursor.
     #[must_use]
     pub fn newest(&self) -> Cursor {
-        Cursor(self.ring.lock().next - 1)
+        *self.newest.borrow()
     }
 }
 
@@ -78,8 +88,11 @@ impl EventSink for EventBus {
         let mut ring = self.ring.lock();
         let cursor = Cursor(ring.next);
         ring.next += 1;
-        if ring.records.len() >= ring.capacity {
-            ring.records.pop_front();
+        if ring.records.len() >= ring.capacity
+            && let Some(oldest) = ring.records.pop_front()
+        {
+            ring.forgotten = oldest.cursor;
+            ring.n_forgotten += 1;
         }
         ring.records.push_back(Arc::new(EventRecord { cursor, at, project, event }));
         // Under the lock, so that the newest never goes back.
@@ -106,9 +119,9 @@ impl Subscription {
     /// What is there by now, without waiting.
     pub fn take(&mut self, max: usize) -> Option<Batch> {
         let ring = self.ring.lock();
-        let oldest = ring.records.front()?.cursor;
-        let missed = oldest.0.saturating_sub(self.after.0 + 1);
-        let from = usize::try_from((self.after.0 + 1).saturating_sub(oldest.0)).unwrap_or(usize::MAX);
+        // A resumed reader may stand far before the first event there ever was here.
+        let missed = ring.forgotten.0.saturating_sub(self.after.0).min(ring.n_forgotten.max(1));
+        let from = ring.records.partition_point(|record| record.cursor <= self.after);
         let records: Vec<_> = ring.records.iter().skip(from).take(max.max(1)).map(Arc::clone).collect();
         let last = records.last()?.cursor;
         drop(ring);
@@ -118,11 +131,9 @@ impl Subscription {
 
     /// Steps over what was overwritten before it could be read, also when nothing newer is there; whether there was any.
     pub fn skip_missed(&mut self) -> bool {
-        let ring = self.ring.lock();
-        let before_oldest = Cursor(ring.records.front().map_or(ring.next, |oldest| oldest.cursor.0) - 1);
-        drop(ring);
-        let has_missed = self.after < before_oldest;
-        self.after = self.after.max(before_oldest);
+        let forgotten = self.ring.lock().forgotten;
+        let has_missed = self.after < forgotten;
+        self.after = self.after.max(forgotten);
         has_missed
     }
 
@@ -140,6 +151,7 @@ mod tests {
     use super::*;
 
     const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+    const FIRST: Cursor = Cursor(1_790_000_000_000_000);
 
     fn emit(bus: &EventBus, count: i64) {
         (0..count).for_each(|n| bus.emit(NOW, ProjectId(1), DomainEvent::TokenRevoked { token: TokenId(n) }));
@@ -147,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_subscriber_reads_in_order_and_resumes_by_cursor() {
-        let bus = EventBus::new(NOW, 100);
+        let bus = EventBus::new(FIRST, 100);
         let mut subscription = bus.subscribe();
         emit(&bus, 5);
         let batch = subscription.next(3).await.unwrap();
@@ -162,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_subscriber_is_told_how_many_it_missed() {
-        let bus = EventBus::new(NOW, 10);
+        let bus = EventBus::new(FIRST, 10);
         let mut subscription = bus.subscribe();
         emit(&bus, 25);
         let batch = subscription.next(100).await.unwrap();
@@ -171,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_subscriber_wakes_and_the_end_of_the_bus_ends_it() {
-        let bus = EventBus::new(NOW, 10);
+        let bus = EventBus::new(FIRST, 10);
         let mut subscription = bus.subscribe();
         let waiting = tokio::spawn(async move {
             let first = subscription.next(1).await.map(|batch| batch.records.len());
@@ -184,11 +196,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cursors_rise_over_a_restart() {
-        let before = EventBus::new(NOW, 10);
-        emit(&before, 1000);
-        let after = EventBus::new(UnixTime::from_millis(NOW.as_millis() + 1000), 10);
-        assert!(after.newest() > before.newest());
-        assert!(after.subscribe_after(Cursor(u64::MAX)).take(1).is_none());
+    async fn cursors_go_on_in_another_block_and_nobody_misses_what_is_between() {
+        let bus = EventBus::new(FIRST, 10);
+        let mut reader = bus.subscribe();
+        emit(&bus, 4);
+        bus.continue_at(Cursor(FIRST.0 + 1000));
+        emit(&bus, 4);
+        let batch = reader.take(3).unwrap();
+        assert_eq!((batch.records.len(), batch.missed), (3, 0));
+        let batch = reader.take(10).unwrap();
+        let cursors: Vec<u64> = batch.records.iter().map(|record| record.cursor.0 - FIRST.0).collect();
+        assert_eq!((cursors, batch.missed), (vec![3, 1000, 1001, 1002, 1003], 0));
+        let mut late = bus.subscribe_after(Cursor(FIRST.0 + 1));
+        emit(&bus, 7);
+        assert!(late.skip_missed() && !reader.skip_missed());
+        assert_eq!(reader.take(10).unwrap().records.len(), 7);
+        bus.continue_at(FIRST);
+        emit(&bus, 1);
+        assert_eq!(bus.newest(), Cursor(FIRST.0 + 1011), "never back");
+        let mut of_another_server = bus.subscribe_after(Cursor(u64::MAX));
+        assert!(of_another_server.skip_missed());
+        assert_eq!(of_another_server.take(20).unwrap().records.len(), 10);
     }
 }

@@ -73,6 +73,7 @@ mod tests {
     use super::*;
 
     const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+    const FIRST: Cursor = Cursor(1_790_000_000_000_000);
 
     fn emit(bus: &EventBus, project: i64) {
         bus.emit(NOW, ProjectId(project), DomainEvent::TokenRevoked { token: TokenId(1) });
@@ -84,7 +85,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_gets_the_events_of_wanted_projects_only_and_stands_behind_the_others() {
-        let bus = EventBus::new(NOW, 100);
+        let bus = EventBus::new(FIRST, 100);
         let mut reader = bus.open(None, only(2));
         for project in [1, 2, 1] {
             emit(&bus, project);
@@ -97,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cursor_of_before_a_restart_is_a_gap_even_when_nothing_has_happened_since() {
-        let bus = EventBus::new(NOW, 100);
+        let bus = EventBus::new(FIRST, 100);
         let mut reader = bus.open(Some(Cursor(7)), only(1));
         let batch = reader.next(10).await.expect("the bus lives");
         assert!(batch.has_gap && batch.events.is_empty());
@@ -108,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_cursor_leaves_no_gap() {
-        let bus = EventBus::new(NOW, 100);
+        let bus = EventBus::new(FIRST, 100);
         let mut reader = bus.open(Some(EventFeed::newest(&bus)), only(1));
         assert_eq!(reader.take(10), None);
         emit(&bus, 1);

@@ -1,8 +1,8 @@
 //! Credentials: finding, listing, revoking.
 
 use causeway_app::{
-    CredentialFilter, CredentialRecord, CredentialState, CredentialView, Page, PageRequest, ProjectId, RevokeBy,
-    StoreResult,
+    CredentialFilter, CredentialRecord, CredentialState, CredentialView, EXPIRED_MAX, Page, PageRequest, ProjectId,
+    RevokeBy, StoreResult,
 };
 use causeway_types::{Secret, UnixTime};
 use sqlx::AnyPool;
@@ -112,16 +112,58 @@ pub(crate) async fn refused_names(pool: &AnyPool, now: UnixTime) -> Result<Vec<(
     Ok(rows.into_iter().map(|(username, until)| (username, time(until))).collect())
 }
 
-pub(crate) async fn expired_between(
+/// Reads on from the last one told, and moves that mark in the same transaction.
+pub(crate) async fn claim_expired(
     pool: &AnyPool,
-    from: UnixTime,
-    to: UnixTime,
+    writes: &AnyPool,
+    now: UnixTime,
 ) -> Result<Vec<(ProjectId, String)>, sqlx::Error> {
-    let sql = Sql::new("SELECT project_id, username FROM credentials WHERE revoked_at IS NULL AND expires_at >= ")
-        .bind(millis(from))
-        .push(" AND expires_at < ")
-        .bind(millis(to))
-        .push(" ORDER BY expires_at, username");
-    let rows: Vec<(i64, String)> = sql.rows().fetch_all(pool).await?;
-    Ok(rows.into_iter().map(|(project, username)| (ProjectId(project), username)).collect())
+    let now = millis(now);
+    if !is_any_to_tell(pool, now).await? {
+        return Ok(Vec::new());
+    }
+    let mut transaction = writes.begin().await?;
+    // The row is this transaction's from here on, whoever made it: no two servers read the same mark.
+    let mark = Sql::new("INSERT INTO expired_told (name, expires_at, username) VALUES ('all', ")
+        .bind(now)
+        .push(", '') ON CONFLICT (name) DO UPDATE SET username = expired_told.username RETURNING expires_at, username");
+    let (told_at, told): (i64, String) = mark.rows().fetch_one(&mut *transaction).await?;
+    let sql =
+        Sql::new("SELECT project_id, expires_at, username FROM credentials WHERE revoked_at IS NULL AND expires_at < ")
+            .bind(now)
+            .push(" AND expires_at >= ")
+            .bind(told_at)
+            .push(" AND (expires_at, username) > (")
+            .bind(told_at)
+            .push(", ")
+            .bind(told)
+            .push(") ORDER BY expires_at, username LIMIT ")
+            .bind(i64::from(EXPIRED_MAX));
+    let rows: Vec<(i64, i64, String)> = sql.rows().fetch_all(&mut *transaction).await?;
+    if let Some((_, expires_at, username)) = rows.last() {
+        Sql::new("UPDATE expired_told SET expires_at = ")
+            .bind(*expires_at)
+            .push(", username = ")
+            .bind(username.as_str())
+            .push(" WHERE name = 'all'")
+            .query()
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(rows.into_iter().map(|(project, _, username)| (ProjectId(project), username)).collect())
+}
+
+/// Asked every second, so it must write nothing: an idle server leaves the disk alone.
+async fn is_any_to_tell(pool: &AnyPool, now: i64) -> Result<bool, sqlx::Error> {
+    let marks = Sql::new("SELECT COUNT(*) FROM expired_told");
+    let (marks,): (i64,) = marks.rows().fetch_one(pool).await?;
+    let sql = Sql::new(
+        "SELECT c.username FROM expired_told t JOIN credentials c ON c.expires_at >= t.expires_at \
+         AND (c.expires_at, c.username) > (t.expires_at, t.username) WHERE c.revoked_at IS NULL AND c.expires_at < ",
+    )
+    .bind(now)
+    .push(" LIMIT 1");
+    let found: Option<(String,)> = sql.rows().fetch_optional(pool).await?;
+    Ok(marks == 0 || found.is_some())
 }

@@ -18,6 +18,7 @@ mod nodes;
 mod notices;
 mod open;
 mod rows;
+mod servers;
 mod sessions;
 mod signal_channels;
 mod sql;
@@ -29,17 +30,17 @@ mod writer;
 use std::collections::BTreeSet;
 
 use causeway_app::{
-    ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, Drain,
-    NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy,
-    RoomView, SessionFilter, SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder, TokenId,
-    TokenView, UsageQuery, UsageRow,
+    ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, Cursor,
+    Drain, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView,
+    RevokeBy, RoomView, SessionFilter, SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder,
+    TokenId, TokenView, UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
 
 pub use open::OpenError;
 
-use crate::{insight::Privacy, sql::Sql, writer::Writer};
+use crate::{insight::Privacy, migrations::Dialect, sql::Sql, writer::Writer};
 
 /// A store in a SQL database.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub struct SqlStore {
     /// This server, in the sessions it writes.
     node: String,
     privacy: Privacy,
+    dialect: Dialect,
 }
 
 impl SqlStore {
@@ -111,8 +113,12 @@ impl Store for SqlStore {
         credentials::refused_names(&self.pool, now).await.map_err(store_error)
     }
 
-    async fn expired_between(&self, from: UnixTime, to: UnixTime) -> StoreResult<Vec<(ProjectId, String)>> {
-        credentials::expired_between(&self.pool, from, to).await.map_err(store_error)
+    async fn claim_expired(&self, now: UnixTime) -> StoreResult<Vec<(ProjectId, String)>> {
+        credentials::claim_expired(&self.pool, &self.writes, now).await.map_err(store_error)
+    }
+
+    async fn claim_event_ids(&self, now: UnixTime) -> StoreResult<Cursor> {
+        servers::claim_event_ids(&self.writes, now).await.map_err(store_error)
     }
 
     async fn tokens(&self, caller: ApiCaller) -> StoreResult<Vec<TokenView>> {
@@ -149,6 +155,10 @@ impl Store for SqlStore {
 
     async fn close_left_open(&self) -> StoreResult<u64> {
         sessions::close_left_open(&self.writes, &self.node).await.map_err(store_error)
+    }
+
+    async fn live_elsewhere(&self, project: ProjectId, usernames: &[String], now: UnixTime) -> StoreResult<u64> {
+        servers::live_elsewhere(&self.pool, &self.node, project, usernames, now).await.map_err(store_error)
     }
 
     async fn sessions(

@@ -25,6 +25,8 @@ pub(crate) async fn tell(pool: &AnyPool, notices: &[Notice], now: UnixTime) -> R
             Notice::Refused { username, until } => ("refused", username.clone(), *until),
             Notice::EndSessionsOf { username } => ("end_sessions_of", username.clone(), now),
             Notice::EndSession { session } => ("end_session", session.to_string(), now),
+            Notice::WebhooksChanged => ("webhooks_changed", String::new(), now),
+            Notice::ProjectsSwitched => ("projects_switched", String::new(), now),
         };
         Sql::new("INSERT INTO notices (at, kind, subject, until_at) VALUES (")
             .bind(millis(now))
@@ -57,6 +59,8 @@ pub(crate) async fn after(pool: &AnyPool, number: i64) -> Result<Vec<(i64, Notic
             "refused" => Notice::Refused { username: subject, until: time(until) },
             "end_sessions_of" => Notice::EndSessionsOf { username: subject },
             "end_session" => Notice::EndSession { session: AllocationId(u64::from_str_radix(&subject, 16).ok()?) },
+            "webhooks_changed" => Notice::WebhooksChanged,
+            "projects_switched" => Notice::ProjectsSwitched,
             // Of a newer release.
             _ => return None,
         };

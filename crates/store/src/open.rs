@@ -58,7 +58,7 @@ impl SqlStore {
         let writes = sqlite_pool(1, WRITE_CACHE_KIB).connect_with(options.clone()).await.map_err(wrap)?;
         migrator(Dialect::Sqlite).run(&writes).await.map_err(|error| wrap(error.into()))?;
         let pool = sqlite_pool(CONNECTIONS_MAX - 1, READ_CACHE_KIB).connect_with(options).await.map_err(wrap)?;
-        Ok(Self::over(pool, writes, node))
+        Ok(Self::over(pool, writes, node, Dialect::Sqlite))
     }
 
     /// Connects to a PostgreSQL server and brings its schema up to date: `postgres://user:password@host/database`.
@@ -77,12 +77,12 @@ impl SqlStore {
             .await
             .map_err(wrap)?;
         migrator(Dialect::Postgres).run(&pool).await.map_err(|error| wrap(error.into()))?;
-        Ok(Self::over(pool.clone(), pool, node))
+        Ok(Self::over(pool.clone(), pool, node, Dialect::Postgres))
     }
 
-    fn over(pool: AnyPool, writes: AnyPool, node: &str) -> Self {
+    fn over(pool: AnyPool, writes: AnyPool, node: &str, dialect: Dialect) -> Self {
         let (writer, privacy) = (Writer::start(writes.clone()), Privacy::default());
-        Self { writer, pool, writes, node: node.to_owned(), privacy }
+        Self { writer, pool, writes, node: node.to_owned(), privacy, dialect }
     }
 }
 

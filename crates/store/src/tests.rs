@@ -4,10 +4,10 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use causeway_app::{
     ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, IceUrls, Identifier, NameFilter, NewToken,
-    NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope, Scopes,
-    SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord, SessionStart, Store, StoreError,
-    StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
+    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, EventPlace, IceUrls, Identifier, NameFilter,
+    NewToken, NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope,
+    Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord, SessionStart, Store,
+    StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -17,8 +17,10 @@ use causeway_types::{
 use super::*;
 
 mod postgres;
+mod servers;
 mod signalling;
 
+use servers::*;
 use signalling::{
     access_keys_come_back_and_end_with_their_token, signalling_channels_are_found_changed_and_removed_with_their_tags,
 };
@@ -63,6 +65,10 @@ on_both!(
     a_list_is_paged_without_gap_or_repetition,
     rooms_and_clients_are_listed_with_their_figures,
     webhooks_events_and_attempts_come_back,
+    the_log_says_what_was_tried_and_a_replay_begins_anew,
+    event_ids_are_claimed_once_and_rise,
+    an_expired_credential_is_claimed_once,
+    sessions_elsewhere_are_those_that_other_servers_show_as_live,
     a_cursor_of_another_list_is_refused,
     notices_reach_whoever_reads_on_from_before_them,
     nodes_and_drains_come_back_as_they_were_told,
@@ -176,8 +182,6 @@ async fn a_credential_comes_back_as_it_was_stored(store: &SqlStore) {
         .await
         .unwrap();
     assert_eq!(listed.items[0].record.secret.expose(), "", "a list never holds the secret part");
-    let expired = store.expired_between(NOW, NOW.saturating_add(Duration::from_secs(31))).await.unwrap();
-    assert_eq!(expired, [(ProjectId::DEFAULT, "alice".to_owned())]);
 }
 
 async fn the_first_token_is_made_once_and_found_by_its_hash(store: &SqlStore) {
@@ -383,13 +387,11 @@ async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {
         secrets: vec![Secret::new("new".to_owned()), Secret::new("old".to_owned())],
         events: vec!["session.started".to_owned()],
         created_at: NOW,
-        cursor: Cursor(5),
+        place: EventPlace(0),
+        delivered_to: Cursor(0),
+        run: 0,
         is_disabled: false,
     };
-    let id = store.insert_webhook(&webhook).await.unwrap();
-    store.move_cursor(id, Cursor(9)).await.unwrap();
-    let found = store.webhooks(Some(ProjectId::DEFAULT)).await.unwrap().remove(0);
-    assert_eq!((found.id, found.cursor, found.secrets.len()), (id, Cursor(9), 2));
     let event = |cursor| StoredEvent {
         cursor: Cursor(cursor),
         project: ProjectId::DEFAULT,
@@ -398,11 +400,23 @@ async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {
         at: NOW,
         body: "{}".to_owned(),
     };
+    store.keep_events(&[event(90)]).await.unwrap();
+    let id = store.insert_webhook(&webhook).await.unwrap();
     store.keep_events(&[event(10), event(11)]).await.unwrap();
-    assert_eq!(store.events_after(ProjectId::DEFAULT, Cursor(10), 5).await.unwrap(), [event(11)]);
+    // Kept once more, as when the answer to a COMMIT was lost: they stay where they are.
+    store.keep_events(&[event(11), event(12)]).await.unwrap();
+    let found = one_webhook(store).await;
+    assert_eq!((found.id, found.delivered_to, found.secrets.len()), (id, Cursor(90), 2));
+    let kept = store.events_for(&found, found.place, 5).await.unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.event.clone()).collect::<Vec<_>>(), [event(10), event(11), event(12)]);
+    assert!(kept.is_sorted_by_key(|kept| kept.place) && kept.iter().all(|kept| kept.tried.is_none()));
+    assert_eq!(store.newest_place().await.unwrap(), kept[2].place);
+    store.move_place(id, 0, kept[1].place).await.unwrap();
+    assert_eq!(one_webhook(store).await.delivered_to, Cursor(11));
     let attempt = DeliveryAttempt {
         webhook: id,
         cursor: Cursor(10),
+        run: 0,
         attempt: 1,
         at: NOW,
         status: Some(500),
@@ -412,7 +426,7 @@ async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {
     store.log_attempts(std::slice::from_ref(&attempt)).await.unwrap();
     assert_eq!(store.attempts(id, &PageRequest::default()).await.unwrap().items, [attempt]);
     assert!(store.update_webhook(&Webhook { id, is_disabled: true, ..webhook }).await.unwrap());
-    assert_eq!(store.forget_events(NOW.saturating_add(Duration::from_secs(1))).await.unwrap(), 2);
+    assert_eq!(store.forget_events(NOW.saturating_add(Duration::from_secs(1))).await.unwrap(), 4);
     assert!(!store.delete_webhook(ProjectId(2), id).await.unwrap());
     assert!(store.delete_webhook(ProjectId::DEFAULT, id).await.unwrap());
 }
@@ -423,6 +437,8 @@ async fn notices_reach_whoever_reads_on_from_before_them(store: &SqlStore) {
         Notice::Refused { username: "alice".to_owned(), until: NOW },
         Notice::EndSessionsOf { username: "alice".to_owned() },
         Notice::EndSession { session: AllocationId(0xfedc_ba98_7654_3210) },
+        Notice::WebhooksChanged,
+        Notice::ProjectsSwitched,
     ];
     store.tell(&told, NOW).await.unwrap();
     let heard = store.notices_after(start).await.unwrap();
@@ -470,7 +486,7 @@ async fn a_file_of_the_release_before_is_brought_up_to_date_and_keeps_its_creden
         sqlx::any::install_default_drivers();
         let url = format!("sqlite://{}?mode=rwc", path.display().to_string().replace('%', "%25").replace(' ', "%20"));
         let pool = AnyPool::connect(&url).await.unwrap();
-        let mut first = migrations::migrator(migrations::Dialect::Sqlite);
+        let mut first = migrations::migrator(Dialect::Sqlite);
         first.migrations.to_mut().truncate(1);
         first.run(&pool).await.unwrap();
         for statement in [

@@ -13,14 +13,14 @@ use tokio::{
     time::Instant,
 };
 
-use crate::deliver::{Command, Counters};
+use crate::deliver::{Command, Counters, in_time};
 
 /// Events written at once.
 const BATCH_MAX: usize = 500;
 /// Pause after a store that did not answer; the bus holds what happens meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long kept events and the log of deliveries stay.
-const KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// An answer of the store that takes longer is none; what it did is done once more, and then passed over.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often old ones are removed.
 const FORGET_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -29,6 +29,8 @@ pub(crate) struct Keeper<S> {
     pub(crate) reader: Box<dyn FeedReader>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) deliverer: mpsc::Sender<Command>,
+    /// How long kept events and the log of deliveries stay.
+    pub(crate) kept_for: Duration,
 }
 
 impl<S: WebhookStore> Keeper<S> {
@@ -65,7 +67,7 @@ impl<S: WebhookStore> Keeper<S> {
             self.note_gap(batch);
             return true;
         }
-        if let Err(error) = self.store.keep_events(&batch.events).await {
+        if let Err(error) = in_time(PATIENCE, self.store.keep_events(&batch.events)).await {
             tracing::debug!(%error, "events for webhooks are not kept; again soon");
             return false;
         }
@@ -84,7 +86,7 @@ impl<S: WebhookStore> Keeper<S> {
     }
 
     async fn forget(&self) {
-        let kept_for = u64::try_from(KEPT_FOR.as_millis()).unwrap_or(u64::MAX);
+        let kept_for = u64::try_from(self.kept_for.as_millis()).unwrap_or(u64::MAX);
         let before = UnixTime::from_millis(Now::read().unix.as_millis().saturating_sub(kept_for));
         if let Err(error) = self.store.forget_events(before).await {
             tracing::debug!(%error, "old events are not removed; again later");

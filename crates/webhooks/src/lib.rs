@@ -1,6 +1,9 @@
 //! Webhooks: keeps the events of projects that have some, and posts them, signed, retried, in order per session, at least
 //! once (`docs/events.md#webhooks`).
 //!
+//! Every server keeps its own events in the store, which gives them one order; one server at a time posts, for all that
+//! share the database (`docs/decisions/0006-servers-of-one-database.md`).
+//!
 //! It serves no route and knows no bus: events come by `app::EventFeed`, webhooks by `app::WebhookStore`. What is posted
 //! when is decided by a core without sockets and clocks; the rest is one task that keeps and one that posts.
 //!
@@ -12,6 +15,7 @@ mod address;
 mod core;
 mod deliver;
 mod keep;
+mod lease;
 mod post;
 mod signature;
 
@@ -20,9 +24,10 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use causeway_app::{Cursor, EventFeed, ProjectId, WebhookControl, WebhookId, WebhookStore};
+use causeway_app::{EventFeed, ProjectId, WebhookControl, WebhookStore};
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -31,6 +36,9 @@ use tokio::{
 
 pub use address::AddressPolicy;
 pub use post::{PostSettings, URL_BYTES_MAX};
+
+/// For how long an event that is not taken is posted again: kept events must not be forgotten sooner.
+pub const RETRIED_FOR: Duration = core::GIVE_UP_AFTER;
 
 use crate::{
     deliver::{Command, Counters, Deliverer, Wanted},
@@ -43,7 +51,6 @@ const COMMANDS_MAX: usize = 64;
 
 /// The running deliveries.
 pub struct Webhooks {
-    feed: Arc<dyn EventFeed>,
     poster: Poster,
     counters: Arc<Counters>,
     commands: mpsc::Sender<Command>,
@@ -70,6 +77,17 @@ pub struct Figures {
     pub lost: u64,
     /// Events in memory that wait.
     pub pending: u64,
+    /// Whether this server is the one that posts.
+    pub is_posting: bool,
+}
+
+/// How events are kept and posted.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Posting.
+    pub post: PostSettings,
+    /// How long events and the log of deliveries stay.
+    pub kept_for: Duration,
 }
 
 impl Webhooks {
@@ -79,11 +97,11 @@ impl Webhooks {
     /// TLS cannot be set up.
     pub fn start<S: WebhookStore>(
         store: Arc<S>,
-        feed: Arc<dyn EventFeed>,
-        settings: PostSettings,
+        feed: &dyn EventFeed,
+        settings: WebhookSettings,
         seed: [u8; 32],
     ) -> Result<Self, rustls::Error> {
-        let poster = Poster::new(settings)?;
+        let poster = Poster::new(settings.post)?;
         let wanted: Wanted = Arc::new(RwLock::new(HashSet::new()));
         let counters = Arc::new(Counters::default());
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
@@ -94,10 +112,11 @@ impl Webhooks {
             reader: feed.open(None, Arc::new(move |project: ProjectId| known.read().contains(&project))),
             counters: Arc::clone(&counters),
             deliverer: commands.clone(),
+            kept_for: settings.kept_for,
         };
         let deliverer = Deliverer::new(store, poster.clone(), wanted, Arc::clone(&counters), seed);
         let tasks = vec![tokio::spawn(keeper.run(stopped)), tokio::spawn(deliverer.run(received))];
-        Ok(Self { feed, poster, counters, commands, stop, tasks: Mutex::new(tasks) })
+        Ok(Self { poster, counters, commands, stop, tasks: Mutex::new(tasks) })
     }
 
     /// Keeps the last events and stops. What was not posted is posted after the next start.
@@ -119,13 +138,22 @@ impl Webhooks {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { taken, failed, given_up, lost, pending } = &*self.counters;
+        let Counters { taken, failed, given_up, lost, pending, is_posting } = &*self.counters;
         Figures {
             taken: read(taken),
             failed: read(failed),
             given_up: read(given_up),
             lost: read(lost),
             pending: read(pending),
+            is_posting: is_posting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Another server changed webhooks: they are read soon.
+    pub fn note_change(&self) {
+        let (done, _) = oneshot::channel();
+        if self.commands.try_send(Command::Changed(done)).is_err() {
+            tracing::debug!("the deliveries are busy; they read webhooks anew by the clock");
         }
     }
 
@@ -141,14 +169,6 @@ impl Webhooks {
 impl WebhookControl for Webhooks {
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.ask(Command::Changed))
-    }
-
-    fn replay(&self, webhook: WebhookId, after: Cursor) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.ask(move |done| Command::Replay(webhook, after, done)))
-    }
-
-    fn newest(&self) -> Cursor {
-        self.feed.newest()
     }
 
     fn check_url(&self, url: &str) -> Result<(), String> {

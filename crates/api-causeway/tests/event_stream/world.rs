@@ -46,8 +46,6 @@ impl RelayControl for NoRelay {
     fn end_sessions_of(&self, _: &[String]) -> u32 {
         0
     }
-
-    fn limit(&self, _: &str, _: causeway_app::CredentialLimits) {}
 }
 
 pub(crate) struct World {
@@ -77,7 +75,7 @@ impl World {
         for (text, scopes) in [(TOKEN, Scopes::ALL), (NARROW_TOKEN, Scopes::default().with(Scope::Credentials))] {
             store.add_token(&new_token(text, scopes), Now::read().unix).await.expect("stored");
         }
-        let bus = Arc::new(EventBus::new(Now::read().unix, RING));
+        let bus = Arc::new(EventBus::new(Cursor(1000), RING));
         let (stop, stopped) = watch::channel(false);
         let streams = Arc::new(EventStreams::new(Arc::<EventBus>::clone(&bus), stopped).with_heartbeat(heartbeat));
         let routes = with_manners(router(state(&store, &bus, &streams)));

@@ -13,10 +13,10 @@ use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
     Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore,
-    Cursor, DirectoryConfig, DomainEvent, EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore,
-    Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, NodeState, OrganizationId, ProjectId,
-    Refusal, RegionBoard, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart,
-    Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
+    Cursor, DirectoryConfig, DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls, Identifier,
+    InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, NodeState, OrganizationId,
+    ProjectId, Refusal, RegionBoard, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord,
+    SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -78,8 +78,6 @@ impl RelayControl for Relay {
     fn end_sessions_of(&self, usernames: &[String]) -> u32 {
         u32::try_from(usernames.len()).expect("few")
     }
-
-    fn limit(&self, _username: &str, _limits: CredentialLimits) {}
 }
 
 /// The events that were told.
@@ -310,7 +308,9 @@ fn webhook() -> Webhook {
         secrets: vec![Secret::new("whsec_room-a".to_owned())],
         events: Vec::new(),
         created_at: THEN,
-        cursor: Cursor(0),
+        place: EventPlace(0),
+        delivered_to: Cursor(0),
+        run: 0,
         is_disabled: false,
     }
 }
@@ -348,7 +348,7 @@ fn routes(
     ));
     let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
     let (_, stopped) = tokio::sync::watch::channel(true);
-    let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(THEN, 16)), stopped));
+    let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(Cursor(1), 16)), stopped));
     let own_routes = own::router(own::ApiState {
         gate: Arc::clone(&gate),
         store: Arc::clone(store),

@@ -243,6 +243,9 @@ keys! {
     webhook_timeout "DURATION" single "10s"
         "How long one post to a webhook may take, from resolving its name to the end of its answer."
         |s, v| one(v, duration, &mut s.webhook_timeout);
+    webhook_log_kept "DURATION" single "7d"
+        "How long events are kept for webhooks to be posted or replayed, and the log of their deliveries. At least a day: as long as posts are tried again."
+        |s, v| one(v, super::parse::log_kept, &mut s.webhook_log_kept);
     api_requests_per_sec "N" single "100"
         "API requests per second and token."
         |s, v| one(v, count, &mut s.api_requests_per_sec);

@@ -356,6 +356,7 @@ fn empty(sources: Sources) -> Settings {
         webhook_allow: Vec::new(),
         webhook_http: false,
         webhook_timeout: Duration::ZERO,
+        webhook_log_kept: Duration::ZERO,
         api_requests_per_sec: 0,
         api_requests_burst: 0,
     }

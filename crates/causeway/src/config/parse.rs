@@ -100,14 +100,24 @@ pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, St
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, factor) = match text.strip_suffix(['s', 'm', 'h']) {
+    let (digits, factor) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
         Some(digits) if text.ends_with('s') => (digits, 1),
         Some(digits) if text.ends_with('m') => (digits, 60),
-        Some(digits) => (digits, 3600),
+        Some(digits) if text.ends_with('h') => (digits, 3600),
+        Some(digits) => (digits, 86_400),
         None => (text, 1),
     };
     let secs = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
     secs.map(Duration::from_secs).ok_or_else(|| "write a duration, e.g. \"30s\", \"5m\" or \"1h\"".to_owned())
+}
+
+/// Not shorter than posts are tried again.
+pub(super) fn log_kept(text: &str) -> Result<Duration, String> {
+    let kept = duration(text)?;
+    if kept < causeway_webhooks::RETRIED_FOR {
+        return Err("at least a day, as long as posts are tried again, e.g. \"7d\"".to_owned());
+    }
+    Ok(kept)
 }
 
 /// Bytes per second; 0 is none.

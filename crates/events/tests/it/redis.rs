@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use causeway_app::{DomainEvent, EventSink, ProjectId, SessionStart};
+use causeway_app::{Cursor, DomainEvent, EventSink, ProjectId, SessionStart};
 use causeway_events::{
     EventBus,
     redis::{RedisPublisher, RedisSettings, RedisStatus},
@@ -29,7 +29,7 @@ impl World {
     }
 
     async fn with(target: &str, node: &str, waiting_max: usize) -> Self {
-        let bus = EventBus::new(NOW, 200_000);
+        let bus = EventBus::new(Cursor(1), 200_000);
         let live: Arc<Mutex<Vec<Arc<SessionStart>>>> = Arc::default();
         let listed = Arc::clone(&live);
         let settings = RedisSettings {

@@ -1,6 +1,6 @@
 //! Against a listener of our own: plain and TLS, silent and strange.
 
-use causeway_app::{Cursor, ProjectId, WebhookId};
+use causeway_app::{Cursor, EventPlace, ProjectId, WebhookId};
 use causeway_types::Secret;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -102,7 +102,9 @@ fn webhook(url: &str) -> Webhook {
         secrets: vec![Secret::new("s".to_owned())],
         events: Vec::new(),
         created_at: AT,
-        cursor: Cursor(0),
+        place: EventPlace(0),
+        delivered_to: Cursor(0),
+        run: 0,
         is_disabled: false,
     }
 }
