@@ -115,13 +115,13 @@ class Message:
 
 
 class Consumer:
-    """Subscribes to the documented pattern that sees everything, and keeps what comes."""
+    """Subscribes to a documented pattern, without another word to the one that sees everything, and keeps what comes."""
 
-    def __init__(self, redis):
+    def __init__(self, redis, pattern="turn/*/allocation/*"):
         self.messages, self.strays = [], []
         self.connection = Connection(redis.port)
         self.connection.socket.settimeout(None)
-        self.connection.send("PSUBSCRIBE", "turn/*/allocation/*")
+        self.connection.send("PSUBSCRIBE", pattern)
         assert self.connection.read()[0] == "psubscribe"
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()

@@ -82,7 +82,10 @@ def assert_success(status, headers, body):
     assert [url.split(":")[0] + url[-4:] for url in turn["urls"]] == ["turn=udp", "turn=tcp", "turns=udp", "turns=tcp"]
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", turn["username"])
     assert re.fullmatch(r"[0-9a-f]{32}", turn["credential"])
-    assert answer["region"] == "local"
+    assert answer["region"] == "local" and answer["expiresAt"]
+    # Some applications hand the whole answer to RTCPeerConnection: none of its own options may be in it.
+    options = {"iceTransportPolicy", "bundlePolicy", "rtcpMuxPolicy", "certificates", "iceCandidatePoolSize", "peerIdentity"}
+    assert not options & set(answer)
 
 
 def test_01_each_encoding_without_parameters(server):
@@ -204,6 +207,18 @@ def test_09_no_token_and_a_bad_token_are_401(server):
             assert answer.headers["WWW-Authenticate"] == challenge
 
 
+def test_09_a_revoked_token_is_401_like_an_unknown_one(server):
+    status, _, body = server.request("/api/v1/tokens", "POST", {"name": "to be revoked", "scopes": ["credentials"]})
+    assert status == 201, body
+    token = json.loads(body)
+    ask = lambda: httpx.post(f"http://127.0.0.1:{server.http_port}{MINT}", headers={"Authorization": f"Bearer {token['value']}"})
+    assert ask().status_code == 200
+    assert server.request(f"/api/v1/tokens/{token['id']}", "DELETE")[0] == 204
+    answer = ask()
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="causeway", error="invalid_token"'
+
+
 def test_10_turn_rest_vectors():
     vectors = [
         ("causeway-test-secret", "1790371886:alice", "DdSyKug/rqO62k9Pv02/k1NpEyg="),
@@ -248,6 +263,17 @@ def test_10_a_live_allocation_refreshes_after_its_name_expired(server):
         expired = lambda: allocate_code(server, name, rest_password(SECRET, name)) == 401
         wait_until(expired, 10, "the name to expire")
         assert turn.refresh().code == 0
+
+
+def test_10_separator_and_furthest_expiry_are_as_configured(start):
+    server = start(rest_separator="-", rest_ttl_max="600s")
+    name = lambda ttl, separator: f"{int(time.time()) + ttl}{separator}alice"
+    for ttl, separator, code in [(500, "-", 0), (700, "-", 401), (500, ":", 401)]:
+        username = name(ttl, separator)
+        assert allocate_code(server, username, rest_password(SECRET, username)) == code, (ttl, separator)
+    minted = json.loads(server.request("/api/v1/turn-rest?service=turn&username=alice&ttl=60")[2])
+    assert re.fullmatch(r"\d+-alice", minted["username"])
+    assert allocate_code(server, minted["username"], minted["password"]) == 0
 
 
 def test_10_uclient_derives_from_the_secret_itself(server, echo):

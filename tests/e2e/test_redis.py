@@ -1,5 +1,6 @@
 """Redis in coturn's schema, seen by a consumer that knows only the schema, next to Debian's coturn under the same client."""
 
+import contextlib
 import json
 import re
 import signal
@@ -108,6 +109,28 @@ def test_the_documented_sequence_with_the_clients_own_figures(publishing, redis,
     assert stored_sessions(publishing)[name] == figures
     assert listed_session(publishing, messages[0].fields["remote"]) == figures
     assert redis.ask("KEYS", f"turn/*/allocation/{name}/status", database=3) == []
+
+
+# What coturn's schema document tells consumers to subscribe to, with the leaves each of them must see.
+LEAVES = ["status", "traffic", "traffic/peer", "total_traffic", "total_traffic/peer"]
+PATTERNS = {"turn/realm/*/user/*/allocation/*": set(LEAVES), "turn/*/allocation/*": set(LEAVES)}
+PATTERNS |= {f"turn/realm/*/user/*/allocation/*/{leaf}": {leaf} for leaf in LEAVES}
+# A user's own, by name.
+PATTERNS |= {f"turn/realm/*/user/{USER}/allocation/*/total_traffic": {"total_traffic"}, "turn/realm/*/user/nobody/allocation/*": set()}
+
+
+def test_every_documented_pattern_sees_its_messages_and_no_others(publishing, redis, echo):
+    with contextlib.ExitStack() as stack:
+        consumers = {pattern: stack.enter_context(Consumer(redis, pattern)) for pattern in PATTERNS}
+        everything = consumers["turn/*/allocation/*"]
+        run_client(publishing, echo, "udp")
+        relaying(everything.wait_for_ends(1))
+        for pattern, leaves in PATTERNS.items():
+            wanted = [(message.allocation, message.leaf, message.value) for message in everything.messages if message.leaf in leaves]
+            seen = lambda: [(message.allocation, message.leaf, message.value) for message in consumers[pattern].messages]
+            wait_until(lambda: len(seen()) >= len(wanted), 10, f"what {pattern} sees")
+            assert seen() == wanted and bool(wanted) == bool(leaves), pattern
+            assert consumers[pattern].strays == []
 
 
 def test_a_traffic_pair_for_each_4096_packets(publishing, redis, echo):

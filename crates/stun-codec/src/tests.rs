@@ -65,6 +65,12 @@ fn rfc5769_long_term_request_verifies() {
 }
 
 #[test]
+fn the_key_of_a_turn_rest_credential_matches_its_vector() {
+    let key = key::md5_key("1790371886:alice", "example.org", "DdSyKug/rqO62k9Pv02/k1NpEyg=");
+    assert_eq!(u128::from_be_bytes(key), 0x59eb_d209_4f00_4f78_a0e5_1209_46bf_d17c);
+}
+
+#[test]
 fn what_follows_message_integrity_is_ignored() {
     let key = [7; 16];
     let bytes = MessageBuilder::new(Class::Request, Method::ALLOCATE, TransactionId([1; 12]))
