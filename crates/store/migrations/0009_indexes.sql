@@ -33,17 +33,33 @@
 -- {postgres} DROP INDEX credentials_by_initiator;
 -- {postgres} DROP INDEX credentials_by_receiver;
 
--- Every filter of the list in the list's order. The first one also tells state without looking at the row.
+-- Every filter of the list in the list's order. Those that many credentials share also tell
+-- state without looking at the row.
 CREATE INDEX credentials_by_project ON credentials (project_id, issued_at, username, expires_at, revoked_at);
 CREATE INDEX credentials_by_room ON credentials (project_id, room, issued_at, username) WHERE room IS NOT NULL;
 CREATE INDEX credentials_by_initiator ON credentials (project_id, initiator_client, issued_at, username)
     WHERE initiator_client IS NOT NULL;
 CREATE INDEX credentials_by_receiver ON credentials (project_id, receiver_client, issued_at, username)
     WHERE receiver_client IS NOT NULL;
-CREATE INDEX credentials_by_token ON credentials (project_id, token_id, issued_at, username);
+CREATE INDEX credentials_by_token ON credentials (project_id, token_id, issued_at, username, expires_at, revoked_at);
 CREATE INDEX credentials_revoked ON credentials (project_id, issued_at, username) WHERE revoked_at IS NOT NULL;
 
 -- The key has the order that is asked for.
 DROP INDEX room_clients_by_client;
 
 CREATE INDEX sessions_live_by_start ON sessions (project_id, started_at, id) WHERE ended_at IS NULL;
+
+-- Live sessions of a room and of a client, counted where sessions are written.
+ALTER TABLE rooms ADD COLUMN active_sessions BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE clients ADD COLUMN active_sessions BIGINT NOT NULL DEFAULT 0;
+UPDATE rooms SET active_sessions = (SELECT COUNT(*) FROM sessions s WHERE s.project_id = rooms.project_id
+    AND s.room = rooms.name AND s.ended_at IS NULL);
+UPDATE clients SET active_sessions = (SELECT COUNT(*) FROM session_clients c JOIN sessions s ON s.id = c.session_id
+    WHERE c.project_id = clients.project_id AND c.client = clients.name AND s.ended_at IS NULL);
+CREATE INDEX rooms_active ON rooms (project_id, name) WHERE active_sessions > 0;
+CREATE INDEX clients_active ON clients (project_id, name) WHERE active_sessions > 0;
+
+-- Names in the order of their bytes, as SQLite has them: a prefix is a range.
+-- {postgres} ALTER TABLE rooms ALTER COLUMN name TYPE TEXT COLLATE "C";
+-- {postgres} ALTER TABLE clients ALTER COLUMN name TYPE TEXT COLLATE "C";
+-- {postgres} ALTER TABLE room_clients ALTER COLUMN client TYPE TEXT COLLATE "C";

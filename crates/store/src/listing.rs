@@ -129,14 +129,21 @@ pub(crate) async fn sessions(
     filter: &SessionFilter,
     request: &PageRequest,
 ) -> StoreResult<Page<SessionView>> {
+    let sql = sessions_sql(project, filter, request)?;
+    let rows = sql.rows::<SessionRow>().fetch_all(pool).await.map_err(store_error)?;
+    let views: Vec<SessionView> = rows.into_iter().map(Into::into).collect();
+    let mut page = page(views, request, |view| format!("{}-{}", millis(view.started_at), view.id));
+    name_clients(pool, &mut page.items).await.map_err(store_error)?;
+    Ok(page)
+}
+
+pub(crate) fn sessions_sql(project: ProjectId, filter: &SessionFilter, request: &PageRequest) -> StoreResult<Sql> {
     let mut sql = match &filter.client {
         // From the client's own index, which is in the order of the list.
         Some(client) => {
             Sql::new("SELECT s.* FROM session_clients c JOIN sessions s ON s.id = c.session_id WHERE c.client = ")
                 .bind(client.as_str())
                 .push(" AND c.project_id = ")
-                .bind(project.0)
-                .push(" AND s.project_id = ")
                 .bind(project.0)
         }
         None => Sql::new("SELECT s.* FROM sessions s WHERE s.project_id = ").bind(project.0),
@@ -162,12 +169,7 @@ pub(crate) async fn sessions(
             sql.push(" AND (").push(at).push(", ").push(id).push(") < (").bind(started).push(", ").bind(last).push(")");
     }
     let sql = sql.push(" ORDER BY ").push(at).push(" DESC, ").push(id).push(" DESC LIMIT ");
-    let rows =
-        sql.bind(i64::from(request.limit) + 1).rows::<SessionRow>().fetch_all(pool).await.map_err(store_error)?;
-    let views: Vec<SessionView> = rows.into_iter().map(Into::into).collect();
-    let mut page = page(views, request, |view| format!("{}-{}", millis(view.started_at), view.id));
-    name_clients(pool, &mut page.items).await.map_err(store_error)?;
-    Ok(page)
+    Ok(sql.bind(i64::from(request.limit) + 1))
 }
 
 /// Adds each session's clients, in one query for the page.
@@ -207,15 +209,7 @@ pub(crate) async fn rooms(
     filter: &NameFilter,
     request: &PageRequest,
 ) -> Result<Page<RoomView>, sqlx::Error> {
-    const LIVE: &str = "sessions s WHERE s.project_id = n.project_id AND s.room = n.name AND s.ended_at IS NULL";
-    let sql = Sql::new(
-        "SELECT n.name, n.first_seen, n.last_seen, n.sessions, n.bytes_in, n.bytes_out, (SELECT COUNT(*) FROM \
-         room_clients m WHERE m.project_id = n.project_id AND m.room = n.name) AS clients, (SELECT COUNT(*) FROM ",
-    )
-    .push(LIVE)
-    .push(") AS active_sessions FROM rooms n WHERE n.project_id = ")
-    .bind(project.0);
-    let rows: Vec<RoomRow> = named(sql, filter, LIVE, request).rows().fetch_all(pool).await?;
+    let rows: Vec<RoomRow> = rooms_sql(project, filter, request).rows().fetch_all(pool).await?;
     let view = |row: RoomRow| RoomView {
         name: row.name,
         first_seen: time(row.first_seen),
@@ -227,6 +221,15 @@ pub(crate) async fn rooms(
         bytes_out: count(row.bytes_out),
     };
     Ok(page(rows.into_iter().map(view).collect(), request, |room| room.name.clone()))
+}
+
+pub(crate) fn rooms_sql(project: ProjectId, filter: &NameFilter, request: &PageRequest) -> Sql {
+    let sql = Sql::new(
+        "SELECT n.name, n.first_seen, n.last_seen, n.active_sessions, n.sessions, n.bytes_in, n.bytes_out, \
+         (SELECT COUNT(*) FROM room_clients m WHERE m.project_id = n.project_id AND m.room = n.name) AS clients \
+         FROM rooms n WHERE n.project_id = ",
+    );
+    named(sql.bind(project.0), filter, "n.name", request)
 }
 
 #[derive(sqlx::FromRow)]
@@ -247,22 +250,7 @@ pub(crate) async fn clients(
     filter: &NameFilter,
     request: &PageRequest,
 ) -> Result<Page<ClientView>, sqlx::Error> {
-    const LIVE: &str = "session_clients c JOIN sessions s ON s.id = c.session_id WHERE c.project_id = n.project_id \
-                        AND c.client = n.name AND s.ended_at IS NULL";
-    let mut sql = Sql::new(
-        "SELECT n.name, n.roles, n.first_seen, n.last_seen, n.sessions, n.bytes_in, n.bytes_out, \
-         (SELECT COUNT(*) FROM ",
-    )
-    .push(LIVE)
-    .push(") AS active_sessions FROM clients n WHERE n.project_id = ")
-    .bind(project.0);
-    if let Some(room) = &filter.room {
-        sql = sql
-            .push(" AND EXISTS (SELECT 1 FROM room_clients m WHERE m.project_id = n.project_id AND m.client = n.name AND m.room = ")
-            .bind(room.as_str())
-            .push(")");
-    }
-    let rows: Vec<ClientRow> = named(sql, filter, LIVE, request).rows().fetch_all(pool).await?;
+    let rows: Vec<ClientRow> = clients_sql(project, filter, request).rows().fetch_all(pool).await?;
     let view = |row: ClientRow| ClientView {
         name: row.name,
         roles: [Role::Initiator, Role::Receiver].into_iter().filter(|role| row.roles.contains(role.as_str())).collect(),
@@ -276,24 +264,56 @@ pub(crate) async fn clients(
     Ok(page(rows.into_iter().map(view).collect(), request, |client| client.name.clone()))
 }
 
-/// The part that rooms and clients share: name, prefix, liveness, order and end of the page.
-fn named(sql: Sql, filter: &NameFilter, live: &str, request: &PageRequest) -> Sql {
-    let mut sql = sql.and(" AND n.name = ", filter.name.as_ref().map(Identifier::as_str));
+pub(crate) fn clients_sql(project: ProjectId, filter: &NameFilter, request: &PageRequest) -> Sql {
+    const COLUMNS: &str = "SELECT n.name, n.roles, n.first_seen, n.last_seen, n.active_sessions, n.sessions, n.bytes_in, \
+                           n.bytes_out FROM ";
+    match &filter.room {
+        // From the room's own members, which are in the order of the list.
+        Some(room) => {
+            let sql = Sql::new(COLUMNS).push(
+                "room_clients m JOIN clients n ON n.project_id = m.project_id AND n.name = m.client WHERE m.project_id = ",
+            );
+            named(sql.bind(project.0).push(" AND m.room = ").bind(room.as_str()), filter, "m.client", request)
+        }
+        None => {
+            named(Sql::new(COLUMNS).push("clients n WHERE n.project_id = ").bind(project.0), filter, "n.name", request)
+        }
+    }
+}
+
+/// The part that rooms and clients share: name, prefix, liveness, order and end of the page. `name` is a column in an
+/// index that has the list's order.
+fn named(sql: Sql, filter: &NameFilter, name: &str, request: &PageRequest) -> Sql {
+    let mut sql = match &filter.name {
+        Some(wanted) => sql.push(" AND ").push(name).push(" = ").bind(wanted.as_str()),
+        None => sql,
+    };
     if let Some(prefix) = &filter.prefix {
         // Not LIKE: `_` is a letter of names, and SQLite's LIKE ignores case.
-        sql = sql
-            .push(" AND substr(n.name, 1, CAST(")
-            .bind(i64::try_from(prefix.len()).unwrap_or(0))
-            .push(" AS INTEGER)) = ")
-            .bind(prefix.as_str());
+        sql = sql.push(" AND ").push(name).push(" >= ").bind(prefix.as_str());
+        sql = sql.push(" AND ").push(name).push(" < ").bind(behind(prefix));
     }
-    if let Some(active) = filter.active {
-        sql = sql.push(if active { " AND EXISTS (SELECT 1 FROM " } else { " AND NOT EXISTS (SELECT 1 FROM " });
-        sql = sql.push(live).push(")");
+    sql = match filter.active {
+        Some(true) => sql.push(" AND n.active_sessions > 0"),
+        Some(false) => sql.push(" AND n.active_sessions = 0"),
+        None => sql,
+    };
+    if let Some(after) = &request.after {
+        sql = sql.push(" AND ").push(name).push(" > ").bind(after.as_str());
     }
-    sql.and(" AND n.name > ", request.after.as_deref())
-        .push(" ORDER BY n.name LIMIT ")
-        .bind(i64::from(request.limit) + 1)
+    sql.push(" ORDER BY ").push(name).push(" LIMIT ").bind(i64::from(request.limit) + 1)
+}
+
+/// The first text behind all that begin with `prefix`, which is ASCII, in the order of bytes.
+fn behind(prefix: &str) -> String {
+    let mut text = prefix.to_owned();
+    match text.pop() {
+        Some(last) => {
+            text.push(char::from_u32(u32::from(last) + 1).unwrap_or(char::MAX));
+            text
+        }
+        None => char::MAX.to_string(),
+    }
 }
 
 #[derive(sqlx::FromRow)]

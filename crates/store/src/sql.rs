@@ -112,6 +112,12 @@ impl Sql {
         })
     }
 
+    /// The question how this would be answered, on SQLite.
+    #[cfg(test)]
+    pub(crate) fn explain(self) -> Self {
+        Self { text: format!("EXPLAIN QUERY PLAN {}", self.text), values: self.values }
+    }
+
     pub(crate) fn query(self) -> Query<'static, Any, AnyArguments> {
         self.values.into_iter().fold(sqlx::query(AssertSqlSafe(self.text)), |query, value| match value {
             Value::Int(value) => query.bind(value),

@@ -16,6 +16,7 @@ use causeway_types::{
 
 use super::*;
 
+mod plans;
 mod postgres;
 mod servers;
 mod signalling;
@@ -62,6 +63,7 @@ on_both!(
     a_session_written_twice_counts_once,
     usage_equals_the_sum_of_the_sessions,
     sessions_left_open_are_closed_at_their_last_sign_of_life,
+    live_sessions_are_counted_however_they_end,
     a_list_is_paged_without_gap_or_repetition,
     rooms_and_clients_are_listed_with_their_figures,
     webhooks_events_and_attempts_come_back,
@@ -321,6 +323,27 @@ async fn sessions_left_open_are_closed_at_their_last_sign_of_life(store: &SqlSto
     assert_eq!(found.ended_at, Some(found.last_seen_at));
     let found = store.session(ProjectId::DEFAULT, AllocationId(2)).await.unwrap().unwrap();
     assert_eq!(found.end_reason.as_deref(), Some("client_deleted"));
+}
+
+async fn live_sessions_are_counted_however_they_end(store: &SqlStore) {
+    let end = SessionEnd { at: NOW, reason: SessionEndReason::Relay(AllocationEndReason::ClientDeleted) };
+    let ended = |id, room| SessionRecord { end: Some(end), ..session(id, room, 1) };
+    let live = || async {
+        let (filter, page) = (NameFilter { active: Some(true), ..NameFilter::default() }, PageRequest::default());
+        let rooms = store.rooms(ProjectId::DEFAULT, &filter, &page).await.unwrap().items;
+        let clients = store.clients(ProjectId::DEFAULT, &filter, &page).await.unwrap().items;
+        let rooms: Vec<_> = rooms.into_iter().map(|room| (room.name, room.active_sessions)).collect();
+        (rooms, clients.iter().map(|client| client.active_sessions).sum::<u64>())
+    };
+    store.write_sessions(&[session(1, "red", 1), session(2, "red", 1), session(3, "blue", 1)]).await.unwrap();
+    store.write_sessions(&[ended(4, "green"), session(1, "red", 2), session(1, "red", 3)]).await.unwrap();
+    assert_eq!(live().await, (vec![("blue".to_owned(), 1), ("red".to_owned(), 2)], 3));
+    for _ in 0..2 {
+        store.write_sessions(&[ended(3, "blue"), ended(1, "red")]).await.unwrap();
+        assert_eq!(live().await, (vec![("red".to_owned(), 1)], 1), "an end counts once");
+    }
+    store.close_left_open().await.unwrap();
+    assert_eq!(live().await, (Vec::new(), 0));
 }
 
 async fn a_list_is_paged_without_gap_or_repetition(store: &SqlStore) {
