@@ -15,7 +15,7 @@ use causeway_credentials::{
     turn_rest::{self, SharedSecrets},
 };
 use causeway_stun_codec::key;
-use causeway_types::{AuthRefusal, CredentialKind, Secret, UnixTime};
+use causeway_types::{AuthRefusal, CredentialKind, ScopeId, Secret, UnixTime};
 use parking_lot::{Mutex, RwLock};
 
 use crate::model::{Attribution, CredentialLimits, CredentialRecord, PeerScope, ProjectId};
@@ -77,19 +77,20 @@ pub struct KnownUser {
 impl KnownUser {
     /// Names the group of allocations it may relay to, when its credential says `peer_scope: room`.
     #[must_use]
-    pub fn scope(&self) -> Option<u64> {
+    pub fn scope(&self) -> Option<ScopeId> {
         self.room_scope().filter(|_| self.limits.peer_scope == PeerScope::Room)
     }
 
     /// Names the group of allocations that its own belong to: the same for every credential of one room of one project,
-    /// whatever its `peer_scope`, on every server.
+    /// whatever its `peer_scope`, on every server. 128 bits of a hash, so that nobody who chooses room names finds
+    /// one that has the scope of another's room.
     #[must_use]
-    pub fn room_scope(&self) -> Option<u64> {
+    pub fn room_scope(&self) -> Option<ScopeId> {
         let attribution = self.attribution.as_ref()?;
         let room = attribution.room.as_ref()?;
         let name = format!("{}/{room}", attribution.project.0);
         let hash = digest::digest(&digest::SHA256, name.as_bytes());
-        Some(hash.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        hash.as_ref().first_chunk().map(|half| ScopeId(u128::from_be_bytes(*half)))
     }
 }
 
@@ -307,3 +308,6 @@ fn static_user(user: &StaticUser) -> KnownUser {
         is_revoked: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use causeway_app::{CredentialDirectory, CredentialStore, KnownUser, Lookup, User
 use causeway_relay::{KeyLookup, KeySource, RelayHandle};
 use causeway_stun_codec::key;
 use causeway_turn_core::{Grant, GrantLimits, IntegrityKeys, KeyAnswer, KeyQuery, OnExpiry, QueryId, UserRef};
-use causeway_types::{AuthRefusal, Now, ScopeId, Secret, ShardIndex, UnixTime};
+use causeway_types::{AuthRefusal, Now, Secret, ShardIndex, UnixTime};
 use tokio::sync::mpsc;
 
 /// Questions that may wait for the store; one more is answered "unavailable".
@@ -119,7 +119,7 @@ pub(crate) fn grant_limits(user: &KnownUser) -> GrantLimits {
         bytes_max: user.limits.bytes_max,
         allocations_max: user.limits.allocations_max,
         client_ip: user.limits.client_ip,
-        scope: user.scope().map(ScopeId),
-        member_of: user.room_scope().map(ScopeId),
+        scope: user.scope(),
+        member_of: user.room_scope(),
     }
 }

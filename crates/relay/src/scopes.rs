@@ -125,7 +125,7 @@ impl ScopeInbox {
 mod tests {
     use super::*;
 
-    fn member(scope: u64, host: u16) -> Member {
+    fn member(scope: u128, host: u16) -> Member {
         let [high, low] = host.to_be_bytes();
         Member::new(ScopeId(scope), SocketAddr::from(([10, 0, high, low], 9)), ScopeKind::Mapped)
     }

@@ -14,7 +14,7 @@ impl fmt::Display for AllocationId {
 
 /// Names a group of clients that may relay towards each other only, such as a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ScopeId(pub u64);
+pub struct ScopeId(pub u128);
 
 /// Which data-plane thread: 0 up to the thread count, at most 255.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
