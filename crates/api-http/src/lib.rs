@@ -14,7 +14,7 @@ mod rate;
 mod routes;
 mod timestamp;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Router,
@@ -24,6 +24,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use tokio::time::timeout;
 
 pub use access::{Access, Guard, RouteAccess, authorize};
 pub use body::{BODY_BYTES_MAX, taken, whole};
@@ -59,6 +60,7 @@ pub fn with_manners_and<H: Handler<T, ()>, T: 'static>(routes: Router, elsewhere
     routes
         .fallback(elsewhere)
         .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(whole))
         .layer(middleware::from_fn(with_request_id))
 }
@@ -73,6 +75,20 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     response
 }
 
+/// Longer than any route takes whose store answers; a stream's answer begins at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// 503 for a request that hangs: the store takes connections and does not answer, perhaps.
+async fn in_time(request: Request, next: Next) -> Response {
+    match timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!(seconds = PATIENCE.as_secs(), "a request was given up");
+            ApiError::store_down().into_response()
+        }
+    }
+}
+
 /// 404 for a path that nobody serves.
 pub async fn unknown_path() -> Response {
     ApiError::not_found().into_response()
@@ -82,4 +98,21 @@ pub async fn unknown_path() -> Response {
 pub async fn unknown_method() -> Response {
     let message = "this method is not served at this path; the Allow header names those that are";
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_hangs_is_answered_503_with_retry_after() {
+        let router = with_manners(Router::new().route("/", get(|| std::future::pending::<&'static str>())));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert!(response.headers().contains_key("x-request-id"));
+    }
 }

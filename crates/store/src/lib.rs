@@ -27,7 +27,7 @@ mod usage;
 mod webhooks;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use causeway_app::{
     ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, Cursor,
@@ -37,10 +37,14 @@ use causeway_app::{
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
+use tokio::time::timeout;
 
 pub use open::OpenError;
 
 use crate::{insight::Privacy, migrations::Dialect, sql::Sql, writer::Writer};
+
+/// How long the store may take to say that it is well.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A store in a SQL database.
 #[derive(Debug)]
@@ -86,7 +90,8 @@ impl CredentialStore for SqlStore {
     }
 
     async fn is_healthy(&self) -> bool {
-        Sql::new("SELECT 1").query().execute(&self.pool).await.is_ok()
+        // One that takes connections and does not answer is not well.
+        matches!(timeout(PATIENCE, Sql::new("SELECT 1").query().execute(&self.pool)).await, Ok(Ok(_)))
     }
 }
 

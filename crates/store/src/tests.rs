@@ -16,6 +16,7 @@ use causeway_types::{
 
 use super::*;
 
+mod full;
 mod plans;
 mod postgres;
 mod servers;

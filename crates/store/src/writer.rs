@@ -12,9 +12,9 @@ use tokio::{
 use crate::{many, millis, sql::Value, store_error};
 
 /// Inserts that may wait; one more is refused.
-const QUEUE_MAX: usize = 4096;
+pub(crate) const QUEUE_MAX: usize = 4096;
 /// Inserts in one transaction.
-const BATCH_MAX: usize = 512;
+pub(crate) const BATCH_MAX: usize = 512;
 /// How long an insert may take, from waiting to being durable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
