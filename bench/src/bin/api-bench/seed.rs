@@ -27,7 +27,7 @@ use crate::server::{Database, TOKEN};
 pub(crate) const ROOMS: u32 = 20_000;
 /// Clients there are.
 pub(crate) const CLIENTS: u32 = 40_000;
-/// The room and the client of one session in twenty.
+/// The room and the client of one session in twenty, from where every name has been used.
 pub(crate) const BUSY: u32 = 0;
 /// One session in so many is live.
 const LIVE: u32 = 20;
@@ -93,7 +93,7 @@ struct Life {
 
 impl Life {
     fn new(number: u32, count: u32, caller: ApiCaller, now: UnixTime) -> Result<Self> {
-        let is_busy = number.is_multiple_of(20);
+        let is_busy = number >= CLIENTS && number.is_multiple_of(12);
         let of = |factor: u32, all: u32| if is_busy { BUSY } else { number.wrapping_mul(factor) % all };
         let (room, client, other) =
             (room(of(7907, ROOMS)), client(of(7919, CLIENTS)), client(number.wrapping_mul(104_729) % CLIENTS));
