@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_hangs_is_answered_503_with_retry_after() {
-        let router = with_manners(Router::new().route("/", get(|| std::future::pending::<&'static str>())));
+        let router = with_manners(Router::new().route("/", get(std::future::pending::<&'static str>)));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["retry-after"], "1");
