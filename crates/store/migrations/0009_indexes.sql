@@ -42,7 +42,8 @@ CREATE INDEX credentials_by_initiator ON credentials (project_id, initiator_clie
 CREATE INDEX credentials_by_receiver ON credentials (project_id, receiver_client, issued_at, username)
     WHERE receiver_client IS NOT NULL;
 CREATE INDEX credentials_by_token ON credentials (project_id, token_id, issued_at, username, expires_at, revoked_at);
-CREATE INDEX credentials_revoked ON credentials (project_id, issued_at, username) WHERE revoked_at IS NOT NULL;
+CREATE INDEX credentials_revoked ON credentials (project_id, issued_at, username, revoked_at)
+    WHERE revoked_at IS NOT NULL;
 
 -- The key has the order that is asked for.
 DROP INDEX room_clients_by_client;

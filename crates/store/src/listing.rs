@@ -138,7 +138,10 @@ pub(crate) async fn sessions(
 }
 
 pub(crate) fn sessions_sql(project: ProjectId, filter: &SessionFilter, request: &PageRequest) -> StoreResult<Sql> {
-    let mut sql = match &filter.client {
+    // A room, a credential and what is live have fewer sessions than a client that is in all of them.
+    let is_narrow = filter.room.is_some() || filter.username.is_some() || filter.active == Some(true);
+    let from_client = filter.client.as_ref().filter(|_| !is_narrow);
+    let mut sql = match from_client {
         // From the client's own index, which is in the order of the list.
         Some(client) => {
             Sql::new("SELECT s.* FROM session_clients c JOIN sessions s ON s.id = c.session_id WHERE c.client = ")
@@ -148,7 +151,11 @@ pub(crate) fn sessions_sql(project: ProjectId, filter: &SessionFilter, request: 
         }
         None => Sql::new("SELECT s.* FROM sessions s WHERE s.project_id = ").bind(project.0),
     };
-    let (at, id) = if filter.client.is_some() { ("c.started_at", "c.session_id") } else { ("s.started_at", "s.id") };
+    if let Some(client) = filter.client.as_ref().filter(|_| is_narrow) {
+        sql = sql.push(" AND EXISTS (SELECT 1 FROM session_clients c WHERE c.session_id = s.id AND c.client = ");
+        sql = sql.bind(client.as_str()).push(")");
+    }
+    let (at, id) = if from_client.is_some() { ("c.started_at", "c.session_id") } else { ("s.started_at", "s.id") };
     sql = sql
         .and(" AND s.id = ", filter.id.map(|id| id.to_string()))
         .and(" AND s.room = ", filter.room.as_ref().map(Identifier::as_str))

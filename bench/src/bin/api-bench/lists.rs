@@ -27,6 +27,11 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
+    /// Usage adds up; it is no list of what there is.
+    pub(crate) fn has_target(&self) -> bool {
+        !self.name.starts_with("/api/v1/usage")
+    }
+
     pub(crate) fn line(&self, database: &str) -> String {
         let [p50, p99, longest] = [self.p50, self.p99, self.longest].map(|took| took.as_secs_f64() * 1e3);
         format!("{database}: {:56} p50 {p50:6.1} ms, p99 {p99:6.1} ms, longest {longest:6.1} ms", self.name)

@@ -42,7 +42,9 @@ impl Report {
         let minted = self.minted.iter().filter(|(_, minted)| minted.per_sec < MINTED_PER_SEC);
         let mut missed: Vec<String> = minted.map(|(database, minted)| minted.line(database)).collect();
         for (database, lists) in &self.lists {
-            missed.extend(lists.iter().filter(|list| list.p99 >= LIST_P99).map(|list| list.line(database)));
+            missed.extend(
+                lists.iter().filter(|list| list.has_target() && list.p99 >= LIST_P99).map(|list| list.line(database)),
+            );
         }
         missed.extend(self.names.iter().filter(|kept| kept.bytes_per_name() >= BYTES_PER_NAME).map(Kept::line));
         missed
@@ -101,7 +103,7 @@ impl Report {
                 write!(page, "\n| {database} | p50 | p99 | longest | |\n| --- | --- | --- | --- | --- |\n");
             for list in lists {
                 let (p50, p99, longest) = (millis(list.p50), millis(list.p99), millis(list.longest));
-                let verdict = verdict(list.p99 < LIST_P99);
+                let verdict = if list.has_target() { verdict(list.p99 < LIST_P99) } else { "–" };
                 let _infallible = writeln!(page, "| `{}` | {p50} | {p99} | {longest} | {verdict} |", list.name);
             }
         }

@@ -109,6 +109,10 @@ async fn a_list_without_its_index_would_be_noticed_and_live_sessions_have_their_
     let filter = SessionFilter { active: Some(true), ..SessionFilter::default() };
     let live = listing::sessions_sql(ProjectId::DEFAULT, &filter, &PageRequest::default()).unwrap();
     assert!(plan(&store, live).await.iter().any(|(_, step)| step.contains("sessions_live_by_start")));
+    let filter = CredentialFilter { state: Some(CredentialState::Revoked), ..CredentialFilter::default() };
+    let revoked = credentials::list_sql(ProjectId::DEFAULT, &filter, &PageRequest::default(), NOW).unwrap();
+    let steps = plan(&store, revoked).await;
+    assert!(steps.iter().any(|(_, step)| step.contains("credentials_revoked")), "{steps:#?}");
     let filter = NameFilter { active: Some(true), ..NameFilter::default() };
     let live = listing::rooms_sql(ProjectId::DEFAULT, &filter, &PageRequest::default());
     assert!(plan(&store, live).await.iter().any(|(_, step)| step.contains("rooms_active")));
