@@ -40,6 +40,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-webhooks", Layer::Adapter),
     ("causeway-traces", Layer::Adapter),
     ("causeway-api-http", Layer::Adapter),
+    ("causeway-switchboard", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),
     ("causeway-api-cloudflare", Layer::Adapter),
     ("causeway-api-twilio", Layer::Adapter),
