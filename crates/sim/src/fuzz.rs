@@ -5,4 +5,5 @@
 pub mod codec;
 pub mod core;
 mod recipe;
+pub mod sip;
 pub mod world;

@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod auth;
+pub mod bridge;
 mod description;
 pub mod message;
 pub mod status;
