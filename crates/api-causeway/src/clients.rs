@@ -122,7 +122,7 @@ pub(crate) async fn sessions<S: Store>(
 }
 
 /// A client of the caller's project.
-async fn find<S: Store>(
+pub(crate) async fn find<S: Store>(
     state: &ApiState<S>,
     caller: ApiCaller,
     name: &str,

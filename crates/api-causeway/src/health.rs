@@ -29,7 +29,7 @@ pub struct Health {
     pub drained: bool,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct Body {
     /// `ok`; `degraded`: a part that calls do not need is down, or an operator drained the server; `unwell`.
@@ -55,16 +55,23 @@ pub(crate) struct Body {
     ),
 )]
 pub(crate) async fn healthz<S: Store>(State(state): State<Arc<ApiState<S>>>) -> Response {
-    let health = (state.health)().await;
-    let word = |well| if well { "ok" } else { "down" };
-    let relay = if health.draining || health.drained { "draining" } else { word(health.relay) };
-    let well = health.relay && health.store && !health.draining;
-    let redis = health.redis.map(word);
-    let (code, status) = match (well, health.redis) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unwell"),
-        (true, _) if health.drained => (StatusCode::OK, "degraded"),
-        (true, Some(false)) => (StatusCode::OK, "degraded"),
-        (true, _) => (StatusCode::OK, "ok"),
-    };
-    (code, Json(Body { status, relay, store: word(health.store), redis })).into_response()
+    let (code, body) = Body::from((state.health)().await);
+    (code, Json(body)).into_response()
+}
+
+impl Body {
+    /// The words for it, and the status of an answer that says so.
+    pub(crate) fn from(health: Health) -> (StatusCode, Self) {
+        let word = |well| if well { "ok" } else { "down" };
+        let relay = if health.draining || health.drained { "draining" } else { word(health.relay) };
+        let well = health.relay && health.store && !health.draining;
+        let redis = health.redis.map(word);
+        let (code, status) = match (well, health.redis) {
+            (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unwell"),
+            (true, _) if health.drained => (StatusCode::OK, "degraded"),
+            (true, Some(false)) => (StatusCode::OK, "degraded"),
+            (true, _) => (StatusCode::OK, "ok"),
+        };
+        (code, Self { status, relay, store: word(health.store), redis })
+    }
 }

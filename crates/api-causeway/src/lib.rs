@@ -11,11 +11,13 @@
 mod audit;
 mod clients;
 mod credentials;
+mod erasure;
 mod extract;
 mod failures;
 mod health;
 mod metrics;
 mod openapi;
+mod overview;
 mod page;
 mod projects;
 mod rooms;
@@ -37,6 +39,7 @@ use utoipa::openapi::OpenApi;
 pub use health::Health;
 pub use metrics::{Metric, Sample};
 pub use openapi::{describe, serve_document};
+pub use overview::{Alert, LiveView};
 pub use stream::{EVENT_STREAMS_MAX, EventStreams};
 
 /// Asks every part how it is.
@@ -58,6 +61,8 @@ pub struct ApiState<S> {
     pub webhooks: Arc<WebhookDesk<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
+    /// What this server knows of itself.
+    pub live: LiveView,
     /// For `/healthz`.
     pub health: HealthCheck,
     /// For `/metrics`.

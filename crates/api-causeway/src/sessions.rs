@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{ApiError, Timestamp, json};
-use causeway_app::{SessionFilter, SessionView, Store};
+use causeway_app::{Bitrate, MarkView, SessionFilter, SessionView, Store};
 use causeway_types::{AllocationId, Now};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -163,6 +163,66 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A session, and what it carried over time.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionDetail {
+    #[serde(flatten)]
+    session: Session,
+    /// For a small chart. Of a session that lives on another server it comes with its end.
+    bitrate: SessionBitrate,
+    /// What happened on its way.
+    marks: Vec<SessionMark>,
+    /// Marks beyond the 64 that are kept.
+    marks_folded: u32,
+}
+
+/// What a session carried, in at most 60 intervals from its start on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionBitrate {
+    /// Width of an interval: 1, 2, 4 … seconds, as the session grows.
+    interval_secs: u32,
+    /// Client to relay, bytes of each interval; after the last, nothing.
+    bytes_in: Vec<u64>,
+    /// Relay to client.
+    bytes_out: Vec<u64>,
+}
+
+/// Something that happened to a session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionMark {
+    /// When.
+    at: Timestamp,
+    /// `peer_named`, `peer_refused`, `peer_withdrawn`, `refreshed` or `path_changed`.
+    kind: String,
+    /// The peer, the client's new address, or the seconds granted.
+    subject: String,
+    /// The rule, or the address before.
+    detail: String,
+}
+
+impl SessionDetail {
+    fn of(view: SessionView, live: Option<Bitrate>) -> Self {
+        let bitrate = live.unwrap_or_else(|| view.insight.bitrate.clone());
+        let mark = |mark: &MarkView| SessionMark {
+            at: view.started_at.saturating_add(mark.after).into(),
+            kind: mark.kind.clone(),
+            subject: mark.subject.clone(),
+            detail: mark.detail.clone(),
+        };
+        let marks = view.insight.marks.iter().map(mark).collect();
+        let (bytes_in, bytes_out) = bitrate.points.into_iter().unzip();
+        Self {
+            bitrate: SessionBitrate { interval_secs: bitrate.interval_secs, bytes_in, bytes_out },
+            marks,
+            marks_folded: view.insight.marks_folded,
+            session: Session::from(view),
+        }
+    }
+}
+
 /// List sessions
 ///
 /// Newest first. A session is listed at most a second after its allocation was granted.
@@ -207,15 +267,17 @@ pub(crate) async fn list<S: Store>(
     path = "/api/v1/sessions/{id}",
     tag = "sessions",
     params(("id" = String, Path, description = "16 hexadecimal digits.")),
-    responses((status = 200, description = "The session.", body = Session)),
+    responses((status = 200, description = "The session.", body = SessionDetail)),
 )]
 pub(crate) async fn one<S: Store>(
     State(state): State<Arc<ApiState<S>>>,
     Caller(caller): Caller,
     Segment(id): Segment,
 ) -> Result<Response, ApiError> {
-    let session = state.store.session(caller.project, read_id(&id)?).await?;
-    session.map(|view| json(StatusCode::OK, &Session::from(view))).ok_or_else(ApiError::not_found)
+    let id = read_id(&id)?;
+    let view = state.store.session(caller.project, id).await?.ok_or_else(ApiError::not_found)?;
+    let live = (state.live.bitrate)(caller.project, id);
+    Ok(json(StatusCode::OK, &SessionDetail::of(view, live)))
 }
 
 /// End a live session

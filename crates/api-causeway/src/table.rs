@@ -9,8 +9,8 @@ use causeway_api_http::{Access, RouteAccess, Routes};
 use causeway_app::{InsightStore, Scope, WebhookStore};
 
 use crate::{
-    ApiState, audit, clients, credentials, failures, health, metrics, openapi, projects, rooms, sessions, stream,
-    timeline, tokens, usage, webhooks,
+    ApiState, audit, clients, credentials, erasure, failures, health, metrics, openapi, overview, projects, rooms,
+    sessions, stream, timeline, tokens, usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -26,10 +26,13 @@ pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/rooms/{room}/clients", READ),
     row("GET", "/api/v1/rooms/{room}/sessions", READ),
     row("GET", "/api/v1/rooms/{room}/timeline", READ),
+    row("POST", "/api/v1/rooms/{room}/erase", ADMIN),
+    row("GET", "/api/v1/overview", READ),
     row("GET", "/api/v1/failures", READ),
     row("GET", "/api/v1/clients", READ),
     row("GET", "/api/v1/clients/{client}", READ),
     row("GET", "/api/v1/clients/{client}/sessions", READ),
+    row("POST", "/api/v1/clients/{client}/erase", ADMIN),
     row("GET", "/api/v1/sessions", READ),
     row("GET", "/api/v1/sessions/{id}", READ),
     row("DELETE", "/api/v1/sessions/{id}", ADMIN),
@@ -71,6 +74,9 @@ pub(crate) fn routes<S: InsightStore + WebhookStore>() -> Routes<Arc<ApiState<S>
         .add(rooms::__path_clients, rooms::clients::<S>)
         .add(rooms::__path_sessions, rooms::sessions::<S>)
         .add(timeline::__path_read, timeline::read::<S>)
+        .add(erasure::__path_room, erasure::room::<S>)
+        .add(erasure::__path_client, erasure::client::<S>)
+        .add(overview::__path_read, overview::read::<S>)
         .add(failures::__path_list, failures::list::<S>)
         .add(clients::__path_list, clients::list::<S>)
         .add(clients::__path_one, clients::one::<S>)

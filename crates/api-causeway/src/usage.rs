@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use causeway_api_http::{ApiError, Timestamp, json};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use causeway_api_http::{ApiError, Timestamp, json, timestamp};
 use causeway_app::{Store, UsageGroup, UsageInterval, UsageQuery, UsageRow};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
@@ -60,6 +64,7 @@ impl From<UsageRow> for Row {
         ("from" = Option<String>, Query, description = "From the interval that holds this moment on (RFC 3339); 24 hours or 30 days before `to` when not given.", format = DateTime),
         ("to" = Option<String>, Query, description = "Before this moment (RFC 3339); now when not given.", format = DateTime),
         ("interval" = Option<String>, Query, description = "`hour`, the default, or `day`; both in UTC."),
+        ("format" = Option<String>, Query, description = "`json`, the default, or `csv`: the same rows as a table with a heading."),
         ("group_by" = Option<String>, Query, description = "`room`, `client`, `region`, `token` or `transport`."),
     ),
     responses((status = 200, description = "By start, then by key.", body = Vec<Row>)),
@@ -80,6 +85,7 @@ pub(crate) async fn read<S: Store>(
         ("transport", UsageGroup::Transport),
     ];
     let group = asked.word("group_by", &groups).unwrap_or(UsageGroup::Total);
+    let as_csv = asked.word("format", &[("json", false), ("csv", true)]).unwrap_or(false);
     let (width, default_range) = match interval {
         UsageInterval::Hour => (Duration::from_secs(3600), Duration::from_secs(86_400)),
         UsageInterval::Day => (Duration::from_secs(86_400), Duration::from_secs(30 * 86_400)),
@@ -92,7 +98,25 @@ pub(crate) async fn read<S: Store>(
     asked.finish()?;
     let query = UsageQuery { project: caller.project, from, to, interval, group };
     let rows = state.store.usage(&query).await?;
+    if as_csv {
+        return Ok(csv(&rows));
+    }
     Ok(json(StatusCode::OK, &rows.into_iter().map(Row::from).collect::<Vec<_>>()))
+}
+
+/// The same rows for a spreadsheet (RFC 4180). A name that a spreadsheet might take for a formula stays a text.
+fn csv(rows: &[UsageRow]) -> Response {
+    let mut text = "start,key,bytesIn,bytesOut,sessions,seconds\r\n".to_owned();
+    for row in rows {
+        let key = if row.key.starts_with('-') { format!("'{}", row.key) } else { row.key.clone() };
+        let UsageRow { bytes_in, bytes_out, sessions, seconds, .. } = row;
+        text += &format!("{},{key},{bytes_in},{bytes_out},{sessions},{seconds}\r\n", timestamp(row.start));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"usage.csv\""),
+    ];
+    (headers, text).into_response()
 }
 
 fn earlier(than: UnixTime, by: Duration) -> UnixTime {

@@ -2,9 +2,14 @@
 
 use std::future::Future;
 
+use causeway_types::UnixTime;
+
 use crate::{
     AddressPrivacy, Store, StoreResult,
-    model::{Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureView, Page, PageRequest, ProjectId},
+    model::{
+        DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureView,
+        LiveCounts, Page, PageRequest, ProjectId,
+    },
 };
 
 /// What explains calls, as it is kept; the same promise as [`Store`].
@@ -30,4 +35,13 @@ pub trait InsightStore: Store {
         filter: &FailureFilter,
         by: FailureGroupBy,
     ) -> impl Future<Output = StoreResult<Vec<FailureGroup>>> + Send;
+
+    /// What lives in a project now.
+    fn live_counts(&self, project: ProjectId) -> impl Future<Output = StoreResult<LiveCounts>> + Send;
+
+    /// What happened in a project since a full hour.
+    fn day_counts(&self, project: ProjectId, since: UnixTime) -> impl Future<Output = StoreResult<DayCounts>> + Send;
+
+    /// Forgets everything about a room or client, in small transactions; its sessions must be over.
+    fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> impl Future<Output = StoreResult<Erased>> + Send;
 }

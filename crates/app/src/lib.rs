@@ -50,11 +50,11 @@ pub use management::{MadeToken, Management, ManagementError, TokenRequest};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, RestMinted, RestRequest};
 pub use model::{
     ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialView, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureReason, FailureView,
-    InsightView, MARKS_MAX, Mark, MarkKind, MarkView, NameFilter, NewToken, OrganizationId, Page, PageRequest,
-    PeerScope, PeerSeen, ProjectId, ProjectView, Refusal, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd,
-    SessionEndReason, SessionFilter, SessionInsight, SessionRecord, SessionStart, SessionView, TokenId, TokenView,
-    UsageGroup, UsageInterval, UsageQuery, UsageRow,
+    CredentialState, CredentialView, DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup,
+    FailureGroupBy, FailureReason, FailureView, InsightView, LiveCounts, MARKS_MAX, Mark, MarkKind, MarkView,
+    NameFilter, NewToken, OrganizationId, Page, PageRequest, PeerScope, PeerSeen, ProjectId, ProjectView, Refusal,
+    RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight,
+    SessionRecord, SessionStart, SessionView, TokenId, TokenView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
 };
 pub use privacy::AddressPrivacy;
 pub use region::{

@@ -5,6 +5,7 @@ mod credential;
 mod failure;
 mod insight;
 mod listing;
+mod overview;
 mod session;
 
 pub use caller::{ApiCaller, NewToken, OrganizationId, ProjectId, ProjectView, Scope, Scopes, TokenId, TokenView};
@@ -17,4 +18,5 @@ pub use insight::{InsightView, MARKS_MAX, Mark, MarkKind, MarkView, SessionInsig
 pub use listing::{
     ClientView, NameFilter, Page, PageRequest, RoomView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
 };
+pub use overview::{DayCounts, Erased, ErasureSubject, LiveCounts};
 pub use session::{PeerSeen, SessionEnd, SessionEndReason, SessionFilter, SessionRecord, SessionStart, SessionView};

@@ -36,6 +36,13 @@ impl RelayAddresses {
         }
     }
 
+    /// Addresses of the family that has the fewest, of those there are: an allocation takes a port of one.
+    pub(crate) fn per_family(&self) -> u64 {
+        let v4 = self.addresses.iter().filter(|address| address.bound.is_ipv4()).count();
+        let v6 = self.addresses.len() - v4;
+        [v4, v6].into_iter().filter(|count| *count > 0).min().map_or(1, |count| count as u64)
+    }
+
     /// The address URLs name when there is no host name: IPv4 first, since every client has it.
     pub(crate) fn preferred(&self) -> IpAddr {
         self.addresses.first().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.advertised)

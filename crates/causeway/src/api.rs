@@ -8,7 +8,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use causeway_api_causeway::{self as own, EventStreams, HealthCheck, MetricsSource};
+use causeway_api_causeway::{self as own, EventStreams, HealthCheck, LiveView, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners_and};
 use causeway_api_kvs as kvs;
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) regions: Arc<Regions>,
     pub(crate) events: Arc<EventStreams>,
     pub(crate) webhooks: Arc<dyn WebhookControl>,
+    pub(crate) live: LiveView,
     pub(crate) health: HealthCheck,
     pub(crate) metrics: MetricsSource,
     pub(crate) kvs: Arc<Kvs>,
@@ -66,6 +67,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         regions,
         events,
         webhooks,
+        live,
         health,
         metrics,
         kvs: aws,
@@ -83,7 +85,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     };
     let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
-    let own = own::ApiState { gate, store, revocation, management, webhooks, events, health, metrics };
+    let own = own::ApiState { gate, store, revocation, management, webhooks, events, live, health, metrics };
     let families = own::router(own)
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))

@@ -10,6 +10,7 @@ mod event_log;
 mod geoip;
 mod housekeeping;
 mod http;
+mod insight;
 mod keys;
 mod kvs;
 mod node;

@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use causeway_app::{CredentialDirectory, Figures, InsightStore, SessionBook, SessionStart};
+use causeway_app::{
+    Bitrate, CredentialDirectory, Figures, InsightStore, LiveFigures, ProjectId, SessionBook, SessionStart,
+};
 use causeway_relay::RelayHandle;
-use causeway_types::{FiveTuple, Now, RelayEvent};
+use causeway_types::{AllocationId, FiveTuple, Now, RelayEvent};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -51,6 +53,23 @@ impl<S: InsightStore> SessionKeeper<S> {
     /// Every live session and where its client is.
     pub(crate) fn live(&self) -> Vec<(Arc<SessionStart>, FiveTuple)> {
         self.book.lock().live().map(|record| (Arc::clone(&record.start), record.five_tuple)).collect()
+    }
+
+    /// What goes on in a project on this server.
+    pub(crate) fn now(&self, project: ProjectId) -> LiveFigures {
+        self.book.lock().now(Some(project))
+    }
+
+    /// What a live session of a project carried so far.
+    pub(crate) fn bitrate(&self, project: ProjectId, id: AllocationId) -> Option<Bitrate> {
+        let book = self.book.lock();
+        let record = book.live_one(id).filter(|record| record.start.attribution.project == project);
+        record.map(|record| record.insight.bitrate.clone())
+    }
+
+    /// Refusals since the start that found no row of their own.
+    pub(crate) fn failures_folded(&self) -> u64 {
+        self.book.lock().failures().folded()
     }
 
     /// Ended sessions that were lost because the store did not answer for long.

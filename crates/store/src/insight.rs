@@ -2,7 +2,9 @@
 //!
 //! The privacy of addresses is applied here, where they are written: what a project does not keep never reaches a disk.
 
+mod erasure;
 mod failures;
+mod overview;
 
 use std::{
     collections::BTreeMap,
@@ -11,9 +13,11 @@ use std::{
 };
 
 use causeway_app::{
-    AddressPrivacy, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureView, InsightStore, MarkKind,
-    MarkView, Page, PageRequest, ProjectId, SessionRecord, StoreResult,
+    AddressPrivacy, DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup, FailureGroupBy,
+    FailureView, InsightStore, LiveCounts, MarkKind, MarkView, Page, PageRequest, ProjectId, SessionRecord,
+    StoreResult,
 };
+use causeway_types::UnixTime;
 use parking_lot::RwLock;
 
 use crate::{SqlStore, store_error};
@@ -132,5 +136,17 @@ impl InsightStore for SqlStore {
         by: FailureGroupBy,
     ) -> StoreResult<Vec<FailureGroup>> {
         failures::groups(&self.pool, project, filter, by).await.map_err(store_error)
+    }
+
+    async fn live_counts(&self, project: ProjectId) -> StoreResult<LiveCounts> {
+        overview::live(&self.pool, project).await.map_err(store_error)
+    }
+
+    async fn day_counts(&self, project: ProjectId, since: UnixTime) -> StoreResult<DayCounts> {
+        overview::day(&self.pool, project, since).await.map_err(store_error)
+    }
+
+    async fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> StoreResult<Erased> {
+        erasure::erase(&self.writes, project, subject).await.map_err(store_error)
     }
 }

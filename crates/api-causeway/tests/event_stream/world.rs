@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use causeway_api_causeway::{ApiState, EventStreams, Health, router};
+use causeway_api_causeway::{ApiState, EventStreams, Health, LiveView, router};
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
     Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, Identifier, Management, NewToken,
@@ -169,6 +169,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         management: Arc::new(Management::new(Arc::clone(store), callers, directory, sink)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(NoDeliveries))),
         events: Arc::clone(events),
+        live: LiveView::quiet(),
         health: Arc::new(|| {
             Box::pin(async { Health { relay: true, store: true, redis: None, draining: false, drained: false } })
         }),

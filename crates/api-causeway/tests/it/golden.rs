@@ -31,6 +31,11 @@ async fn what_is_recorded_is_told() {
         ("credentials", "/api/v1/credentials?room=room-a&client=client-a&token=2&state=active"),
         ("credential", &format!("/api/v1/credentials/{USERNAME}")),
         ("usage", "/api/v1/usage?from=2025-06-01T00:00:00Z&to=2025-07-01T00:00:00Z&interval=day&group_by=room"),
+        (
+            "usage-csv",
+            "/api/v1/usage?from=2025-06-01T00:00:00Z&to=2025-07-01T00:00:00Z&interval=day&group_by=room&format=csv",
+        ),
+        ("overview", "/api/v1/overview"),
         ("tokens", "/api/v1/tokens"),
         ("projects", "/api/v1/projects"),
         ("audit", "/api/v1/audit"),
@@ -111,6 +116,9 @@ async fn what_is_changed_is_answered_and_kept() {
         ("credential-revoke-again", "POST", "/api/v1/credentials/revoke", r#"{"room":"room-a"}"#),
         ("credential-take-back", "DELETE", &format!("/api/v1/credentials/{USERNAME}?sessions=end"), ""),
         ("credential-revoked", "GET", "/api/v1/credentials?state=revoked", ""),
+        ("client-erase", "POST", "/api/v1/clients/client-a/erase", ""),
+        ("room-erase", "POST", "/api/v1/rooms/room-a/erase", ""),
+        ("room-erased", "GET", "/api/v1/rooms/room-a", ""),
         ("audit-after", "GET", "/api/v1/audit?limit=3", ""),
     ] {
         let answer = world.ask(method, path, &format!("Bearer {WIDE}"), body).await;
@@ -246,9 +254,10 @@ fn normal(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let forms: [(&str, &str); 6] = [
+        let forms: [(&str, &str); 7] = [
             ("xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx", "<uuid>"),
             ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "<32 hex digits>"),
+            ("xxxxxxxxxxxxxxxx", "<16 hex digits>"),
             ("202d-dd-ddTdd:dd:dd.dddZ", "<time>"),
             ("Aaa, dd Aaa dddd dd:dd:dd +0000", "<date>"),
             ("cwp_wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "<project token>"),
@@ -257,7 +266,8 @@ fn normal(text: &str) -> String {
         let found = forms.iter().find_map(|(form, name)| {
             let head = rest.get(..form.len())?;
             // What the world was made with stays as it is.
-            let is_seeded = head == USERNAME || head.starts_with("2025") || head.starts_with("2026-01");
+            let is_seeded =
+                head == USERNAME || head.starts_with("0000") || head.starts_with("2025") || head.starts_with("2026-01");
             (is_like(head, form) && !is_seeded).then_some((form.len(), *name))
         });
         let (len, piece) = found.unwrap_or_else(|| (next.len_utf8(), ""));

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use causeway_api_causeway::{self as own, EventStreams, Health};
+use causeway_api_causeway::{self as own, EventStreams, Health, LiveView};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix as turnix;
@@ -356,6 +356,7 @@ fn routes(
         management,
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
         events: streams,
+        live: LiveView::quiet(),
         health: Arc::new(|| {
             Box::pin(async { Health { relay: true, store: true, redis: None, draining: false, drained: false } })
         }),

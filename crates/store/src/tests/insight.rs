@@ -1,7 +1,8 @@
 //! What explains calls: marks, refusals, privacy.
 
 use causeway_app::{
-    AddressPrivacy, Failure, FailureFilter, FailureGroupBy, FailureReason, InsightStore, Mark, MarkKind, Refusal,
+    AddressPrivacy, ErasureSubject, Failure, FailureFilter, FailureGroupBy, FailureReason, InsightStore, Mark,
+    MarkKind, Refusal,
 };
 use causeway_types::LimitName;
 
@@ -13,6 +14,9 @@ on_both!(
     a_refusal_written_twice_counts_once_and_is_found_by_every_filter,
     refusals_are_summed_up_by_reason_room_and_client,
     refusals_are_paged_without_gap_or_repetition,
+    a_room_is_forgotten_without_a_trace_and_the_sums_stay,
+    a_client_is_forgotten_and_others_are_not,
+    the_overview_counts_what_lives_and_what_happened,
 );
 
 fn explained(id: u64) -> SessionRecord {
@@ -210,4 +214,146 @@ async fn refusals_are_paged_without_gap_or_repetition(store: &SqlStore) {
         let expected: Vec<String> = (1..=25).rev().map(|id| format!("{id:016x}")).collect();
         assert_eq!(seen, expected);
     }
+}
+
+/// Every text that any table holds.
+async fn everything(store: &SqlStore) -> String {
+    const TABLES: [&str; 11] = [
+        "credentials",
+        "sessions",
+        "session_clients",
+        "rooms",
+        "clients",
+        "room_clients",
+        "usage_hours",
+        "usage_client_hours",
+        "audit_log",
+        "events",
+        "failures",
+    ];
+    const TEXTS: [&str; 17] = [
+        "username",
+        "room",
+        "client",
+        "initiator_client",
+        "receiver_client",
+        "metadata",
+        "name",
+        "subject",
+        "detail",
+        "body",
+        "second_client",
+        "peers",
+        "marks",
+        "session",
+        "rule",
+        "region",
+        "action",
+    ];
+    use sqlx::{Column, Row};
+    let mut found = String::new();
+    for table in TABLES {
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"))).fetch_all(&store.pool).await.unwrap();
+        for row in rows {
+            for column in row.columns().iter().filter(|column| TEXTS.contains(&column.name())) {
+                let text: Option<String> = row.try_get(column.name()).unwrap_or_default();
+                found += &format!("{table}.{}={}\n", column.name(), text.unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+async fn fill(store: &SqlStore) {
+    store.insert_credential(credential("of-red", "red_1")).await.unwrap();
+    store.insert_credential(credential("of-blue", "redX1")).await.unwrap();
+    let records: Vec<SessionRecord> = (1..=600).map(|id| session(id, "red_1", id)).collect();
+    store.write_sessions(&records).await.unwrap();
+    let mut other = session(601, "redX1", 7);
+    let mut start = (*other.start).clone();
+    let mut attribution = (*start.attribution).clone();
+    attribution.clients = vec![(identifier("carol"), Role::Initiator)];
+    start.attribution = Arc::new(attribution);
+    other.start = Arc::new(start);
+    store.write_sessions(&[other]).await.unwrap();
+    store
+        .write_failures(&[
+            failure(1, FailureReason::Expired, "bob", "red_1"),
+            failure(2, FailureReason::Expired, "carol", "redX1"),
+        ])
+        .await
+        .unwrap();
+    let event = |cursor, body: &str| StoredEvent {
+        cursor: Cursor(cursor),
+        project: ProjectId::DEFAULT,
+        session: String::new(),
+        name: "room.opened".to_owned(),
+        at: NOW,
+        body: body.to_owned(),
+    };
+    let events = [event(1, r#"{"room":"red_1"}"#), event(2, r#"{"room":"redX1","clients":[{"client":"alice"}]}"#)];
+    store.keep_events(&events).await.unwrap();
+    let entry = |subject: &str| AuditEntry {
+        at: NOW,
+        project: ProjectId::DEFAULT,
+        token: None,
+        action: "credential.revoke".to_owned(),
+        subject: subject.to_owned(),
+        detail: "{}".to_owned(),
+    };
+    for subject in ["room red_1", "room redX1", "client alice"] {
+        store.audit(&entry(subject)).await.unwrap();
+    }
+}
+
+async fn a_room_is_forgotten_without_a_trace_and_the_sums_stay(store: &SqlStore) {
+    fill(store).await;
+    let total = store.usage(&usage(UsageGroup::Total)).await.unwrap();
+    assert!(everything(store).await.contains("red_1"));
+    let erased = store.erase(ProjectId::DEFAULT, &ErasureSubject::Room(identifier("red_1"))).await.unwrap();
+    assert_eq!((erased.sessions, erased.credentials, erased.failures, erased.events), (600, 1, 1, 1));
+    assert_eq!(erased.audit_entries, 1);
+    let left = everything(store).await;
+    assert!(!left.contains("red_1"), "{left}");
+    assert!(left.contains("rooms.name=redX1") && left.contains("audit_log.subject=room (erased)"), "{left}");
+    assert_eq!(store.usage(&usage(UsageGroup::Total)).await.unwrap(), total);
+    let rooms: Vec<(String, u64)> =
+        store.usage(&usage(UsageGroup::Room)).await.unwrap().into_iter().map(|row| (row.key, row.sessions)).collect();
+    assert_eq!(rooms, [(String::new(), 600), ("redX1".to_owned(), 1)]);
+    let again = store.erase(ProjectId::DEFAULT, &ErasureSubject::Room(identifier("red_1"))).await.unwrap();
+    assert_eq!(again, causeway_app::Erased::default());
+}
+
+async fn a_client_is_forgotten_and_others_are_not(store: &SqlStore) {
+    fill(store).await;
+    let erased = store.erase(ProjectId(2), &ErasureSubject::Client(identifier("alice"))).await.unwrap();
+    assert_eq!(erased, causeway_app::Erased::default(), "another project's client of that name is another one");
+    let erased = store.erase(ProjectId::DEFAULT, &ErasureSubject::Client(identifier("alice"))).await.unwrap();
+    assert_eq!((erased.sessions, erased.credentials, erased.failures, erased.events), (600, 2, 0, 1));
+    let left = everything(store).await;
+    assert!(!left.contains("alice"), "{left}");
+    assert!(left.contains("clients.name=carol") && left.contains("failures.client=bob"), "{left}");
+}
+
+async fn the_overview_counts_what_lives_and_what_happened(store: &SqlStore) {
+    store.insert_credential(credential("a", "red")).await.unwrap();
+    store.write_sessions(&[session(1, "red", 100), session(2, "blue", 50), explained(3)]).await.unwrap();
+    store
+        .write_failures(&[
+            failure(1, FailureReason::Expired, "bob", "red"),
+            failure(2, FailureReason::WrongKey, "bob", "red"),
+            failure(3, FailureReason::WrongKey, "bob", "red"),
+        ])
+        .await
+        .unwrap();
+    let live = store.live_counts(ProjectId::DEFAULT).await.unwrap();
+    assert_eq!((live.sessions, live.rooms, live.clients), (2, 2, 1));
+    let hour = UnixTime::from_secs(NOW.as_secs() / 3600 * 3600);
+    let day = store.day_counts(ProjectId::DEFAULT, hour).await.unwrap();
+    assert_eq!((day.sessions, day.minted, day.bytes_in), (3, 1, 104 + 54 + 104));
+    assert_eq!(day.refusals, [(FailureReason::WrongKey, 6), (FailureReason::Expired, 3)]);
+    let later = store.day_counts(ProjectId::DEFAULT, hour.saturating_add(Duration::from_secs(3600))).await.unwrap();
+    assert_eq!(later, causeway_app::DayCounts::default());
+    assert_eq!(store.live_counts(ProjectId(2)).await.unwrap(), causeway_app::LiveCounts::default());
 }
