@@ -46,23 +46,33 @@ fn links(text: &str) -> Vec<String> {
         for part in line.split("](").skip(1) {
             links.extend(part.split(')').next().map(str::to_owned));
         }
+        if let Some((_, target)) = line.strip_prefix('[').and_then(|line| line.split_once("]: ")) {
+            links.push(target.trim().to_owned());
+        }
     }
     links
 }
 
-/// The anchor a heading gets: lower case, spaces to dashes, other punctuation gone.
+/// The anchor a heading gets: lower case, spaces to dashes, other punctuation gone. What looks like a heading in a code block
+/// is none.
 fn anchors(text: &str) -> BTreeSet<String> {
     let anchor = |heading: &str| -> String {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
     };
-    text.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+    let mut in_code = false;
+    let headings = text.lines().filter(|line| {
+        in_code ^= line.trim_start().starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
 }
 
-/// What is wrong with a reference from a file in `from` to `target`.
+/// What is wrong with a reference to `target` from the file, or from a file in the directory, `from`.
 fn broken(from: &Path, target: &str) -> Option<String> {
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-    let file = from.join(path);
+    let directory = if from.is_file() { from.parent()? } else { from };
+    let file = if path.is_empty() { from.to_owned() } else { directory.join(path) };
     if !file.exists() {
         return Some(format!("{target} does not exist"));
     }
@@ -76,12 +86,9 @@ fn links_between_documents_lead_somewhere() {
     let mut count = 0;
     for file in files("md") {
         let text = fs::read_to_string(&file).expect("UTF-8");
-        let directory = file.parent().expect("a directory");
-        for link in
-            links(&text).iter().filter(|l| !l.contains("://") && !l.starts_with('#') && !l.starts_with("mailto:"))
-        {
+        for link in links(&text).iter().filter(|l| !l.contains("://") && !l.starts_with("mailto:")) {
             count += 1;
-            faults.extend(broken(directory, link).map(|fault| format!("{}: {fault}", file.display())));
+            faults.extend(broken(&file, link).map(|fault| format!("{}: {fault}", file.display())));
         }
     }
     assert!(count > 10, "only {count} links were found");
@@ -112,7 +119,25 @@ fn a_broken_link_is_found() {
     assert!(broken(&crate::root(), "no-such-page.md").is_some());
     assert!(broken(&crate::root(), "README.md#no-such-heading").is_some());
     assert_eq!(broken(&crate::root(), "README.md#documentation"), None);
-    assert_eq!(links("see [a](b.md#c) and [d](e)\n```\n[f](g)\n```\n"), ["b.md#c", "e"]);
+    let page = crate::root().join("docs/security-model.md");
+    assert!(broken(&page, "#no-such-heading").is_some());
+    assert_eq!(broken(&crate::root().join("docs/api.md"), "#taking-back"), None);
+    assert_eq!(links("see [a](b.md#c) and [d](e)\n```\n[f](g)\n```\n[h]: i.md\n"), ["b.md#c", "e", "i.md"]);
+    assert_eq!(anchors("# A b\n```sh\n# no heading\n```\n## c_D, e\n"), ["a-b", "c_d-e"].map(str::to_owned).into());
+}
+
+#[test]
+fn the_index_of_the_documents_lists_every_page() {
+    let docs = crate::root().join("docs");
+    let index = fs::read_to_string(docs.join("README.md")).expect("UTF-8");
+    let listed: BTreeSet<PathBuf> = links(&index).iter().map(|link| docs.join(link)).collect();
+    let is_page = |file: &PathBuf| file.starts_with(&docs) && !file.ends_with("README.md");
+    let pages: Vec<PathBuf> = files("md").into_iter().filter(is_page).collect();
+    assert!(pages.len() > 15, "only {} pages", pages.len());
+    // A directory is listed as a whole.
+    let is_listed = |file: &Path| file.ancestors().any(|path| listed.contains(path) && path != docs);
+    let missing: Vec<_> = pages.iter().filter(|file| !is_listed(file)).collect();
+    assert!(missing.is_empty(), "docs/README.md does not list {missing:?}");
 }
 
 #[test]
