@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    AnyPool, AssertSqlSafe, Executor,
+    AnyPool, AssertSqlSafe, Connection, Executor,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
 };
 
@@ -94,12 +94,16 @@ fn sqlite_pool(connections_max: u32, cache_kib: u32) -> AnyPoolOptions {
         LOG_PAGES * PAGE_BYTES
     );
     // FULL: a commit that returned survives a power cut, not only a crash of the process.
-    AnyPoolOptions::new().max_connections(connections_max).acquire_timeout(PATIENCE).after_connect(
-        move |connection, _| {
+    AnyPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(PATIENCE)
+        .after_connect(move |connection, _| {
             let pragmas = AssertSqlSafe(pragmas.clone());
             Box::pin(async move { connection.execute(pragmas).await.map(drop) })
-        },
-    )
+        })
+        // On a full disk SQLite may end a transaction by itself. The driver's own rollback then fails and it goes on as if
+        // one was open: sooner or later its COMMITs are releases of savepoints, and nothing is ever durable again.
+        .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
 }
 
 /// Makes the file when it is missing, and sees to it that only its owner reads it.

@@ -503,6 +503,41 @@ async fn only_the_owner_reads_the_file_and_its_side_files() {
 }
 
 #[tokio::test]
+async fn what_is_written_after_the_disk_was_full_is_durable() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqlStore::open(&directory.path().join("causeway.db"), "node-1").await.unwrap();
+    prepare(&store).await;
+    let event = |cursor| StoredEvent {
+        cursor: Cursor(cursor),
+        project: ProjectId::DEFAULT,
+        session: String::new(),
+        name: "room.opened".to_owned(),
+        at: NOW,
+        body: "x".repeat(50_000),
+    };
+    // The one connection that writes takes no more pages.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&store.writes).await.unwrap();
+    let mut refused = 0;
+    for number in 0..40 {
+        let wide =
+            CredentialRecord { metadata: Some("x".repeat(50_000)), ..credential(&format!("user-{number}"), "red") };
+        refused += u32::from(store.insert_credential(wide).await.is_err());
+        refused += u32::from(store.keep_events(&[event(number + 1), event(number + 1000)]).await.is_err());
+        if number % 2 == 0 {
+            // Another file is gone for a moment.
+            sqlx::query("PRAGMA max_page_count = 1000000").execute(&store.writes).await.unwrap();
+        } else {
+            sqlx::query("PRAGMA max_page_count = 1").execute(&store.writes).await.unwrap();
+        }
+    }
+    assert!(refused > 10, "{refused}");
+    sqlx::query("PRAGMA max_page_count = 1000000").execute(&store.writes).await.unwrap();
+    store.insert_credential(credential("last", "red")).await.unwrap();
+    // Another connection sees what was committed, and nothing else.
+    assert!(store.credential("last").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_file_of_the_release_before_is_brought_up_to_date_and_keeps_its_credentials() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a file %20 with spaces.db");
