@@ -2,10 +2,13 @@
 
 import json
 import signal
+import subprocess
 
 import pytest
 
 from causeway import HOST, wait_until
+from event_stream import EventStream
+from mmdb import write_mmdb
 from postgres import Postgres
 from turn_client import TurnClient
 
@@ -162,8 +165,6 @@ def test_a_server_that_ends_takes_no_new_clients(start):
 
 
 def test_a_database_of_places_chooses_the_nearest(start, tmp_path):
-    from mmdb import write_mmdb
-
     path = tmp_path / "places.mmdb"
     places = {"203.0.113.0/25": (45.5, -73.6, "CA"), "203.0.113.128/25": (52.5, 13.4, "DE")}
     path.write_bytes(write_mmdb(places))
@@ -175,3 +176,86 @@ def test_a_database_of_places_chooses_the_nearest(start, tmp_path):
     path.write_bytes(write_mmdb({"203.0.113.0/24": (52.5, 13.4, "DE")}))
     server.signal(signal.SIGHUP)
     wait_until(lambda: mint(server, {"X-TURN-CLIENT-IP": "203.0.113.1"})[1]["region"] == "eu-central", 10, "the new file")
+
+
+def drain(server, slug, back=False, **body):
+    status, _, text = server.request(f"/api/v1/regions/{slug}/{'undrain' if back else 'drain'}", "POST", body)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def nodes(server):
+    status, _, body = server.request("/api/v1/regions?nodes=true")
+    assert status == 200, body
+    return {node["name"]: node for region in json.loads(body) for node in region["nodes"]}
+
+
+def test_a_drain_takes_a_region_out_on_every_server_and_outlives_a_restart(pair):
+    eu, us = pair
+    old = mint(eu, fixed_region="us-east", ttl=600)[1]
+    turn = old["iceServers"][-1]
+    with TurnClient((HOST, us.turn_port), turn["username"], turn["credential"]) as client:
+        assert client.allocate().code == 0
+        # Asked of one server, it counts there at once, and at the others and their relays soon.
+        answer = drain(eu, "us-east")
+        assert answer == {"slug": "us-east", "drained": True, "online": True, "operational": False, "drainedNodes": ["iad-1"]}
+        assert mint(eu, fixed_region="us-east")[1]["error"] == "region_unavailable"
+        wait_until(lambda: mint(us, preferred_region="us-east")[1]["region"] == "eu-central", 5, "the other server to hear")
+        wait_until(lambda: not allocates(us, old), 5, "the relay to drain")
+        assert client.refresh().code == 0, "live sessions go on"
+        # Its API serves on: nobody but the operator wants it out of a balancer.
+        status, _, body = us.request("/healthz")
+        assert (status, json.loads(body)["relay"]) == (200, "draining")
+        assert nodes(eu)["iad-1"]["is_drained"] and not nodes(eu)["iad-1"]["is_operational"]
+    us.signal(signal.SIGKILL)
+    us.process.wait(10)
+    us.__enter__()
+    assert not allocates(us, old), "it begins drained"
+    assert drain(us, "us-east", back=True)["operational"]
+    wait_until(lambda: mint(eu, fixed_region="us-east")[0] == 200, 5, "the other server to hear")
+    wait_until(lambda: allocates(us, old), 5, "the relay to be back")
+    actions = [(entry["action"], entry["subject"]) for entry in json.loads(eu.request("/api/v1/audit")[2])["data"]]
+    assert actions[:2] == [("region.undrain", "us-east"), ("region.drain", "us-east")]
+
+
+def test_a_drained_node_leaves_its_region_to_the_other(start):
+    with Postgres() as postgres:
+        environment = {"CAUSEWAY_DATABASE_URL": postgres.url, "CAUSEWAY_NODE_TIMEOUT": TIMEOUT}
+        servers = [start(node_id=name, region="us-east", regions=REGIONS, environment=environment) for name in ("a", "b")]
+        first, second = servers
+        wait_until(lambda: len(nodes(first)) == 2, 10, "both servers")
+        handed = [ports(mint(first)[1]) for _ in range(4)]
+        assert handed.count({first.turn_port}) == handed.count({second.turn_port}) == 2, "in turn"
+        drain(first, "us-east", node="b")
+        assert {port for _ in range(4) for port in ports(mint(first)[1])} == {first.turn_port}
+        assert health(first)["us-east"] == (True, True)
+        drain(first, "us-east", node="a")
+        assert mint(first)[1]["error"] == "no_region"
+        drain(first, "us-east", back=True, node="a")
+        assert mint(first)[0] == 200
+
+
+def test_a_change_of_a_region_is_told_in_the_stream(pair):
+    eu, us = pair
+    stream = EventStream(eu, "?types=region.changed")
+    told = lambda: [(event["region"], event["isOnline"], event["isOperational"]) for event in stream.events]
+    us.signal(signal.SIGTERM)
+    wait_until(lambda: told()[-1:] == [("us-east", False, False)], 10, "the end to be told")
+    us.process.wait(10)
+    us.__enter__()
+    wait_until(lambda: told()[-1:] == [("us-east", True, True)], 10, "the return to be told")
+    assert {region for region, _, _ in told()} == {"us-east"}
+    stream.close()
+
+
+def test_the_days_of_a_certificate_are_told(start, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=turn.example.com"]
+    subprocess.run(command, check=True, capture_output=True)
+    server = start(tls_cert=str(certificate), tls_key=str(key))
+    (node,) = nodes(server).values()
+    assert node["certificate_days_left"] in (29, 30) and node["state"] == "serving"
+    assert node["live_sessions"] == 0 and node["version"] and node["urls"]
+    (node,) = nodes(start()).values()
+    assert node["certificate_days_left"] is None, "a self-signed one is nobody's concern"

@@ -20,6 +20,7 @@ mod openapi;
 mod overview;
 mod page;
 mod projects;
+mod regions;
 mod rooms;
 mod sessions;
 mod stream;
@@ -33,7 +34,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use axum::{Router, middleware};
 use causeway_api_http::{Gate, Guard, authorize, bearer};
-use causeway_app::{InsightStore, Management, Revocation, WebhookDesk, WebhookStore};
+use causeway_app::{InsightStore, Management, RegionDesk, Revocation, WebhookDesk, WebhookStore};
 use utoipa::openapi::OpenApi;
 
 pub use health::Health;
@@ -57,6 +58,8 @@ pub struct ApiState<S> {
     pub revocation: Arc<Revocation<S>>,
     /// Tokens and projects.
     pub management: Arc<Management<S>>,
+    /// Regions: drains, and which there are.
+    pub regions: Arc<RegionDesk<S>>,
     /// Webhooks.
     pub webhooks: Arc<WebhookDesk<S>>,
     /// Event streams.

@@ -9,8 +9,8 @@ use causeway_api_http::{Access, RouteAccess, Routes};
 use causeway_app::{InsightStore, Scope, WebhookStore};
 
 use crate::{
-    ApiState, audit, clients, credentials, erasure, failures, health, metrics, openapi, overview, projects, rooms,
-    sessions, stream, timeline, tokens, usage, webhooks,
+    ApiState, audit, clients, credentials, erasure, failures, health, metrics, openapi, overview, projects, regions,
+    rooms, sessions, stream, timeline, tokens, usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -47,6 +47,8 @@ pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/projects", READ),
     row("POST", "/api/v1/projects", Access::Organization(Scope::Admin)),
     row("PATCH", "/api/v1/projects/{project}", Access::Organization(Scope::Admin)),
+    row("POST", "/api/v1/regions/{region}/drain", Access::Organization(Scope::Admin)),
+    row("POST", "/api/v1/regions/{region}/undrain", Access::Organization(Scope::Admin)),
     row("GET", "/api/v1/audit", READ),
     row("GET", "/api/v1/events", READ),
     row("GET", "/api/v1/webhooks", ADMIN),
@@ -95,6 +97,8 @@ pub(crate) fn routes<S: InsightStore + WebhookStore>() -> Routes<Arc<ApiState<S>
         .add(projects::__path_list, projects::list::<S>)
         .add(projects::__path_make, projects::make::<S>)
         .add(projects::__path_switch, projects::switch::<S>)
+        .add(regions::__path_drain, regions::drain::<S>)
+        .add(regions::__path_undrain, regions::undrain::<S>)
         .add(audit::__path_list, audit::list::<S>)
         .add(stream::__path_follow, stream::follow::<S>)
         .add(webhooks::__path_list, webhooks::list::<S>)

@@ -22,6 +22,7 @@ mod minting;
 mod model;
 mod privacy;
 mod region;
+mod region_desk;
 mod relay_control;
 mod revocation;
 mod signal_channel;
@@ -61,6 +62,7 @@ pub use region::{
     BoardSettings, ChosenRegion, Drain, IceUrls, Locator, NodeReport, NodeState, NodeView, Place, RegionBoard,
     RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
 };
+pub use region_desk::RegionDesk;
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};

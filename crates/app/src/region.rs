@@ -125,6 +125,24 @@ pub struct NodeReport {
     pub certificate_expires_at: Option<UnixTime>,
 }
 
+impl NodeReport {
+    /// Of a server that has just begun to serve.
+    #[must_use]
+    pub fn serving(name: &str, region: &str, urls: IceUrls, now: UnixTime) -> Self {
+        Self {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            urls,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: now,
+            seen_at: now,
+            state: NodeState::Serving,
+            live_sessions: 0,
+            certificate_expires_at: None,
+        }
+    }
+}
+
 /// What an operator took out of service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drain {

@@ -15,8 +15,8 @@ use causeway_api_kvs as kvs;
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, Regions, Revocation, WebhookControl,
-    WebhookDesk,
+    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, RegionDesk, Regions, Revocation,
+    WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
@@ -73,8 +73,14 @@ pub(crate) fn router(parts: Parts) -> Router {
         kvs: aws,
     } = parts;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
-    let minting =
-        Arc::new(Minting::new(Arc::clone(&store), Arc::clone(&directory), policy, regions, Arc::clone(&sink)));
+    let minting = Arc::new(Minting::new(
+        Arc::clone(&store),
+        Arc::clone(&directory),
+        policy,
+        Arc::clone(&regions),
+        Arc::clone(&sink),
+    ));
+    let regions = Arc::new(RegionDesk::new(Arc::clone(&store), regions));
     let webhooks = Arc::new(WebhookDesk::new(Arc::clone(&store), webhooks));
     let management = Arc::new(Management::new(Arc::clone(&store), callers, directory, sink));
     let turnix = turnix::ApiState { minting: Arc::clone(&minting), gate: Arc::clone(&gate) };
@@ -85,7 +91,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     };
     let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
-    let own = own::ApiState { gate, store, revocation, management, webhooks, events, live, health, metrics };
+    let own = own::ApiState { gate, store, revocation, management, regions, webhooks, events, live, health, metrics };
     let families = own::router(own)
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))

@@ -14,6 +14,7 @@ use anyhow::Context;
 use causeway_app::{
     BoardSettings, Drain, EventSink, IceUrls, Locator, NodeReport, NodeState, RegionBoard, Regions, Store, StoreResult,
 };
+use causeway_certificates::CertificateStore;
 use causeway_relay::RelayHandle;
 use causeway_types::{Now, UnixTime};
 use tokio::{
@@ -58,6 +59,8 @@ pub(crate) struct Own {
     pub(crate) started: UnixTime,
     pub(crate) relay: Arc<OnceLock<RelayHandle>>,
     pub(crate) draining: Arc<Draining>,
+    /// Those that others trust: a self-signed one is nobody's concern.
+    pub(crate) certificates: Option<Arc<CertificateStore>>,
 }
 
 pub(crate) struct RegionKeeper<S> {
@@ -187,15 +190,11 @@ fn report(own: &Own, region: &str, allocations_max: u32, now: UnixTime) -> NodeR
         () => NodeState::Serving,
     };
     NodeReport {
-        name: own.name.clone(),
-        region: region.to_owned(),
-        urls: own.urls.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: own.started,
-        seen_at: now,
         state,
         live_sessions: live,
-        certificate_expires_at: None,
+        certificate_expires_at: own.certificates.as_ref().and_then(|store| store.expires_at()).map(UnixTime::from),
+        ..NodeReport::serving(&own.name, region, own.urls.clone(), now)
     }
 }
 

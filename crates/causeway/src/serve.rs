@@ -118,11 +118,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     if left_open > 0 {
         tracing::warn!(sessions = left_open, "sessions of a process that was killed are closed: server_restart");
     }
-    let directory = Arc::new(CredentialDirectory::new(directory_config(&settings)));
-    for (name, until) in store.refused_names(started).await? {
-        directory.refuse_name(&name, until);
-    }
-    directory.set_disabled(store.disabled_projects().await?);
+    let directory = Arc::new(open_directory(&settings, &store, started).await?);
     let relays = RelayAddresses::of(&settings);
     let certificates = Arc::new(load_certificates(&settings, &relays)?);
     let nonce_key = nonce_key::load(settings.nonce_key.as_ref(), &settings.data_dir)?;
@@ -213,6 +209,20 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     stop.send_replace(true);
     server.end(tasks).await;
     Ok(())
+}
+
+/// What the relay checks user names by, with everything that was refused before.
+async fn open_directory(
+    settings: &Settings,
+    store: &SqlStore,
+    started: UnixTime,
+) -> anyhow::Result<CredentialDirectory> {
+    let directory = CredentialDirectory::new(directory_config(settings));
+    for (name, until) in store.refused_names(started).await? {
+        directory.refuse_name(&name, until);
+    }
+    directory.set_disabled(store.disabled_projects().await?);
+    Ok(directory)
 }
 
 async fn open_store(settings: &Settings, node: &Node) -> anyhow::Result<SqlStore> {
@@ -417,6 +427,7 @@ impl Server {
             started,
             relay: Arc::clone(&self.relay),
             draining: Arc::clone(&self.draining),
+            certificates: self.settings.tls_cert.is_some().then(|| Arc::clone(&self.certificates)),
         };
         let keeper = RegionKeeper::start(&self.settings, &self.store, own, Arc::<EventBus>::clone(&self.bus)).await?;
         if self.draining.is_drained() {

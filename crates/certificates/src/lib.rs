@@ -19,6 +19,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use x509_cert::{Certificate, der::Decode};
 
 /// Files of one certificate chain and its key, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +121,14 @@ impl CertificateStore {
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.seen.get() != stamps(&self.pairs)
+    }
+
+    /// When the first of the certificates in force is no longer good.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let keys = self.resolver.keys.load();
+        let leaves = keys.iter().filter_map(|key| Certificate::from_der(key.cert.first()?).ok());
+        leaves.map(|leaf| leaf.tbs_certificate().validity().not_after.to_system_time()).min()
     }
 
     /// The pair for DTLS: the default one when it is ECDSA, else one made for the purpose.
@@ -258,6 +267,30 @@ mod tests {
         assert_eq!(fs::read(&pair.certificate).unwrap(), first);
         let store = CertificateStore::load(vec![pair]).unwrap();
         assert!(!store.dtls_pair().unwrap().generated);
+    }
+
+    #[test]
+    fn the_first_certificate_to_expire_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let pair = |name: &str, year| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            parameters.not_after = rcgen::date_time_ymd(year, 5, 17);
+            let certificate = parameters.self_signed(&key).unwrap();
+            let path = |kind: &str| directory.path().join(format!("{name}.{kind}"));
+            let pair = Pair { certificate: path("pem"), key: path("key") };
+            fs::write(&pair.certificate, certificate.pem()).unwrap();
+            fs::write(&pair.key, key.serialize_pem()).unwrap();
+            pair
+        };
+        // One year is written as UTCTime, the other as GeneralizedTime.
+        let (late, early) = (pair("late", 2051), pair("early", 2033));
+        let secs = |pairs| {
+            let expires_at = CertificateStore::load(pairs).unwrap().expires_at().unwrap();
+            expires_at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+        };
+        assert_eq!(secs(vec![late.clone(), early]), 1_999_900_800);
+        assert_eq!(secs(vec![late]), 2_567_894_400);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use causeway_api_causeway::{ApiState, EventStreams, Health, LiveView, router};
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
-    Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, Identifier, Management, NewToken,
-    ProjectId, RelayControl, Revocation, Scope, Scopes, Store, WebhookDesk,
+    BoardSettings, Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier,
+    Management, NewToken, NodeReport, ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope,
+    Scopes, Store, WebhookDesk,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -160,6 +161,10 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         users: Vec::new(),
         cache_max: 10,
     }));
+    let now = Now::read();
+    let own = NodeReport::serving("here", "local", IceUrls::default(), now.unix);
+    let settings = BoardSettings { sites: Vec::new(), node_timeout: Duration::from_secs(15) };
+    let regions = Arc::new(Regions::new(RegionBoard::new(settings, own), None, Arc::clone(&sink), now));
     let revocation =
         Revocation::new(Arc::clone(store), Arc::clone(&directory), Arc::new(NoRelay), Arc::clone(&sink), "here");
     ApiState {
@@ -167,6 +172,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         store: Arc::clone(store),
         revocation: Arc::new(revocation),
         management: Arc::new(Management::new(Arc::clone(store), callers, directory, sink)),
+        regions: Arc::new(RegionDesk::new(Arc::clone(store), regions)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(NoDeliveries))),
         events: Arc::clone(events),
         live: LiveView::quiet(),

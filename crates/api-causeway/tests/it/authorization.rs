@@ -42,7 +42,7 @@ async fn what_is_organization_wide_is_refused_to_a_projects_own_token() {
     let world = World::start().await;
     let rows: Vec<RouteAccess> =
         tables().into_iter().filter(|row| matches!(row.access, Access::Organization(_))).collect();
-    assert_eq!(rows.len(), 2);
+    assert_eq!(rows.len(), 4);
     for row in rows {
         assert_eq!(send(&world, &row, Some(OWN)).await.status, 403, "{row:?}");
     }
@@ -97,6 +97,7 @@ async fn send(world: &World, row: &RouteAccess, token: Option<&str>) -> Answer {
         ("{username}", USERNAME),
         ("{id}", id),
         ("{project}", "default"),
+        ("{region}", "local"),
         ("{key}", "any"),
         ("{sid}", "AC1"),
     ]

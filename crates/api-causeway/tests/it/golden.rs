@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 use causeway_api_http::RateLimit;
 use causeway_app::{Lookup, ProjectId, Scope, Scopes, UserQuery};
 use causeway_types::UnixTime;
+use serde_json::json;
 
 use crate::world::{Answer, OTHER, OWN, SESSION, USERNAME, WIDE, World, in_an_hour};
 
@@ -85,6 +86,9 @@ async fn what_is_asked_wrongly_is_told_field_by_field() {
         ("error-project-exists", "POST", "/api/v1/projects", r#"{"slug":"other"}"#),
         ("error-project-switch-field", "PATCH", "/api/v1/projects/other", "{}"),
         ("error-project-unknown", "PATCH", "/api/v1/projects/nobody", r#"{"disabled":true}"#),
+        ("error-region-unknown", "POST", "/api/v1/regions/atlantis/drain", ""),
+        ("error-region-node-unknown", "POST", "/api/v1/regions/local/drain", r#"{"node":"elsewhere"}"#),
+        ("error-region-node-name", "POST", "/api/v1/regions/local/undrain", r#"{"node":"a b"}"#),
         ("error-method", "PUT", "/api/v1/rooms", ""),
     ] {
         let answer = world.ask(method, path, &format!("Bearer {WIDE}"), body).await;
@@ -129,6 +133,61 @@ async fn what_is_changed_is_answered_and_kept() {
     for event in ["token.created", "token.revoked", "credential.revoked", "token.used_first_time"] {
         assert!(heard.contains(&event), "{event} in {heard:?}");
     }
+}
+
+#[tokio::test]
+async fn regions_are_drained_and_put_back() {
+    let world = World::start().await;
+    for (name, path, body) in [
+        ("region-drain-node", "/api/v1/regions/local/drain", r#"{"node":"node-1"}"#),
+        ("region-drain", "/api/v1/regions/local/drain", ""),
+        ("error-no-region", "/api/v1/credentials/ice", ""),
+        ("region-undrain", "/api/v1/regions/local/undrain", ""),
+        ("region-undrain-node", "/api/v1/regions/local/undrain", r#"{"node":"node-1"}"#),
+    ] {
+        let answer = world.ask("POST", path, &format!("Bearer {WIDE}"), body).await;
+        check(name, ("POST", path, body), &answer);
+    }
+    let audit = world.get("/api/v1/audit?limit=4", WIDE).await.json();
+    let told = |entry: &serde_json::Value| (entry["action"].clone(), entry["detail"].clone());
+    let told: Vec<_> = audit["data"].as_array().expect("a list").iter().map(told).collect();
+    let node = || json!({"node": "node-1"});
+    let (drained, back) = (json!("region.drain"), json!("region.undrain"));
+    assert_eq!(told, [(back.clone(), node()), (back, json!({})), (drained.clone(), json!({})), (drained, node())]);
+    let heard = world.events.0.lock().expect("not poisoned").clone();
+    assert_eq!(heard.iter().filter(|name| **name == "region.changed").count(), 2, "down once, up once: {heard:?}");
+}
+
+#[tokio::test]
+async fn the_servers_of_a_region_are_for_those_who_run_them() {
+    let world = World::start().await;
+    let all = world.get("/api/v1/regions?nodes=true", WIDE).await.json();
+    let node = &all[0]["nodes"][0];
+    assert_eq!((&all[0]["is_drained"], all[0].as_object().map(serde_json::Map::len)), (&json!(false), Some(10)));
+    let urls = json!([
+        "stun:turn.example.net:3478",
+        "turn:turn.example.net:3478?transport=udp",
+        "turn:turn.example.net:3478?transport=tcp"
+    ]);
+    for (field, value) in [
+        ("name", json!("node-1")),
+        ("state", json!("serving")),
+        ("is_online", json!(true)),
+        ("is_operational", json!(true)),
+        ("is_drained", json!(false)),
+        ("live_sessions", json!(1)),
+        ("certificate_days_left", json!(30)),
+        ("urls", urls),
+    ] {
+        assert_eq!(node[field], value, "{field}");
+    }
+    check(
+        "error-region-nodes",
+        ("GET", "/api/v1/regions?nodes=true", ""),
+        &world.get("/api/v1/regions?nodes=true", OWN).await,
+    );
+    let plain = world.get("/api/v1/regions", WIDE).await.json();
+    assert_eq!(plain[0].as_object().map(serde_json::Map::len), Some(8));
 }
 
 #[tokio::test]

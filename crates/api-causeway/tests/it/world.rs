@@ -14,8 +14,8 @@ use causeway_api_twilio as twilio;
 use causeway_app::{
     Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore,
     Cursor, DirectoryConfig, DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls, Identifier,
-    InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, NodeState, OrganizationId,
-    ProjectId, Refusal, RegionBoard, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord,
+    InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, OrganizationId, ProjectId,
+    Refusal, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord,
     SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
@@ -338,7 +338,9 @@ fn routes(
         ],
     };
     let regions = regions(urls, &sink);
-    let minting = Arc::new(Minting::new(Arc::clone(store), Arc::clone(directory), policy, regions, Arc::clone(&sink)));
+    let minting =
+        Minting::new(Arc::clone(store), Arc::clone(directory), policy, Arc::clone(&regions), Arc::clone(&sink));
+    let minting = Arc::new(minting);
     let revocation = Arc::new(Revocation::new(
         Arc::clone(store),
         Arc::clone(directory),
@@ -354,6 +356,7 @@ fn routes(
         store: Arc::clone(store),
         revocation: Arc::clone(&revocation),
         management,
+        regions: Arc::new(RegionDesk::new(Arc::clone(store), regions)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
         events: streams,
         live: LiveView::quiet(),
@@ -375,15 +378,9 @@ fn routes(
 fn regions(urls: IceUrls, sink: &Arc<dyn EventSink>) -> Arc<Regions> {
     let now = Now::read();
     let own = NodeReport {
-        name: "node-1".to_owned(),
-        region: "local".to_owned(),
-        urls,
-        version: "0.0.0".to_owned(),
-        started_at: THEN,
-        seen_at: THEN,
-        state: NodeState::Serving,
         live_sessions: 1,
-        certificate_expires_at: None,
+        certificate_expires_at: Some(now.unix.saturating_add(Duration::from_secs(30 * 86_400 + 60))),
+        ..NodeReport::serving("node-1", "local", urls, THEN)
     };
     let settings = BoardSettings { sites: Vec::new(), node_timeout: Duration::from_secs(15) };
     Arc::new(Regions::new(RegionBoard::new(settings, own), None, Arc::clone(sink), now))

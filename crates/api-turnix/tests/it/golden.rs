@@ -80,6 +80,7 @@ fn conditions(request: &str) -> Conditions {
         Some("no requests left") => Conditions { burst: Some(0), ..Conditions::default() },
         Some("the store down") => Conditions { store_is_down: true, ..Conditions::default() },
         Some("no TURN REST secret") => Conditions { no_secret: true, ..Conditions::default() },
+        Some("no region that serves") => Conditions { no_region: true, ..Conditions::default() },
         Some("no UDP listener") => Conditions { no_udp: true, ..Conditions::default() },
         Some(other) => panic!("unknown conditions {other:?}"),
     }

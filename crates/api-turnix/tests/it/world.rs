@@ -6,11 +6,11 @@ use axum::Router;
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_api_turnix::{ApiState, router};
 use causeway_app::{
-    BoardSettings, Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, IceUrls, MintPolicy, Minting,
-    NodeReport, NodeState, RegionBoard, RegionSite, Regions,
+    BoardSettings, Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, Drain, IceUrls, MintPolicy,
+    Minting, NodeReport, RegionBoard, RegionSite, Regions,
 };
 use causeway_credentials::turn_rest::SharedSecrets;
-use causeway_types::{Now, Secret, UnixTime};
+use causeway_types::{Now, Secret};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -43,6 +43,7 @@ pub(crate) struct Conditions {
     pub(crate) store_is_down: bool,
     pub(crate) no_secret: bool,
     pub(crate) no_udp: bool,
+    pub(crate) no_region: bool,
 }
 
 /// A running server; it ends with this value.
@@ -227,6 +228,12 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
     let (stun, udp) = if conditions.no_udp { (Vec::new(), Vec::new()) } else { (stun, udp) };
     let urls = IceUrls { stun, turn: udp.into_iter().chain(stream).collect() };
     let regions = Arc::new(regions(urls));
+    if conditions.no_region {
+        for slug in ["local", "near"] {
+            let drain = Drain { region: slug.to_owned(), node: None };
+            regions.update(Now::read(), |board| board.handle_drain(drain, true));
+        }
+    }
     let limit = conditions
         .burst
         .map_or(RateLimit { per_sec: 1_000_000, burst: 1_000_000 }, |burst| RateLimit { per_sec: 1, burst });
@@ -261,17 +268,7 @@ fn regions(urls: IceUrls) -> Regions {
         ..RegionSite::nameless("near")
     };
     let sites = vec![local, near, RegionSite::nameless("away")];
-    let own = NodeReport {
-        name: "node-1".to_owned(),
-        region: "local".to_owned(),
-        urls,
-        version: "0".to_owned(),
-        started_at: UnixTime::from_secs(1),
-        seen_at: now.unix,
-        state: NodeState::Serving,
-        live_sessions: 0,
-        certificate_expires_at: None,
-    };
+    let own = NodeReport::serving("node-1", "local", urls, now.unix);
     let settings = BoardSettings { sites, node_timeout: Duration::from_secs(15) };
     Regions::new(RegionBoard::new(settings, own), None, Arc::new(Deaf), now)
 }

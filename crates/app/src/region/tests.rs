@@ -53,17 +53,7 @@ fn urls_of(name: &str) -> IceUrls {
 }
 
 fn node(name: &str, region: &str, at: Now) -> NodeReport {
-    NodeReport {
-        name: name.to_owned(),
-        region: region.to_owned(),
-        urls: urls_of(name),
-        version: "0".to_owned(),
-        started_at: STARTED,
-        seen_at: at.unix,
-        state: NodeState::Serving,
-        live_sessions: 0,
-        certificate_expires_at: None,
-    }
+    NodeReport::serving(name, region, urls_of(name), at.unix)
 }
 
 impl World {
