@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { lazy, LocationProvider, Route, Router } from "preact-iso";
+import { ErrorBoundary, lazy, LocationProvider, Route, Router } from "preact-iso";
 import { loadIdentity } from "./api/auth";
 import { identity } from "./api/identity";
 import { useStore } from "./lib/store";
@@ -23,14 +23,31 @@ import { SignIn } from "./pages/sign-in";
 import { Welcome } from "./pages/welcome";
 import { Shell } from "./shell/shell";
 import { ErrorNote } from "./ui/note";
+import { say } from "./ui/toast";
 
 // Pages with charts or a lot of their own come when they are asked for.
+const Check = lazy(() => import("./pages/check").then((module) => module.Check));
 const Usage = lazy(() => import("./pages/usage").then((module) => module.Usage));
 const Doctor = lazy(() => import("./pages/doctor").then((module) => module.Doctor));
 const Regions = lazy(() => import("./pages/regions").then((module) => module.Regions));
 
 /** The console: who is signed in decides whether there is anything but the door. */
 export function App() {
+  // The check is for people without an account, and asks the API nothing.
+  return (
+    <ErrorBoundary onError={newVersion}>
+      {window.location.pathname === "/check" ? <Check /> : <Console />}
+    </ErrorBoundary>
+  );
+}
+
+/** A page that is loaded when it is asked for is gone when the server was replaced by a newer one. */
+function newVersion(error: Error): void {
+  if (!/import|module/i.test(error.message)) throw error;
+  say("The server has a newer console: reload this page.", "warn");
+}
+
+function Console() {
   const who = useStore(identity);
   const [error, setError] = useState<unknown>(undefined);
   const load = () => {
@@ -38,8 +55,8 @@ export function App() {
     loadIdentity().catch(setError);
   };
   useEffect(() => {
-    if (window.location.pathname !== "/welcome") load();
-    else identity.set({ state: "signed-out" });
+    if (window.location.pathname === "/welcome") identity.set({ state: "signed-out" });
+    else load();
   }, []);
   if (error !== undefined) {
     return (

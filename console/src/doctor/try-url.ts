@@ -14,7 +14,10 @@ const GATHER_MS_MAX = 10_000;
 const CONNECT_MS_MAX = 10_000;
 const PINGS = 11;
 const THROUGHPUT_MS = 3000;
+/** A fast network is measured by this much; more would only cost. */
+const THROUGHPUT_BYTES_MAX = 32_000_000;
 const CHUNK_BYTES = 16_384;
+const QUIET_MS = 200;
 /** Sent but not taken by the network; more would measure the browser's memory. */
 const BUFFERED_BYTES_MAX = 1_000_000;
 
@@ -93,6 +96,7 @@ class Pair {
   private readonly channel: RTCDataChannel;
   private remote: RTCDataChannel | undefined;
   private received = 0;
+  private seen = { received: 0, at: 0 };
 
   constructor(configuration: RTCConfiguration) {
     this.a = new RTCPeerConnection(configuration);
@@ -147,12 +151,26 @@ class Pair {
   async throughput(signal: AbortSignal): Promise<number> {
     const chunk = new Uint8Array(CHUNK_BYTES);
     const begun = performance.now();
+    let sent = 0;
     this.received = 0;
-    while (performance.now() - begun < THROUGHPUT_MS && this.channel.readyState === "open" && !signal.aborted) {
-      while (this.channel.bufferedAmount < BUFFERED_BYTES_MAX) this.channel.send(chunk);
+    while (performance.now() - begun < THROUGHPUT_MS && this.received < THROUGHPUT_BYTES_MAX) {
+      if (this.channel.readyState !== "open" || signal.aborted) break;
+      while (this.channel.bufferedAmount < BUFFERED_BYTES_MAX && sent < THROUGHPUT_BYTES_MAX) {
+        this.channel.send(chunk);
+        sent += chunk.length;
+      }
+      // What was lost on the way does not come any more.
+      if (sent >= THROUGHPUT_BYTES_MAX && this.channel.bufferedAmount === 0 && this.isQuiet()) break;
       await new Promise((done) => setTimeout(done, 5));
     }
     return (this.received * 8) / ((performance.now() - begun) / 1000);
+  }
+
+  /** Whether nothing arrived since the last time this was asked a while ago. */
+  private isQuiet(): boolean {
+    const now = performance.now();
+    if (this.received !== this.seen.received) this.seen = { received: this.received, at: now };
+    return now - this.seen.at > QUIET_MS;
   }
 
   close(): void {

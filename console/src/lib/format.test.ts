@@ -40,5 +40,10 @@ describe("formatRelative", () => {
 });
 
 it("counts one thing and many", () => {
-  expect([plural(0, "room"), plural(1, "room"), plural(1200, "room")]).toEqual(["0 rooms", "1 room", "1,200 rooms"]);
+  expect([plural(0, "room"), plural(1, "room"), plural(1200, "room"), plural(2, "entry")]).toEqual([
+    "0 rooms",
+    "1 room",
+    "1,200 rooms",
+    "2 entries",
+  ]);
 });

@@ -87,8 +87,13 @@ export function formatShare(share: number): string {
   return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
-export function plural(n: number, one: string, many = `${one}s`): string {
+export function plural(n: number, one: string, many = pluralOf(one)): string {
   return `${formatCount(n)} ${n === 1 ? one : many}`;
+}
+
+/** "entries" of "entry", "sessions" of "session". */
+export function pluralOf(noun: string): string {
+  return /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`;
 }
 
 export function formatPrice(amount: number, currency: string | null): string {

@@ -1,13 +1,20 @@
+import { useState } from "preact/hooks";
 import { api, take } from "../api/client";
 import { Results } from "../doctor/results";
 import { useRun } from "../doctor/run";
+import { ShareDialog } from "../doctor/share-dialog";
+import { useMay } from "../ui/access";
 import { Empty } from "../ui/empty";
+import { Icon } from "../ui/icon";
+import { Note } from "../ui/note";
 import { PageHead } from "../ui/page";
 
 /** Long enough for all trials, short enough to be worth nothing afterwards. */
 const CREDENTIAL_SECS = 120;
 
 export function Doctor() {
+  const [isSharing, setSharing] = useState(false);
+  const isOperator = useMay("operator");
   const run = useRun(async (signal) => {
     const body = { ttl: CREDENTIAL_SECS };
     return (await take(api.POST("/api/v1/credentials/ice", { body, signal }))).iceServers;
@@ -18,11 +25,19 @@ export function Doctor() {
         title="Connection doctor"
         about="Tries every address that this server advertises, one by one, from this browser: whether the relay answers, whether data flows through it, and how fast."
         actions={
-          <button type="button" class="button primary" disabled={run.state === "running"} onClick={run.start}>
-            {run.state === "idle" ? "Examine" : run.state === "running" ? "Examining …" : "Examine again"}
-          </button>
+          isOperator && (
+            <>
+              <button type="button" class="button" onClick={() => setSharing(true)}>
+                <Icon name="link" /> Link for somebody else
+              </button>
+              <button type="button" class="button primary" disabled={run.state === "running"} onClick={run.start}>
+                {run.state === "idle" ? "Examine" : run.state === "running" ? "Examining …" : "Examine again"}
+              </button>
+            </>
+          )
         }
       />
+      {!isOperator && <Note>The doctor mints a credential, which operators and owners may do.</Note>}
       {run.state === "idle" ? (
         <div class="card">
           <Empty title="Nothing examined yet">
@@ -33,6 +48,7 @@ export function Doctor() {
       ) : (
         <Results run={run} />
       )}
+      {isSharing && <ShareDialog onClose={() => setSharing(false)} />}
     </>
   );
 }

@@ -1,54 +1,112 @@
 import { useState } from "preact/hooks";
 import { api, take, type Schemas } from "../api/client";
-import { href } from "../lib/query";
 import { useResource } from "../lib/resource";
 import type { Column } from "../table/columns";
 import { Filters, SearchBox } from "../table/filters";
 import { WholeTable } from "../table/whole-table";
 import { useMay } from "../ui/access";
-import { Badge } from "../ui/badge";
 import { mintCommand, tokenCommand } from "../ui/commands";
-import { ConfirmButton } from "../ui/confirm";
 import { Command } from "../ui/copy";
 import { Empty } from "../ui/empty";
 import { Icon } from "../ui/icon";
 import { PageHead } from "../ui/page";
 import { SecretDialog } from "../ui/secret-dialog";
 import { Ago } from "../ui/time";
+import { TokenDetails } from "./token-details";
 import { TokenDialog } from "./token-dialog";
+import { stateOf, TokenState } from "./token-state";
 
 type Token = Schemas["Token"];
 
-/** What a token dialog is open for: a new token, or one in the place of another. */
-type Making = { replaces: Token | undefined };
-
-function stateOf(token: Token): "active" | "revoked" | "expired" {
-  if (token.revokedAt) return "revoked";
-  return token.expiresAt && Date.parse(token.expiresAt) < Date.now() ? "expired" : "active";
-}
+/** Which dialog is open. */
+type Open =
+  | { dialog: "details"; token: Token }
+  | { dialog: "make"; replaces: Token | undefined }
+  | { dialog: "made"; token: Schemas["NewToken"] };
 
 export function Tokens() {
-  const [making, setMaking] = useState<Making | undefined>(undefined);
-  const [made, setMade] = useState<Schemas["NewToken"] | undefined>(undefined);
+  const [open, setOpen] = useState<Open | undefined>(undefined);
   const isOwner = useMay("owner");
   const tokens = useResource(
     "tokens",
     async (signal) => (await take(api.GET("/api/v1/tokens", { signal }))).data,
     10_000,
   );
-  const revoke = async (token: Token) => {
-    await take(api.DELETE("/api/v1/tokens/{id}", { params: { path: { id: token.id } } }));
-    tokens.reload();
-  };
-  const columns: Column<Token>[] = [
+  const close = () => setOpen(undefined);
+  return (
+    <>
+      <PageHead
+        title="API tokens"
+        about="What your application shows when it asks for credentials. Keep them on your servers."
+        actions={
+          isOwner && (
+            <button
+              type="button"
+              class="button primary"
+              onClick={() => setOpen({ dialog: "make", replaces: undefined })}
+            >
+              <Icon name="plus" /> New token
+            </button>
+          )
+        }
+      />
+      <Filters>
+        <SearchBox name="q" label="Tokens whose name has …" />
+      </Filters>
+      <WholeTable
+        resource={tokens}
+        noun="token"
+        columns={columns((token) => setOpen({ dialog: "details", token }))}
+        idOf={(token) => String(token.id)}
+        textOf={(token) => `${token.name} ${token.prefix} ${token.scopes.join(" ")}`}
+        empty={<Empty title="No tokens yet" command={tokenCommand()} />}
+        nothing={<Empty title="No token fits the search" />}
+      />
+      {open?.dialog === "details" && (
+        <TokenDetails
+          token={open.token}
+          onClose={close}
+          onChanged={() => {
+            close();
+            tokens.reload();
+          }}
+          onRotate={() => setOpen({ dialog: "make", replaces: open.token })}
+        />
+      )}
+      {open?.dialog === "make" && (
+        <TokenDialog
+          replaces={open.replaces}
+          onClose={close}
+          onMade={(token) => {
+            setOpen({ dialog: "made", token });
+            tokens.reload();
+          }}
+        />
+      )}
+      {open?.dialog === "made" && (
+        <SecretDialog title={`Token “${open.token.name}”`} secret={open.token.value} onClose={close}>
+          <p>This is shown once. Store it where your application reads its secrets, then mint a credential with it:</p>
+          {open.token.scopes.includes("credentials") && <Command text={mintCommand()} />}
+        </SecretDialog>
+      )}
+    </>
+  );
+}
+
+function columns(onOpen: (token: Token) => void): Column<Token>[] {
+  return [
     {
       id: "name",
       title: "Name",
-      cell: (token) => token.name,
+      cell: (token) => (
+        <button type="button" class="row-link" onClick={() => onOpen(token)}>
+          {token.name}
+        </button>
+      ),
       sortKey: (token) => token.name,
       narrow: (token) => token.scopes.join(", "),
     },
-    { id: "state", title: "State", width: 108, cell: (token) => <State token={token} />, sortKey: stateOf },
+    { id: "state", title: "State", width: 108, cell: (token) => <TokenState of={token} />, sortKey: stateOf },
     {
       id: "prefix",
       title: "Begins with",
@@ -76,84 +134,9 @@ export function Tokens() {
       id: "expires",
       title: "Expires",
       width: 110,
-      from: 980,
+      from: 880,
       cell: (token) => <Ago at={token.expiresAt} />,
       sortKey: (token) => token.expiresAt ?? "",
     },
-    {
-      id: "actions",
-      title: "Actions",
-      width: 240,
-      from: 880,
-      cell: (token) => (
-        <span class="row">
-          <a href={href("/credentials", { token: String(token.id) })}>minted</a>
-          {isOwner && stateOf(token) === "active" && (
-            <>
-              <button type="button" class="button small" onClick={() => setMaking({ replaces: token })}>
-                Rotate
-              </button>
-              <ConfirmButton
-                label="Revoke"
-                isSmall
-                title={`Revoke “${token.name}”?`}
-                consequence="Requests with it are refused from here on. Credentials that it minted stay good."
-                action="Revoke"
-                run={() => revoke(token)}
-              />
-            </>
-          )}
-        </span>
-      ),
-    },
   ];
-  return (
-    <>
-      <PageHead
-        title="API tokens"
-        about="What your application shows when it asks for credentials. Keep them on your servers."
-        actions={
-          isOwner && (
-            <button type="button" class="button primary" onClick={() => setMaking({ replaces: undefined })}>
-              <Icon name="plus" /> New token
-            </button>
-          )
-        }
-      />
-      <Filters>
-        <SearchBox name="q" label="Tokens whose name has …" />
-      </Filters>
-      <WholeTable
-        resource={tokens}
-        noun="token"
-        columns={columns}
-        idOf={(token) => String(token.id)}
-        textOf={(token) => `${token.name} ${token.prefix} ${token.scopes.join(" ")}`}
-        empty={<Empty title="No tokens yet" command={tokenCommand()} />}
-        nothing={<Empty title="No token fits the search" />}
-      />
-      {making && (
-        <TokenDialog
-          replaces={making.replaces}
-          onClose={() => setMaking(undefined)}
-          onMade={(token) => {
-            setMaking(undefined);
-            setMade(token);
-            tokens.reload();
-          }}
-        />
-      )}
-      {made && (
-        <SecretDialog title={`Token “${made.name}”`} secret={made.value} onClose={() => setMade(undefined)}>
-          <p>This is shown once. Store it where your application reads its secrets, then mint a credential with it:</p>
-          {made.scopes.includes("credentials") && <Command text={mintCommand()} />}
-        </SecretDialog>
-      )}
-    </>
-  );
-}
-
-function State({ token }: { token: Token }) {
-  const state = stateOf(token);
-  return <Badge tone={state === "active" ? "good" : state === "revoked" ? "bad" : "neutral"}>{state}</Badge>;
 }

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import { plural } from "../lib/format";
+import { plural, pluralOf } from "../lib/format";
 import { useQuery } from "../lib/query";
 import { ErrorNote } from "../ui/note";
 import { Icon } from "../ui/icon";
@@ -79,7 +79,7 @@ export function Table<Row>(props: TableProps<Row>) {
           </div>
         )}
         <table class="table" aria-rowcount={props.hasMore ? -1 : rows.length + 1} aria-busy={!!props.isLoading}>
-          <caption class="sr-only">{props.noun}s</caption>
+          <caption class="sr-only">{pluralOf(props.noun)}</caption>
           <Widths columns={columns} />
           <Head columns={columns} />
           <tbody ref={body} class={isTall ? "is-tall" : ""}>
