@@ -8,11 +8,11 @@ import { ClientPage } from "./pages/client";
 import { Clients } from "./pages/clients";
 import { CredentialPage } from "./pages/credential";
 import { Credentials } from "./pages/credentials";
+import { Failures } from "./pages/failures";
 import { Gate } from "./pages/gate";
 import { NotFound } from "./pages/not-found";
 import { RoomPage } from "./pages/room";
 import { Rooms } from "./pages/rooms";
-import { SessionPage } from "./pages/session";
 import { Sessions } from "./pages/sessions";
 import { Tokens } from "./pages/tokens";
 import { Users } from "./pages/users";
@@ -27,6 +27,8 @@ import { say } from "./ui/toast";
 
 // Pages with charts or a lot of their own come when they are asked for.
 const Check = lazy(() => import("./pages/check").then((module) => module.Check));
+const Overview = lazy(() => import("./pages/overview").then((module) => module.Overview));
+const SessionPage = lazy(() => import("./pages/session").then((module) => module.SessionPage));
 const Usage = lazy(() => import("./pages/usage").then((module) => module.Usage));
 const Doctor = lazy(() => import("./pages/doctor").then((module) => module.Doctor));
 const Regions = lazy(() => import("./pages/regions").then((module) => module.Regions));
@@ -71,12 +73,14 @@ function Console() {
     <LocationProvider>
       <Shell me={who.me}>
         <Router>
+          <Route path="/" component={Overview} />
           <Route path="/rooms" component={Rooms} />
           <Route path="/rooms/:room" component={RoomPage} />
           <Route path="/clients" component={Clients} />
           <Route path="/clients/:client" component={ClientPage} />
           <Route path="/sessions" component={Sessions} />
           <Route path="/sessions/:id" component={SessionPage} />
+          <Route path="/failures" component={Failures} />
           <Route path="/usage" component={Usage} />
           <Route path="/credentials" component={Credentials} />
           <Route path="/credentials/:username" component={CredentialPage} />

@@ -11,6 +11,7 @@ import { LinkOut } from "../ui/link-out";
 import { ErrorNote } from "../ui/note";
 import { PageHead, Stat } from "../ui/page";
 import { Ago } from "../ui/time";
+import { EraseButton } from "./erase";
 import { RevokeButton } from "./revoke";
 import { SessionList } from "./session-list";
 
@@ -38,6 +39,7 @@ export function ClientPage() {
         about={`Appeared as ${data.roles.join(" and ") || "no role"}`}
         actions={
           <>
+            <EraseButton kind="client" name={client} />
             <LinkOut kind="client" name={client} />
             {isOperator && (
               <RevokeButton label="End and revoke" what={`the client ${client}`} request={{ client }} onDone={reload} />

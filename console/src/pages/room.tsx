@@ -4,6 +4,8 @@ import { ApiError } from "../api/error";
 import { formatBytes, formatCount } from "../lib/format";
 import { href } from "../lib/query";
 import { useResource } from "../lib/resource";
+import { Timeline } from "../timeline/timeline";
+import { PathVerdict } from "../timeline/verdict";
 import { useMay } from "../ui/access";
 import { LiveBadge } from "../ui/badge";
 import { Empty } from "../ui/empty";
@@ -11,6 +13,7 @@ import { LinkOut } from "../ui/link-out";
 import { ErrorNote } from "../ui/note";
 import { PageHead, Stat } from "../ui/page";
 import { Ago } from "../ui/time";
+import { EraseButton } from "./erase";
 import { RevokeButton } from "./revoke";
 import { SessionList } from "./session-list";
 
@@ -38,6 +41,7 @@ export function RoomPage() {
         badge={<LiveBadge isLive={isLive} />}
         actions={
           <>
+            <EraseButton kind="room" name={room} />
             <LinkOut kind="room" name={room} />
             {isOperator && (
               <RevokeButton label="End and revoke" what={`the room ${room}`} request={{ room }} onDone={reload} />
@@ -59,8 +63,25 @@ export function RoomPage() {
         <Stat label="First seen" value={<Ago at={data.firstSeen} />} />
         <Stat label="Last seen" value={<Ago at={data.lastSeen} />} />
       </div>
+      <Story room={room} />
       <h2>Sessions</h2>
       <SessionList of={{ room }} />
     </div>
+  );
+}
+
+/** The verdict and the timeline. */
+function Story({ room }: { room: string }) {
+  const { data, error, reload } = useResource(
+    `timeline ${room}`,
+    (signal) => take(api.GET("/api/v1/rooms/{room}/timeline", { params: { path: { room } }, signal })),
+    FIGURES_MS,
+  );
+  if (!data) return error === undefined ? null : <ErrorNote error={error} retry={reload} />;
+  return (
+    <>
+      <PathVerdict of={data.verdict} />
+      <Timeline story={data} />
+    </>
   );
 }

@@ -1,18 +1,24 @@
 import type { ComponentChildren } from "preact";
 import { useRoute } from "preact-iso";
-import { api, take } from "../api/client";
+import { api, take, type Schemas } from "../api/client";
 import { ApiError } from "../api/error";
-import { formatBytes, formatCount, formatDateTime, formatDuration } from "../lib/format";
+import { bitrateOf } from "../lib/bitrate";
+import { Chart } from "../chart/chart";
+import { findingsOf } from "../session/findings";
+import { formatBitrate, formatBytes, formatCount, formatDateTime, formatDuration, plural } from "../lib/format";
 import { href, to } from "../lib/query";
 import { useResource } from "../lib/resource";
+import { useMay } from "../ui/access";
 import { LiveBadge, Transport } from "../ui/badge";
 import { ConfirmButton } from "../ui/confirm";
 import { CopyButton } from "../ui/copy";
 import { Empty } from "../ui/empty";
-import { ErrorNote } from "../ui/note";
+import { ErrorNote, Note } from "../ui/note";
 import { Card, Facts, PageHead, Stat } from "../ui/page";
-import { Duration } from "../ui/time";
+import { Duration, useNow } from "../ui/time";
 import { sessionName, type Session } from "./sessions";
+
+type Detail = Schemas["SessionDetail"];
 
 const FIGURES_MS = 2000;
 
@@ -32,7 +38,8 @@ export function SessionPage() {
   return <Details session={data} error={error} reload={reload} />;
 }
 
-function Details({ session, error, reload }: { session: Session; error: unknown; reload: () => void }) {
+function Details({ session, error, reload }: { session: Detail; error: unknown; reload: () => void }) {
+  const isOperator = useMay("operator");
   const isLive = session.endedAt == null;
   const end = async () => {
     await take(api.DELETE("/api/v1/sessions/{id}", { params: { path: { id: session.id } } }));
@@ -53,7 +60,8 @@ function Details({ session, error, reload }: { session: Session; error: unknown;
           )
         }
         actions={
-          isLive && (
+          isLive &&
+          isOperator && (
             <ConfirmButton
               label="End the session"
               title="End this session?"
@@ -84,6 +92,16 @@ function Details({ session, error, reload }: { session: Session; error: unknown;
         />
         <Stat label="Refusals" value={formatCount(session.refusals)} hint="peers and limits" />
       </div>
+      <Bitrate session={session} />
+      <Card title="Findings">
+        <ul class="stack">
+          {findingsOf(session).map((finding) => (
+            <li key={finding.text}>
+              <Note tone={finding.tone}>{finding.text}</Note>
+            </li>
+          ))}
+        </ul>
+      </Card>
       <div class="columns">
         <Card title="The client's leg">
           <Facts of={clientFacts(session)} />
@@ -92,9 +110,66 @@ function Details({ session, error, reload }: { session: Session; error: unknown;
           <Facts of={relayFacts(session)} />
         </Card>
       </div>
+      <Marks session={session} />
       <Peers session={session} />
     </div>
   );
+}
+
+function Bitrate({ session }: { session: Detail }) {
+  const now = useNow() / 1000;
+  const rate = bitrateOf(session, now);
+  return (
+    <Card title="Bitrate" about="Whole messages between the client and the relay.">
+      <Chart
+        times={rate.times}
+        series={[
+          { label: "From the client", values: rate.received },
+          { label: "To the client", values: rate.sent },
+        ]}
+        format={formatBitrate}
+        height={160}
+        label={`${formatBytes(session.bytesIn)} from the client and ${formatBytes(session.bytesOut)} to it`}
+      />
+    </Card>
+  );
+}
+
+/** What happened on the way. */
+function Marks({ session }: { session: Detail }) {
+  if (session.marks.length === 0) return null;
+  return (
+    <Card title="On the way" about="Address changes, peers and refreshes, in order.">
+      <ol class="lines">
+        {session.marks.map((mark, index) => (
+          <li key={`${mark.at} ${index}`}>
+            <span>{markText(mark)}</span>
+            <time class="muted" dateTime={mark.at}>
+              {formatDuration(Date.parse(mark.at) - Date.parse(session.startedAt))} after the start
+            </time>
+          </li>
+        ))}
+      </ol>
+      {session.marksFolded > 0 && <p class="muted">{plural(session.marksFolded, "more")} not kept.</p>}
+    </Card>
+  );
+}
+
+function markText(mark: Detail["marks"][number]): string {
+  switch (mark.kind) {
+    case "peer_named":
+      return `Let ${mark.subject} in`;
+    case "peer_refused":
+      return `Peer ${mark.subject} refused: ${mark.detail}`;
+    case "peer_withdrawn":
+      return `Peer ${mark.subject} taken back: ${mark.detail}`;
+    case "refreshed":
+      return mark.subject === "0" ? "Gave the relay back" : `Refreshed for ${mark.subject} s`;
+    case "path_changed":
+      return `Came from ${mark.subject} instead of ${mark.detail}`;
+    default:
+      return `${mark.kind.replaceAll("_", " ")} ${mark.subject} ${mark.detail}`;
+  }
 }
 
 function clientFacts(session: Session): [string, ComponentChildren][] {
