@@ -43,8 +43,12 @@ impl TurnServer {
             None => None,
         };
         if asked == Some(Lifetime(0)) {
+            // The answer counts among the messages of the allocation, but goes out behind what that held: when the client
+            // hears it, the port and the place in the quota are free.
             self.succeed(request, &keys, |builder| builder.attribute(&Lifetime(0)));
+            let answer = self.outputs.pop_back();
             self.delete(now, key, family);
+            self.outputs.extend(answer);
             return;
         }
         let Ok(lifetime_secs) = self.granted_lifetime(message) else { return self.refuse(request, &keys, 400) };

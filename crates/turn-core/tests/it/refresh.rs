@@ -46,6 +46,25 @@ fn refresh_with_lifetime_zero_deletes_at_once() {
 }
 
 #[test]
+fn what_a_deleted_allocation_held_is_given_back_before_the_client_hears_of_it() {
+    let mut world = World::new();
+    let mut alice = world.allocated();
+    let bytes = alice.signed(&mut world, Method::REFRESH, |b| b.attribute(&Lifetime(0)));
+    world.server.handle_client_message(world.now, alice.leg, &bytes);
+    let mut order = Vec::new();
+    while let Some(output) = world.server.poll_output() {
+        if matches!(output, Output::CloseRelay { .. }) {
+            order.push("port");
+        } else if matches!(output, Output::ReleaseAdmission { .. }) {
+            order.push("place");
+        } else if matches!(output, Output::Transmit(_)) {
+            order.push("answer");
+        }
+    }
+    assert_eq!(order, ["port", "place", "answer"]);
+}
+
+#[test]
 fn refresh_with_lifetime_zero_and_a_family_deletes_that_half() {
     let mut world = World::new();
     let mut alice = world.alice();
