@@ -1,10 +1,14 @@
 """A webhook hears of a real session: the whole sequence, signed, in order, at least once."""
 
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import os
 import signal
+import sqlite3
+import subprocess
 import threading
 import time
 
@@ -12,7 +16,9 @@ import pytest
 
 from causeway import HOST, wait_until
 from event_stream import EventStream
+from postgres import Postgres
 from test_events import talk
+from turn_client import TurnClient
 
 EXPECTED = ["session.started", "session.first_data", "session.refreshed", "session.refreshed", "session.ended"]
 
@@ -150,6 +156,112 @@ def test_a_restart_goes_on_where_it_stood_and_a_replay_posts_once_more(start, si
     call(again, f"/{made['id']}/replay", "POST", {"after": first}, 202)
     wait_until(lambda: len(sink.sessions()) == 3, 20, "the replay")
     assert sink.sessions()[2] == sink.sessions()[1]
+
+
+def complete(sink, stream):
+    """Whether everything that the stream told was taken, too; a minted credential was acknowledged to who asked for it."""
+    return {event["id"] for event in stream.events} <= {event["id"] for event in sink.taken()}
+
+
+def in_order(sink):
+    seen, sessions = set(), {}
+    for event in sink.sessions():
+        if event["id"] not in seen:
+            seen.add(event["id"])
+            sessions.setdefault(event["session"]["id"], []).append(event["type"])
+    return all(types == EXPECTED for types in sessions.values()) and len(sessions)
+
+
+def test_what_waits_while_postgresql_is_away_is_delivered(start, sink):
+    with Postgres() as postgres:
+        server = serve(start, environment={"CAUSEWAY_DATABASE_URL": postgres.url})
+        stream = EventStream(server)
+        call(server, method="POST", body={"url": sink.url}, status=201)
+        credential = server.mint(room="away", ttl=600)
+        sink.status = 503
+        talk(server, "before")
+        wait_until(lambda: len(sink.posts) >= 3, 20, "attempts")
+        postgres.stop()
+        # Sessions go on with credentials that are in memory; their events wait.
+        whole_session(server, credential)
+        sink.status = 200
+        postgres.start()
+        wait_until(lambda: server.health() == 200, 20, "the server to be well again")
+        talk(server, "after")
+        wait_until(lambda: stream.names().count("session.ended") == 3 and complete(sink, stream), 60, "every event")
+        assert in_order(sink) == 3
+        assert server.metric("causeway_webhook_gaps_total") == 0
+
+
+def test_what_waits_while_the_disk_is_full_is_delivered_also_after_a_kill(start, sink, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "causeway-test", disk], check=True)
+    try:
+        server = serve(start, data_dir=str(disk / "data"))
+        stream = EventStream(server)
+        call(server, method="POST", body={"url": sink.url}, status=201)
+        credential = server.mint(room="full", ttl=600)
+        sink.status = 503
+        talk(server, "before")
+        wait_until(lambda: len(sink.posts) >= 3, 20, "attempts")
+        with open(disk / "fill", "wb", buffering=0) as fill, contextlib.suppress(OSError):
+            while True:
+                fill.write(b"\0" * 4096)
+        wait_until(lambda: server.request("/api/v1/credentials/ice", "POST", {"room": "x" * 90})[0] == 503, 20, "a 503")
+        whole_session(server, credential)
+        wait_until(lambda: stream.names().count("session.ended") == 2, 20, "both ends")
+        (disk / "fill").unlink()
+        kept = lambda: server.request("/api/v1/credentials/ice", "POST", {})[0] == 200
+        wait_until(kept, 20, "minting again")
+        # What waited in memory is kept once the disk takes it; after that a kill loses nothing.
+        told = {event["id"] for event in stream.events}
+        wait_until(lambda: told <= ids_kept(server), 20, "everything to be kept")
+        server.signal(signal.SIGKILL)
+        server.process.wait()
+        sink.status = 200
+        serve(start, data_dir=server.data_dir)
+        wait_until(lambda: told <= {event["id"] for event in sink.taken()}, 60, "every event")
+        assert in_order(sink) == 2
+    finally:
+        # The server may still hold a file there; the mount goes with it.
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def ids_kept(server):
+    path = os.path.join(server.data_dir, "causeway.db")
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
+        return {str(id) for (id,) in database.execute("SELECT id FROM events")}
+
+
+def whole_session(server, credential):
+    """The same as `talk`, with a credential that is there already."""
+    entry = credential["iceServers"][1]
+    with TurnClient((HOST, server.turn_port), entry["username"], entry["credential"]) as client:
+        assert client.allocate().code == 0
+        assert client.bind(0x4000, client.relayed).code == 0
+        client.send_channel(0x4000, b"x" * 100)
+        assert client.receive_payload() == b"x" * 100
+        assert client.refresh(600).code == 0
+        assert client.refresh(0).code == 0
+
+
+def test_attempts_go_on_counting_after_a_kill(start, sink):
+    server = serve(start)
+    call(server, method="POST", body={"url": sink.url, "events": ["session.ended"]}, status=201)
+    sink.status = 500
+    talk(server, "counted")
+    wait_until(lambda: len(sink.posts) == 1, 20, "the first attempt")
+    log = lambda: json.loads(server.request("/api/v1/webhooks/1/deliveries")[2])["data"]
+    wait_until(log, 20, "it to be logged")
+    server.signal(signal.SIGKILL)
+    server.process.wait()
+    again = serve(start, data_dir=server.data_dir)
+    wait_until(lambda: len(sink.posts) == 2, 30, "the second attempt")
+    attempts = [lower(headers)["causeway-attempt"] for _, headers, _ in sink.posts]
+    assert attempts == ["1", "2"]
+    log = lambda: [entry["attempt"] for entry in json.loads(again.request("/api/v1/webhooks/1/deliveries")[2])["data"]]
+    wait_until(lambda: log() == [2, 1], 20, "both in the log")
 
 
 def test_a_disabled_webhook_is_silent_until_it_is_switched_on(start, sink):
