@@ -18,6 +18,7 @@ const LABELS: &[(Metric, &str, &str)] = &[
     (Metric::Drops, "reason", "[drop reasons](troubleshooting.md#drop-reasons)"),
     (Metric::ClientConnections, "transport", "`stream` (TCP, TLS), `dtls`"),
     (Metric::WebhookPosts, "outcome", "`taken`, `failed`"),
+    (Metric::SignalMessages, "outcome", "`delivered`, `stored`, `expired`, `refused`"),
 ];
 
 /// Every metric there is.
