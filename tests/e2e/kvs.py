@@ -45,9 +45,10 @@ def tables(**settings):
 class KvsServer(Causeway):
     """A server with a TLS listener, whose self-signed certificate `ca` is to be trusted."""
 
-    def __init__(self, kvs=None, **settings):
+    def __init__(self, kvs=None, listen="127.0.0.1", **settings):
         self.https_port = free_port()
-        settings = {"http_tls_listen": f"127.0.0.1:{self.https_port}", "public_host": "localhost", **settings}
+        settings = {"http_tls_listen": f"{listen}:{self.https_port}", "public_host": "localhost", **settings}
+        self.host = settings["public_host"]
         super().__init__(tables=tables(**(kvs or {})), **settings)
 
     @property
@@ -56,7 +57,7 @@ class KvsServer(Causeway):
 
     @property
     def url(self):
-        return f"https://localhost:{self.https_port}"
+        return f"https://{self.host}:{self.https_port}"
 
     def client(self, service="kinesisvideo", key=KEYS["admin"], url=None, region=REGION, **config):
         """A client of boto3, which does not try again."""

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod aws;
 mod clients;
 mod credentials;
 mod erasure;
@@ -34,7 +35,10 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use axum::{Router, middleware};
 use causeway_api_http::{Gate, Guard, authorize, bearer};
-use causeway_app::{InsightStore, Management, RegionDesk, Revocation, WebhookDesk, WebhookStore};
+use causeway_app::{
+    AccessKeyStore, AccessKeys, InsightStore, Management, RegionDesk, Revocation, SignalChannelStore, WebhookDesk,
+    WebhookStore,
+};
 use utoipa::openapi::OpenApi;
 
 pub use health::Health;
@@ -47,6 +51,10 @@ pub use stream::{EVENT_STREAMS_MAX, EventStreams};
 pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Send>> + Send + Sync>;
 /// Reads every counter.
 pub type MetricsSource = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
+
+/// What the store must keep for these routes.
+pub trait ApiStore: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore {}
+impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore> ApiStore for S {}
 
 /// What the routes need.
 pub struct ApiState<S> {
@@ -62,6 +70,8 @@ pub struct ApiState<S> {
     pub regions: Arc<RegionDesk<S>>,
     /// Webhooks.
     pub webhooks: Arc<WebhookDesk<S>>,
+    /// Access keys of clients that sign.
+    pub access_keys: Arc<AccessKeys<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
     /// What this server knows of itself.
@@ -79,7 +89,7 @@ impl<S> fmt::Debug for ApiState<S> {
 }
 
 /// The routes of [`table::ROUTES`].
-pub fn router<S: InsightStore + WebhookStore>(state: ApiState<S>) -> Router {
+pub fn router<S: ApiStore>(state: ApiState<S>) -> Router {
     let guard = Guard {
         gate: Arc::clone(&state.gate),
         table: table::ROUTES,
@@ -91,6 +101,6 @@ pub fn router<S: InsightStore + WebhookStore>(state: ApiState<S>) -> Router {
 
 /// What they are.
 #[must_use]
-pub fn document<S: InsightStore + WebhookStore>() -> OpenApi {
+pub fn document<S: ApiStore>() -> OpenApi {
     table::routes::<S>().split().1
 }

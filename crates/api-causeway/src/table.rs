@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use causeway_api_http::{Access, RouteAccess, Routes};
-use causeway_app::{InsightStore, Scope, WebhookStore};
+use causeway_app::Scope;
 
 use crate::{
-    ApiState, audit, clients, credentials, erasure, failures, health, metrics, openapi, overview, projects, regions,
-    rooms, sessions, stream, timeline, tokens, usage, webhooks,
+    ApiState, ApiStore, audit, aws, clients, credentials, erasure, failures, health, metrics, openapi, overview,
+    projects, regions, rooms, sessions, stream, timeline, tokens, usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -51,6 +51,12 @@ pub const ROUTES: &[RouteAccess] = &[
     row("POST", "/api/v1/regions/{region}/undrain", Access::Organization(Scope::Admin)),
     row("GET", "/api/v1/audit", READ),
     row("GET", "/api/v1/events", READ),
+    row("GET", "/api/v1/aws/access-keys", READ),
+    row("POST", "/api/v1/aws/access-keys", ADMIN),
+    row("POST", "/api/v1/aws/access-keys/{id}/rotate", ADMIN),
+    row("DELETE", "/api/v1/aws/access-keys/{id}", ADMIN),
+    row("POST", "/api/v1/aws/temporary-credentials", Access::Scope(Scope::Credentials)),
+    row("GET", "/api/v1/aws/channels", READ),
     row("GET", "/api/v1/webhooks", ADMIN),
     row("POST", "/api/v1/webhooks", ADMIN),
     row("GET", "/api/v1/webhooks/{id}", ADMIN),
@@ -66,7 +72,7 @@ const fn row(method: &'static str, path: &'static str, access: Access) -> RouteA
 }
 
 /// Each documented and served.
-pub(crate) fn routes<S: InsightStore + WebhookStore>() -> Routes<Arc<ApiState<S>>> {
+pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
     Routes::default()
         .add(health::__path_healthz, health::healthz::<S>)
         .add(metrics::__path_metrics, metrics::metrics::<S>)
@@ -101,6 +107,12 @@ pub(crate) fn routes<S: InsightStore + WebhookStore>() -> Routes<Arc<ApiState<S>
         .add(regions::__path_undrain, regions::undrain::<S>)
         .add(audit::__path_list, audit::list::<S>)
         .add(stream::__path_follow, stream::follow::<S>)
+        .add(aws::__path_list, aws::list::<S>)
+        .add(aws::__path_make, aws::make::<S>)
+        .add(aws::__path_rotate, aws::rotate::<S>)
+        .add(aws::__path_revoke, aws::revoke::<S>)
+        .add(aws::__path_mint, aws::mint::<S>)
+        .add(aws::__path_channels, aws::channels::<S>)
         .add(webhooks::__path_list, webhooks::list::<S>)
         .add(webhooks::__path_make, webhooks::make::<S>)
         .add(webhooks::__path_one, webhooks::one::<S>)

@@ -89,9 +89,22 @@ pub(crate) fn router(parts: Parts) -> Router {
         minting: Arc::clone(&minting),
         revocation: Arc::clone(&revocation),
     };
+    let access_keys = Arc::clone(&aws.keys);
     let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
-    let own = own::ApiState { gate, store, revocation, management, regions, webhooks, events, live, health, metrics };
+    let own = own::ApiState {
+        access_keys,
+        gate,
+        store,
+        revocation,
+        management,
+        regions,
+        webhooks,
+        events,
+        live,
+        health,
+        metrics,
+    };
     let families = own::router(own)
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))

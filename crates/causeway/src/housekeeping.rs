@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use causeway_app::{Callers, CredentialDirectory, DomainEvent, EventSink, Notice, Revocation, Store, StoreResult};
+use causeway_app::{
+    AccessKeyStore, Callers, CredentialDirectory, DomainEvent, EventSink, Notice, Revocation, Store, StoreResult,
+};
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
 use tokio::sync::watch;
@@ -37,7 +39,7 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) webhooks: Arc<Webhooks>,
 }
 
-impl<S: Store> Housekeeping<S> {
+impl<S: Store + AccessKeyStore> Housekeeping<S> {
     /// Works until `stop` changes.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
@@ -69,6 +71,7 @@ impl<S: Store> Housekeeping<S> {
             if count % SLOW == 0 {
                 self.directory.forget_refused(now);
                 self.write_uses().await;
+                self.forget_keys(now).await;
             }
         }
         self.write_uses().await;
@@ -107,6 +110,14 @@ impl<S: Store> Housekeeping<S> {
                 }
             }
             Err(error) => tracing::debug!(%error, "expired credentials are not known"),
+        }
+    }
+
+    /// Temporary keys are kept a while after their end, so that their clients are told that they expired.
+    async fn forget_keys(&self, now: UnixTime) {
+        let before = UnixTime::from_secs(now.as_secs().saturating_sub(3600));
+        if let Err(error) = self.store.forget_access_keys(before).await {
+            tracing::debug!(%error, "expired access keys are still kept");
         }
     }
 

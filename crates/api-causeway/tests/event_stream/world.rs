@@ -5,9 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use causeway_api_causeway::{ApiState, EventStreams, Health, LiveView, router};
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
-    BoardSettings, Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier,
-    Management, NewToken, NodeReport, ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope,
-    Scopes, Store, WebhookDesk,
+    AccessKeys, BoardSettings, Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, IceUrls,
+    Identifier, Management, NewToken, NodeReport, ProjectId, RegionBoard, RegionDesk, Regions, RelayControl,
+    Revocation, Scope, Scopes, Store, WebhookDesk,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -168,6 +168,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
     let revocation =
         Revocation::new(Arc::clone(store), Arc::clone(&directory), Arc::new(NoRelay), Arc::clone(&sink), "here");
     ApiState {
+        access_keys: Arc::new(AccessKeys::new(Arc::clone(store), Arc::clone(&callers), Vec::new())),
         gate: Arc::new(Gate::new(Arc::clone(&callers), RateLimit { per_sec: 10_000, burst: 10_000 })),
         store: Arc::clone(store),
         revocation: Arc::new(revocation),

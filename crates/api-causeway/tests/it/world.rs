@@ -12,11 +12,11 @@ use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore,
-    Cursor, DirectoryConfig, DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls, Identifier,
-    InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, OrganizationId, ProjectId,
-    Refusal, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord,
-    SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
+    AccessKeys, Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord,
+    CredentialStore, Cursor, DirectoryConfig, DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls,
+    Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, OrganizationId,
+    ProjectId, Refusal, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight,
+    SessionRecord, SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -348,6 +348,7 @@ fn routes(
         Arc::clone(&sink),
         "node-1",
     ));
+    let access_keys = Arc::new(AccessKeys::new(Arc::clone(store), Arc::clone(&callers), Vec::new()));
     let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
     let (_, stopped) = tokio::sync::watch::channel(true);
     let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(Cursor(1), 16)), stopped));
@@ -358,6 +359,7 @@ fn routes(
         management,
         regions: Arc::new(RegionDesk::new(Arc::clone(store), regions)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
+        access_keys,
         events: streams,
         live: LiveView::quiet(),
         health: Arc::new(|| {
