@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run console test check bench bench-api bench-events fuzz fmt
+.PHONY: run console test check bench bench-api bench-events bench-kvs fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -37,6 +37,10 @@ bench-api: ## Measure the API on this machine and write docs/performance-api.md
 
 bench-events: ## Send 50 000 events a second through the bus to Redis
 	$(CARGO) run --release --package causeway-bench --bin events
+
+bench-kvs: ## Verify AWS signatures and hold 100 000 idle signalling connections
+	$(CARGO) build --release --package causeway
+	$(CARGO) run --release --package causeway-bench --bin kvs -- --connections 100000
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (ten minutes)
 	scripts/fuzz
