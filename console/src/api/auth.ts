@@ -60,6 +60,8 @@ export async function redeemLink(fields: {
   name?: string;
 }): Promise<void> {
   await send("POST", "/api/v1/auth/welcome", fields);
+  // The link is used up; whoever comes in begins at the overview.
+  window.history.replaceState(null, "", "/");
   await loadIdentity();
 }
 

@@ -42,7 +42,6 @@ function LinkForm({ token, info }: { token: string; info: LinkInfo }) {
   const [password, setPassword] = useState("");
   const run = async () => {
     await redeemLink({ token, password, ...(isFirst && { email }), ...(isFirst && name && { name }) });
-    window.history.replaceState(null, "", "/");
   };
   return (
     <>
