@@ -11,14 +11,14 @@ const CHORD_MS = 1200;
 export function Shortcuts() {
   const [isHelpOpen, setHelpOpen] = useState(false);
   const { route } = useLocation();
-  const goSince = useRef(0);
+  const goSince = useRef(-Infinity);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
       if (document.querySelector("dialog[open]")) return;
       const place = PLACES.flatMap((group) => group.places).find((candidate) => candidate.key === event.key);
       const isChord = event.timeStamp - goSince.current < CHORD_MS;
-      goSince.current = 0;
+      goSince.current = -Infinity;
       if (isChord && place) route(place.path);
       else if (event.key === "g") goSince.current = event.timeStamp;
       else if (event.key === "?") setHelpOpen(true);
