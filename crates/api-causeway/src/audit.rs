@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use causeway_api_http::{ApiError, Timestamp};
-use causeway_app::{AuditEntry, Store};
+use causeway_app::{AuditView, Store};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     at: Timestamp,
     /// With which token; null for the server itself.
     token_id: Option<i64>,
+    /// The e-mail address of whoever did it by the console; null when it was none of its users.
+    user: Option<String>,
     /// What: `token.create`, `credential.revoke`, `session.end` …
     action: String,
     /// To what.
@@ -33,11 +35,12 @@ pub(crate) struct Entry {
     detail: Option<Box<RawValue>>,
 }
 
-impl From<AuditEntry> for Entry {
-    fn from(entry: AuditEntry) -> Self {
+impl From<AuditView> for Entry {
+    fn from(AuditView { entry, email }: AuditView) -> Self {
         Self {
             at: entry.at.into(),
             token_id: entry.token.map(|token| token.0),
+            user: email,
             action: entry.action,
             subject: entry.subject,
             detail: RawValue::from_string(entry.detail).ok(),

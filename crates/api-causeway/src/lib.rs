@@ -34,7 +34,7 @@ mod webhooks;
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use axum::{Router, middleware};
-use causeway_api_http::{Gate, Guard, authorize, bearer};
+use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
     AccessKeyStore, AccessKeys, InsightStore, Management, RegionDesk, Revocation, SignalChannelStore, WebhookDesk,
     WebhookStore,
@@ -90,11 +90,7 @@ impl<S> fmt::Debug for ApiState<S> {
 
 /// The routes of [`table::ROUTES`].
 pub fn router<S: ApiStore>(state: ApiState<S>) -> Router {
-    let guard = Guard {
-        gate: Arc::clone(&state.gate),
-        table: table::ROUTES,
-        token: |headers| bearer(headers).map(str::to_owned),
-    };
+    let guard = Guard { gate: Arc::clone(&state.gate), table: table::ROUTES, claim: Claim::of };
     let routes = table::routes::<S>().split().0;
     routes.route_layer(middleware::from_fn_with_state(guard, authorize::<S>)).with_state(Arc::new(state))
 }

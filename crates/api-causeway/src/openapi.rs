@@ -77,6 +77,9 @@ fn name(operation: &mut Operation, method: &str, taken: &mut BTreeSet<String>) {
 fn finish(operation: &mut Operation, access: Access) {
     let said = match access {
         Access::Open => None,
+        Access::Known => Some("Any API token will do.".to_owned()),
+        Access::Person => Some("For people who signed in.".to_owned()),
+        Access::End => Some("Needs the scope `admin`, or the role operator.".to_owned()),
         Access::Scope(scope) => Some(format!("Needs the scope `{}`.", scope.as_str())),
         Access::Organization(scope) => {
             Some(format!("Needs an organization-wide token with the scope `{}`.", scope.as_str()))

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{
@@ -10,7 +11,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use causeway_api_http::{Access, ApiError, Gate, bearer, project};
+use causeway_api_http::{Access, ApiError, Claim, Gate, project};
 use causeway_app::{Cursor, DomainEvent, EventFeed, FeedBatch, FeedReader, Scope, Store, StoredEvent};
 use futures_util::stream;
 use tokio::{
@@ -86,6 +87,7 @@ impl EventStreams {
 pub(crate) async fn follow<S: Store>(
     State(state): State<Arc<ApiState<S>>>,
     Caller(caller): Caller,
+    Extension(claim): Extension<Claim>,
     headers: HeaderMap,
     Asked(mut asked): Asked,
 ) -> Result<Response, ApiError> {
@@ -118,7 +120,7 @@ pub(crate) async fn follow<S: Store>(
         is_over: false,
         ask_again,
         gate: Arc::clone(&state.gate),
-        token: bearer(&headers).unwrap_or_default().to_owned(),
+        claim,
         project: project(&headers).map(str::to_owned),
         _permit: permit,
     };
@@ -148,7 +150,7 @@ struct EventStream<S> {
     is_over: bool,
     ask_again: Interval,
     gate: Arc<Gate<S>>,
-    token: String,
+    claim: Claim,
     project: Option<String>,
     _permit: OwnedSemaphorePermit,
 }
@@ -186,9 +188,9 @@ impl<S: Store> EventStream<S> {
         }
     }
 
-    /// Whether the token still counts. A store that does not answer ends nothing.
+    /// Whether the token or the sign-in still counts. A store that does not answer ends nothing.
     async fn may_go_on(&self) -> bool {
-        let asked = self.gate.identify(Some(&self.token), self.project.as_deref(), Access::Scope(Scope::Read)).await;
+        let asked = self.gate.identify(Some(&self.claim), self.project.as_deref(), Access::Scope(Scope::Read)).await;
         !asked.is_err_and(|error| matches!(error.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 

@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{
-    Access, ApiError, Gate, Guard, Parameters, RouteAccess, Routes, authorize, bearer, json, requester, taken,
+    Access, ApiError, Claim, Gate, Guard, Parameters, RouteAccess, Routes, authorize, bearer, json, requester, taken,
 };
 use causeway_app::{ApiCaller, Identifier, LiveSessions, MintRequest, Minted, Minting, Revocation, Scope, Store};
 use causeway_types::Now;
@@ -59,8 +59,11 @@ impl<S> fmt::Debug for ApiState<S> {
 
 /// The routes of [`ROUTES`].
 pub fn router<S: Store>(state: ApiState<S>) -> Router {
-    let guard =
-        Guard { gate: Arc::clone(&state.gate), table: ROUTES, token: |headers| bearer(headers).map(str::to_owned) };
+    let guard = Guard {
+        gate: Arc::clone(&state.gate),
+        table: ROUTES,
+        claim: |parts| bearer(&parts.headers).map(|token| Claim::Token(token.to_owned())),
+    };
     let routes = routes::<S>().split().0;
     routes.route_layer(middleware::from_fn_with_state(guard, authorize::<S>)).with_state(Arc::new(state))
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, Method},
+    http::{Method, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use causeway_app::{CredentialStore, Scope};
 use causeway_types::Now;
 
-use crate::{ApiError, Gate, project};
+use crate::{ApiError, Claim, Gate, project};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub enum Access {
     Open,
     /// A token with this scope.
     Scope(Scope),
+    /// Anybody who is known: every token, every person.
+    Known,
+    /// Somebody who signed in.
+    Person,
+    /// A token with the scope `admin`, or somebody whose role is operator or owner: ends sessions, takes credentials back.
+    End,
     /// An organization-wide token with this scope. It is let in for a disabled project too: who else could enable it?
     Organization(Scope),
 }
@@ -41,13 +47,13 @@ pub struct Guard<S> {
     pub gate: Arc<Gate<S>>,
     /// A route that is not in it is refused.
     pub table: &'static [RouteAccess],
-    /// Where this family's requests carry the token.
-    pub token: fn(&HeaderMap) -> Option<String>,
+    /// Where this family's requests say who they are from.
+    pub claim: fn(&Parts) -> Option<Claim>,
 }
 
 impl<S> Clone for Guard<S> {
     fn clone(&self) -> Self {
-        Self { gate: Arc::clone(&self.gate), table: self.table, token: self.token }
+        Self { gate: Arc::clone(&self.gate), table: self.table, claim: self.claim }
     }
 }
 
@@ -58,12 +64,8 @@ impl<S> std::fmt::Debug for Guard<S> {
 }
 
 /// Lets a request through to its route when the table allows it; the route finds its [`ApiCaller`](causeway_app::ApiCaller)
-/// in the request's extensions. Every answer to a known token carries the state of its allowance.
-pub async fn authorize<S: CredentialStore>(
-    State(guard): State<Guard<S>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// and [`Claim`] in the request's extensions. Every answer to a known token carries the state of its allowance.
+pub async fn authorize<S: CredentialStore>(State(guard): State<Guard<S>>, request: Request, next: Next) -> Response {
     let access = request.extensions().get::<MatchedPath>().and_then(|path| find(guard.table, request.method(), path));
     let access = match access {
         None => {
@@ -73,8 +75,9 @@ pub async fn authorize<S: CredentialStore>(
         Some(Access::Open) => return next.run(request).await,
         Some(access) => access,
     };
-    let token = (guard.token)(request.headers());
-    let identified = guard.gate.identify(token.as_deref(), project(request.headers()), access).await;
+    let (mut parts, body) = request.into_parts();
+    let claim = (guard.claim)(&parts);
+    let identified = guard.gate.identify(claim.as_ref(), project(&parts.headers), access).await;
     let (caller, allowance) = match identified {
         Ok(known) => known,
         Err(error) => return error.into_response(),
@@ -83,8 +86,11 @@ pub async fn authorize<S: CredentialStore>(
     if !allowance.granted {
         return allowance.mark(ApiError::too_many().into_response(), now);
     }
-    request.extensions_mut().insert(caller);
-    allowance.mark(next.run(request).await, now)
+    parts.extensions.insert(caller);
+    if let Some(claim) = claim {
+        parts.extensions.insert(claim);
+    }
+    allowance.mark(next.run(Request::from_parts(parts, body)).await, now)
 }
 
 fn find(table: &[RouteAccess], method: &Method, path: &MatchedPath) -> Option<Access> {

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use causeway_api_http::{ApiError, Parameters, Timestamp, bearer, json, project, requester, taken};
+use causeway_api_http::{ApiError, Claim, Parameters, Timestamp, json, project, requester, taken};
 use causeway_app::{ApiCaller, ClientRole, CredentialStore, MintRequest, RegionSnapshot, RegionWish};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
@@ -98,7 +98,8 @@ pub(crate) async fn mint<S: CredentialStore>(
 ) -> Result<Response, ApiError> {
     let now = Now::read().unix;
     let (parts, body) = request.into_parts();
-    let (caller, allowance) = state.gate.identify(bearer(&parts.headers), project(&parts.headers), NEEDED).await?;
+    let claim = Claim::of(&parts);
+    let (caller, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
         match parameters(&parts, body).await {
             Ok(parameters) => mint_checked(&state, caller, parameters, &parts, now).await,

@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use causeway_api_http::{ApiError, Parameters, Timestamp, bearer, json, project};
+use causeway_api_http::{ApiError, Claim, Parameters, Timestamp, json, project};
 use causeway_app::{ApiCaller, CredentialStore, NodeView, RegionSnapshot, RegionView, Scope};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
@@ -137,11 +137,12 @@ pub(crate) async fn list<S: CredentialStore>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let now = Now::read().unix;
-    let headers = request.headers();
-    let (caller, allowance) = state.gate.identify(bearer(headers), project(headers), NEEDED).await?;
+    let (parts, _) = request.into_parts();
+    let claim = Claim::of(&parts);
+    let (caller, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
         let snapshot = state.minting.regions().snapshot();
-        listed(&snapshot, caller, Parameters::of_query(request.uri().query()), now)
+        listed(&snapshot, caller, Parameters::of_query(parts.uri.query()), now)
     } else {
         Err(ApiError::too_many())
     };

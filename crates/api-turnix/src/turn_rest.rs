@@ -7,7 +7,9 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use causeway_api_http::{ApiError, Parameters, bearer, json, project, requester, taken, unknown_method, unknown_path};
+use causeway_api_http::{
+    ApiError, Claim, Parameters, bearer, json, project, requester, taken, unknown_method, unknown_path,
+};
 use causeway_app::{CredentialStore, RegionWish, RestRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
@@ -69,7 +71,8 @@ pub(crate) async fn mint<S: CredentialStore>(
     if token.is_none() && parameters.add_body(&parts.headers, &body).is_ok() {
         token = parameters.key();
     }
-    let (_, allowance) = state.gate.identify(token.as_deref(), project(&parts.headers), NEEDED).await?;
+    let claim = token.map(Claim::Token);
+    let (_, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
         let region = RegionWish { client: requester(&parts.extensions), ..RegionWish::default() };
         parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&state, parameters, region, now))

@@ -17,7 +17,7 @@ use axum::{
     response::Response,
 };
 use causeway_api_http::{
-    Access, ApiError, Gate, Guard, Parameters, RouteAccess, Routes, authorize, basic, json, requester, taken,
+    Access, ApiError, Claim, Gate, Guard, Parameters, RouteAccess, Routes, authorize, basic, json, requester, taken,
 };
 use causeway_app::{ApiCaller, MintRequest, Minting, RegionWish, Scope, Store};
 use causeway_types::{Now, UnixTime};
@@ -57,7 +57,7 @@ pub fn router<S: Store>(state: ApiState<S>) -> Router {
     let guard = Guard {
         gate: Arc::clone(&state.gate),
         table: ROUTES,
-        token: |headers| basic(headers).map(|(_, password)| password),
+        claim: |parts| basic(&parts.headers).map(|(_, password)| Claim::Token(password)),
     };
     let routes = routes::<S>().split().0;
     routes

@@ -211,6 +211,7 @@ impl AccessKey {
             token: self.token,
             scopes: Scopes::default(),
             organization_wide: false,
+            person: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls the API: tokens, their scopes, when they were last used.
+//! Who calls the API: tokens and people that signed in, what they may do, when they last did something.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,11 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use causeway_credentials::token;
+use causeway_credentials::{sign_in, token};
 use causeway_types::UnixTime;
 use parking_lot::Mutex;
 
-use crate::{ApiCaller, CredentialStore, DomainEvent, EventSink, StoreError, StoreResult, TokenId, store::TokenHolder};
+use crate::{
+    ApiCaller, CredentialStore, DomainEvent, EventSink, SignInHolder, StoreError, StoreResult, TokenId,
+    store::TokenHolder,
+};
 
 /// How long an answer about a token is believed: a revoked token works at most this much longer.
 const BELIEVED: Duration = Duration::from_millis(500);
@@ -29,6 +32,9 @@ pub enum CallerError {
     /// Its time is over.
     #[error("the token expired")]
     Expired,
+    /// Somebody is signed in, but there is no such project.
+    #[error("there is no such project")]
+    NoSuchProject,
     /// Its project is disabled; who it would be.
     #[error("the project is disabled")]
     ProjectDisabled(ApiCaller),
@@ -37,14 +43,32 @@ pub enum CallerError {
     Store(#[from] StoreError),
 }
 
+/// How long a sign-in lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignInLimits {
+    /// Without use.
+    pub idle: Duration,
+    /// In all.
+    pub lifetime: Duration,
+}
+
+impl Default for SignInLimits {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(12 * 3600), lifetime: Duration::from_secs(7 * 86_400) }
+    }
+}
+
 type Question = ([u8; 32], Option<String>);
 
 /// Knows callers by their tokens.
 pub struct Callers<S> {
     store: Arc<S>,
     sink: Arc<dyn EventSink>,
+    limits: SignInLimits,
     remembered: Mutex<HashMap<Question, (TokenHolder, Instant)>>,
     used: Mutex<BTreeMap<TokenId, UnixTime>>,
+    sign_ins: Mutex<HashMap<Question, (SignInHolder, Instant)>>,
+    used_sign_ins: Mutex<BTreeMap<[u8; 32], UnixTime>>,
 }
 
 impl<S> std::fmt::Debug for Callers<S> {
@@ -56,7 +80,27 @@ impl<S> std::fmt::Debug for Callers<S> {
 impl<S: CredentialStore> Callers<S> {
     /// Over a store; first uses are told to `sink`.
     pub fn new(store: Arc<S>, sink: Arc<dyn EventSink>) -> Self {
-        Self { store, sink, remembered: Mutex::default(), used: Mutex::default() }
+        Self {
+            store,
+            sink,
+            limits: SignInLimits::default(),
+            remembered: Mutex::default(),
+            used: Mutex::default(),
+            sign_ins: Mutex::default(),
+            used_sign_ins: Mutex::default(),
+        }
+    }
+
+    /// With other limits of sign-ins.
+    #[must_use]
+    pub fn with_sign_in_limits(self, limits: SignInLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How long a sign-in lasts.
+    #[must_use]
+    pub const fn sign_in_limits(&self) -> SignInLimits {
+        self.limits
     }
 
     /// Who holds `token`; `project` is the slug an organization-wide token may name.
@@ -92,9 +136,42 @@ impl<S: CredentialStore> Callers<S> {
         self.used.lock().insert(token, now);
     }
 
+    /// Who signed in and holds `secret`; `project` is the slug they may name.
+    ///
+    /// # Errors
+    /// See [`CallerError`].
+    pub async fn identify_sign_in(
+        &self,
+        secret: &str,
+        project: Option<&str>,
+        now: UnixTime,
+    ) -> Result<ApiCaller, CallerError> {
+        let hash = sign_in::hash(secret);
+        let question = (hash, project.map(str::to_owned));
+        let remembered = self.sign_ins.lock().get(&question).filter(|(_, at)| at.elapsed() < BELIEVED).copied();
+        let holder = match remembered {
+            Some((holder, _)) => holder,
+            None => self.ask_sign_in(question).await?,
+        };
+        let used_at = self.used_sign_ins.lock().get(&hash).copied().unwrap_or(holder.last_used_at);
+        let idle_until = used_at.max(holder.last_used_at).saturating_add(self.limits.idle);
+        if now > idle_until || now > holder.created_at.saturating_add(self.limits.lifetime) {
+            return Err(CallerError::Expired);
+        }
+        if holder.is_disabled {
+            return Err(CallerError::Revoked);
+        }
+        if holder.is_project_disabled {
+            return Err(CallerError::ProjectDisabled(holder.caller));
+        }
+        self.used_sign_ins.lock().insert(hash, now);
+        Ok(holder.caller)
+    }
+
     /// Forgets what is remembered, after a change.
     pub fn forget(&self) {
         self.remembered.lock().clear();
+        self.sign_ins.lock().clear();
     }
 
     /// Writes when tokens were last used; what could not be written is kept for the next time.
@@ -102,6 +179,26 @@ impl<S: CredentialStore> Callers<S> {
     /// # Errors
     /// The store did not answer.
     pub async fn flush(&self) -> StoreResult<()> {
+        let tokens = self.flush_tokens().await;
+        tokens.and(self.flush_sign_ins().await)
+    }
+
+    async fn flush_sign_ins(&self) -> StoreResult<()> {
+        let used: Vec<([u8; 32], UnixTime)> = std::mem::take(&mut *self.used_sign_ins.lock()).into_iter().collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.touch_sign_ins(&used).await;
+        if written.is_err() {
+            let mut waiting = self.used_sign_ins.lock();
+            for (hash, at) in used {
+                waiting.entry(hash).or_insert(at);
+            }
+        }
+        written
+    }
+
+    async fn flush_tokens(&self) -> StoreResult<()> {
         let used: Vec<(TokenId, UnixTime)> = std::mem::take(&mut *self.used.lock()).into_iter().collect();
         if used.is_empty() {
             return Ok(());
@@ -117,6 +214,20 @@ impl<S: CredentialStore> Callers<S> {
             self.forget();
         }
         written
+    }
+
+    async fn ask_sign_in(&self, question: Question) -> Result<SignInHolder, CallerError> {
+        let Some(holder) = self.store.sign_in_holder(question.0, question.1.as_deref()).await? else {
+            // Whether the secret or the project is unknown makes a difference to somebody who is signed in.
+            let known = question.1.is_some() && self.store.sign_in_holder(question.0, None).await?.is_some();
+            return Err(if known { CallerError::NoSuchProject } else { CallerError::Unknown });
+        };
+        let mut remembered = self.sign_ins.lock();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(question, (holder, Instant::now()));
+        Ok(holder)
     }
 
     async fn ask(&self, question: Question) -> Result<Option<TokenHolder>, StoreError> {

@@ -2,7 +2,7 @@
 //! keys, keep the book of sessions.
 //!
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
-//! [`Callers`], [`Revocation`], [`Management`], [`Regions`], [`AccessKeys`]; ports: [`CredentialStore`], [`Store`], [`WebhookStore`],
+//! [`Callers`], [`Revocation`], [`Management`], [`People`], [`Regions`], [`AccessKeys`]; ports: [`CredentialStore`], [`Store`], [`PeopleStore`], [`WebhookStore`],
 //! [`AccessKeyStore`], [`SignalChannelStore`], [`EventSink`], [`RelayControl`].
 
 #![forbid(unsafe_code)]
@@ -20,11 +20,14 @@ mod insight_store;
 mod management;
 mod minting;
 mod model;
+mod people;
+mod people_store;
 mod privacy;
 mod region;
 mod region_desk;
 mod relay_control;
 mod revocation;
+mod settings;
 mod signal_channel;
 mod store;
 mod timeline;
@@ -38,7 +41,7 @@ pub use access_key::{
 };
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
-pub use callers::{CallerError, Callers};
+pub use callers::{CallerError, Callers, SignInLimits};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use failures::{
@@ -52,11 +55,17 @@ pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, RestMinte
 pub use model::{
     ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,
     CredentialState, CredentialView, DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup,
-    FailureGroupBy, FailureReason, FailureView, InsightView, LiveCounts, MARKS_MAX, Mark, MarkKind, MarkView,
-    NameFilter, NewToken, OrganizationId, Page, PageRequest, PeerScope, PeerSeen, ProjectId, ProjectView, Refusal,
-    RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight,
-    SessionRecord, SessionStart, SessionView, TokenId, TokenView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
+    FailureGroupBy, FailureReason, FailureView, InsightView, LinkKind, LiveCounts, MARKS_MAX, Mark, MarkKind, MarkView,
+    NameFilter, NewToken, NewUser, OneTimeLink, OrganizationId, Page, PageRequest, PeerScope, PeerSeen, Person,
+    ProjectId, ProjectView, Refusal, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason,
+    SessionFilter, SessionInsight, SessionRecord, SessionStart, SessionView, SignInHolder, TokenId, TokenView,
+    UsageGroup, UsageInterval, UsageQuery, UsageRow, UserChange, UserId, UserRole, UserView,
 };
+pub use people::{
+    EMAIL_BYTES_MAX, MadeLink, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, People, PeopleError, ProviderClaims, SignedIn,
+    normal_email,
+};
+pub use people_store::{PeopleStore, Redemption};
 pub use privacy::AddressPrivacy;
 pub use region::{
     BoardSettings, ChosenRegion, Drain, IceUrls, Locator, NodeReport, NodeState, NodeView, Place, RegionBoard,
@@ -65,9 +74,11 @@ pub use region::{
 pub use region_desk::RegionDesk;
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
+pub use settings::OrganizationSettings;
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
 pub use store::{
-    AuditEntry, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult, TokenHolder,
+    AuditEntry, AuditView, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult,
+    TokenHolder,
 };
 pub use timeline::{Timeline, TimelineEntry, timeline};
 pub use verdict::{CallFacts, PartyFacts, RefusedFacts, SessionFacts, Verdict, VerdictCode, verdict};

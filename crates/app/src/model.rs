@@ -6,6 +6,7 @@ mod failure;
 mod insight;
 mod listing;
 mod overview;
+mod person;
 mod session;
 
 pub use caller::{ApiCaller, NewToken, OrganizationId, ProjectId, ProjectView, Scope, Scopes, TokenId, TokenView};
@@ -19,4 +20,5 @@ pub use listing::{
     ClientView, NameFilter, Page, PageRequest, RoomView, UsageGroup, UsageInterval, UsageQuery, UsageRow,
 };
 pub use overview::{DayCounts, Erased, ErasureSubject, LiveCounts};
+pub use person::{LinkKind, NewUser, OneTimeLink, Person, SignInHolder, UserChange, UserId, UserRole, UserView};
 pub use session::{PeerSeen, SessionEnd, SessionEndReason, SessionFilter, SessionRecord, SessionStart, SessionView};

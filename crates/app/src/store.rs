@@ -9,7 +9,7 @@ use crate::{
     model::{
         ApiCaller, ClientView, CredentialFilter, CredentialRecord, CredentialView, NameFilter, NewToken,
         OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord,
-        SessionView, TokenId, TokenView, UsageQuery, UsageRow,
+        SessionView, SignInHolder, TokenId, TokenView, UsageQuery, UsageRow, UserId,
     },
     region::{Drain, NodeReport},
 };
@@ -87,6 +87,8 @@ pub struct AuditEntry {
     pub project: ProjectId,
     /// With which token; none for the server itself.
     pub token: Option<TokenId>,
+    /// By whom, when it was a person.
+    pub user: Option<UserId>,
     /// What was done: `token.create`, `credential.revoke`, `session.end` …
     pub action: String,
     /// To what.
@@ -95,11 +97,28 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// An entry as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditView {
+    /// As it was written.
+    pub entry: AuditEntry,
+    /// The e-mail address of whoever did it, when it was a person.
+    pub email: Option<String>,
+}
+
 impl AuditEntry {
     /// What a caller did in its project.
     #[must_use]
     pub fn by(caller: ApiCaller, action: &str, subject: String, detail: String, at: UnixTime) -> Self {
-        Self { at, project: caller.project, token: Some(caller.token), action: action.to_owned(), subject, detail }
+        Self {
+            at,
+            project: caller.project,
+            token: Some(caller.token),
+            user: caller.person.map(|person| person.id),
+            action: action.to_owned(),
+            subject,
+            detail,
+        }
     }
 }
 
@@ -122,6 +141,17 @@ pub trait CredentialStore: Send + Sync + 'static {
         hash: [u8; 32],
         project: Option<&str>,
     ) -> impl Future<Output = StoreResult<Option<TokenHolder>>> + Send;
+
+    /// Who is signed in with the secret of this hash. `project` names another project than the organization's first; one
+    /// that it does not have finds nobody.
+    fn sign_in_holder(
+        &self,
+        hash: [u8; 32],
+        project: Option<&str>,
+    ) -> impl Future<Output = StoreResult<Option<SignInHolder>>> + Send;
+
+    /// Notes when sign-ins were last used.
+    fn touch_sign_ins(&self, used: &[([u8; 32], UnixTime)]) -> impl Future<Output = StoreResult<()>> + Send;
 
     /// Notes when tokens were last used.
     fn touch_tokens(&self, used: &[(TokenId, UnixTime)]) -> impl Future<Output = StoreResult<()>> + Send;
@@ -296,5 +326,5 @@ pub trait Store: CredentialStore {
         &self,
         project: ProjectId,
         page: &PageRequest,
-    ) -> impl Future<Output = StoreResult<Page<AuditEntry>>> + Send;
+    ) -> impl Future<Output = StoreResult<Page<AuditView>>> + Send;
 }

@@ -217,14 +217,7 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
     ) -> Result<(), WebhookDeskError> {
         let told = self.store.tell(&[Notice::WebhooksChanged], now).await;
         self.control.changed().await;
-        let entry = AuditEntry {
-            at: now,
-            project: caller.project,
-            token: Some(caller.token),
-            action: action.to_owned(),
-            subject: id.0.to_string(),
-            detail: "{}".to_owned(),
-        };
+        let entry = AuditEntry::by(caller, action, id.0.to_string(), "{}".to_owned(), now);
         told?;
         Ok(self.store.audit(&entry).await?)
     }

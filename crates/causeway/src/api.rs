@@ -10,12 +10,13 @@ use axum::{
 };
 use causeway_api_causeway::{self as own, EventStreams, HealthCheck, LiveView, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
+use causeway_api_console as console;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners_and};
 use causeway_api_kvs as kvs;
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, RegionDesk, Regions, Revocation,
+    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, People, RegionDesk, Regions, Revocation,
     WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
@@ -29,6 +30,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<SqlStore>,
     pub(crate) directory: Arc<CredentialDirectory>,
     pub(crate) callers: Arc<Callers<SqlStore>>,
+    pub(crate) people: Arc<People<SqlStore>>,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) revocation: Arc<Revocation<SqlStore>>,
     pub(crate) policy: MintPolicy,
@@ -46,11 +48,13 @@ pub(crate) struct Parts {
 pub(crate) fn document() -> OpenApi {
     let documents = [
         own::document::<SqlStore>(),
+        console::document::<SqlStore>(),
         turnix::document::<SqlStore>(),
         cloudflare::document::<SqlStore>(),
         twilio::document::<SqlStore>(),
     ];
-    let table: Vec<RouteAccess> = [own::table::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
+    let table: Vec<RouteAccess> =
+        [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
     own::describe(documents, &table)
 }
 
@@ -60,6 +64,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         store,
         directory,
         callers,
+        people,
         sink,
         revocation,
         policy,
@@ -72,6 +77,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         metrics,
         kvs: aws,
     } = parts;
+    let sign_in_lifetime = callers.sign_in_limits().lifetime;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
     let minting = Arc::new(Minting::new(
         Arc::clone(&store),
@@ -92,6 +98,8 @@ pub(crate) fn router(parts: Parts) -> Router {
     let access_keys = Arc::clone(&aws.keys);
     let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
+    let console =
+        console::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), people, lifetime: sign_in_lifetime };
     let own = own::ApiState {
         access_keys,
         gate,
@@ -106,6 +114,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         metrics,
     };
     let families = own::router(own)
+        .merge(console::router(console))
         .merge(turnix::router(turnix))
         .merge(cloudflare::router(cloudflare))
         .merge(twilio::router(twilio))
@@ -147,7 +156,7 @@ mod tests {
             let methods = item.as_object().unwrap().keys().filter(|key| key.len() < 8 && *key != "summary");
             told.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
         }
-        let tables = [own::table::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
+        let tables = [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
         let mut rows: Vec<String> = tables.iter().map(|row| format!("{} {}", row.method, row.path)).collect();
         told.sort();
         rows.sort();

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::{
     EXIT_FAILED, EXIT_USAGE, api,
     config::{self, Faults, FileTable, KEYS, Key, Settings, Sources, TABLES},
-    credential, probe, serve,
+    credential, people, probe, serve,
 };
 
 const SERVE_EXAMPLES: &str = "Examples:
@@ -51,6 +51,7 @@ pub(crate) fn run() -> ExitCode {
             say(&(api::document().to_pretty_json().unwrap_or_default() + "\n"));
             ExitCode::SUCCESS
         }
+        Some(("console-link", matches)) => with_settings(matches, |settings| people::console_link(&settings, matches)),
         Some(("probe", matches)) => probe::run(matches),
         Some(("credential", matches)) => match matches.subcommand() {
             Some(("mint", matches)) => with_settings(matches, |settings| credential::mint(&settings, matches)),
@@ -85,6 +86,12 @@ fn command() -> Command {
                 ),
         )
         .subcommand(Command::new("openapi").about("Prints the OpenAPI document of the HTTP interface"))
+        .subcommand(
+            with_keys(Command::new("console-link").about(
+                "Makes a one-time link into the console: for the first owner, or for EMAIL to choose a new password",
+            ))
+            .arg(Arg::new("email").value_name("EMAIL").help("Of somebody who cannot sign in any more")),
+        )
         .subcommand(probe::command())
         .subcommand(
             Command::new("credential")

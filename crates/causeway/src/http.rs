@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::Request};
-use causeway_api_http::Requester;
+use causeway_api_http::{OverTls, Requester};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -65,10 +65,10 @@ impl HttpListener {
             tokio::spawn(async move {
                 let requester = Requester(peer.ip());
                 match acceptor {
-                    None => answer(stream, requester, router, stop).await,
+                    None => answer(stream, requester, None, router, stop).await,
                     Some(acceptor) => {
                         if let Ok(Ok(stream)) = timeout(PATIENCE, acceptor.accept(stream)).await {
-                            answer(stream, requester, router, stop).await;
+                            answer(stream, requester, Some(OverTls), router, stop).await;
                         }
                     }
                 }
@@ -82,6 +82,7 @@ impl HttpListener {
 async fn answer<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: I,
     requester: Requester,
+    tls: Option<OverTls>,
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -90,6 +91,9 @@ async fn answer<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     builder.http2().timer(TokioTimer::new());
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(requester);
+        if let Some(tls) = tls {
+            request.extensions_mut().insert(tls);
+        }
         request
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -15,6 +15,7 @@ mod keys;
 mod kvs;
 mod node;
 mod nonce_key;
+mod people;
 mod probe;
 mod redis;
 mod regions;

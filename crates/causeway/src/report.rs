@@ -2,11 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use causeway_app::IceUrls;
+use causeway_app::{IceUrls, MadeLink};
 use causeway_relay::BoundAddress;
 use causeway_types::{ClientTransport, Secret};
 
-use crate::{addresses::RelayAddresses, config::Settings};
+use crate::{
+    addresses::RelayAddresses,
+    config::Settings,
+    people::{console_url, link_url},
+};
 
 /// The URLs of the bound listeners, in the order clients expect: STUN; then turn over UDP and TCP, turns over UDP and
 /// TCP (`compat/turnix.md#success`).
@@ -41,6 +45,7 @@ pub(crate) fn start_up(
     http: &[(SocketAddr, bool)],
     relays: &RelayAddresses,
     new_token: Option<&Secret<String>>,
+    welcome: Option<&MadeLink>,
 ) -> String {
     let mut lines = vec![format!("causeway {} is ready", env!("CARGO_PKG_VERSION"))];
     for BoundAddress { address, transport } in bound {
@@ -49,7 +54,7 @@ pub(crate) fn start_up(
     }
     for (address, tls) in http {
         let scheme = if *tls { "https" } else { "http" };
-        lines.push(format!("  {scheme:<5} {address:<24} API, /healthz, /metrics"));
+        lines.push(format!("  {scheme:<5} {address:<24} console, API, /healthz, /metrics"));
     }
     for address in &relays.addresses {
         let nat =
@@ -75,6 +80,18 @@ pub(crate) fn start_up(
             "Get an ICE credential:  curl -X POST {base}/api/v1/credentials/ice -H \"Authorization: Bearer $CAUSEWAY_API_TOKEN\""
         ));
     }
+    let console = console_url(settings, http);
+    match welcome {
+        Some(link) => {
+            lines.push(String::new());
+            lines.push(
+                "Open the console and choose a password (good once, for a day; again: causeway console-link):"
+                    .to_owned(),
+            );
+            lines.push(format!("  {}", link_url(&console, link)));
+        }
+        None => lines.push(format!("Console:  {console}/")),
+    }
     lines.join("\n") + "\n"
 }
 
@@ -87,7 +104,7 @@ fn in_url(ip: IpAddr) -> String {
 }
 
 /// An unspecified listener is reached by loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),

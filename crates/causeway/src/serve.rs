@@ -12,7 +12,7 @@ use axum::Router;
 use causeway_api_causeway::{EventStreams, Health, HealthCheck, Metric, MetricsSource, Sample};
 use causeway_api_http::RateLimit;
 use causeway_app::{
-    BookSettings, Callers, CredentialDirectory, CredentialStore, Cursor, DirectoryConfig, MintPolicy, NewToken,
+    BookSettings, Callers, CredentialDirectory, CredentialStore, Cursor, DirectoryConfig, MintPolicy, NewToken, People,
     Revocation, Scopes, SessionBook, Store,
 };
 use causeway_certificates::{CertificateStore, Pair, self_signed};
@@ -44,7 +44,7 @@ use crate::{
     keys::{DirectoryKeys, answer_questions},
     kvs::Kvs,
     node::Node,
-    nonce_key,
+    nonce_key, people,
     redis::Redis,
     regions::{Draining, Own, RegionKeeper},
     relay_port::RelayPort,
@@ -82,6 +82,7 @@ struct Server {
     event_ids: Cursor,
     bus: Arc<EventBus>,
     callers: Arc<Callers<SqlStore>>,
+    people: Arc<People<SqlStore>>,
     sessions: Arc<SessionKeeper<SqlStore>>,
     revocation: Arc<Revocation<SqlStore>>,
     redis: Arc<Redis>,
@@ -152,7 +153,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         &node.name,
     );
     let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
-    let callers = Arc::new(Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus)));
+    let callers = Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus));
+    let callers = Arc::new(callers.with_sign_in_limits(people::limits(&settings)));
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http).await?);
     let server = Server {
         webhooks,
@@ -163,6 +165,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
+        people: Arc::new(People::new(Arc::clone(&store), Arc::clone(&callers))),
         callers,
         sessions,
         store: Arc::clone(&store),
@@ -197,7 +200,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut tasks = server.start_tasks(&stopped);
     tasks.push(tokio::spawn(regions.run(stopped.clone())));
     tasks.extend(listeners.into_iter().map(|l| tokio::spawn(l.serve(router.clone(), stopped.clone()))));
-    say(&report::start_up(settings, &bound, &http, &server.relays, new_token.as_ref()));
+    let welcome = server.people.first_link(started).await?;
+    say(&report::start_up(settings, &bound, &http, &server.relays, new_token.as_ref(), welcome.as_ref()));
     for warning in server.relays.warnings() {
         tracing::warn!("{warning}");
     }
@@ -225,7 +229,7 @@ async fn open_directory(
     Ok(directory)
 }
 
-async fn open_store(settings: &Settings, node: &Node) -> anyhow::Result<SqlStore> {
+pub(crate) async fn open_store(settings: &Settings, node: &Node) -> anyhow::Result<SqlStore> {
     let opened = match &settings.database_url {
         Some(url) => SqlStore::connect(url.expose(), &node.name).await,
         None => SqlStore::open(&settings.data_dir.join("causeway.db"), &node.name).await,
@@ -443,6 +447,7 @@ impl Server {
             store: Arc::clone(&self.store),
             directory: Arc::clone(&self.directory),
             callers: Arc::clone(&self.callers),
+            people: Arc::clone(&self.people),
             sink: Arc::<EventBus>::clone(&self.bus),
             revocation: Arc::clone(&self.revocation),
             policy: MintPolicy {

@@ -1,12 +1,13 @@
 //! ICE credentials, API tokens and AWS request signatures: issue, derive, verify. Time and randomness come in as values.
 //!
-//! Entry points: [`issued`], [`turn_rest`], [`token`], [`inspect`], [`sigv4`], [`access_key`].
+//! Entry points: [`issued`], [`turn_rest`], [`token`], [`sign_in`], [`inspect`], [`sigv4`], [`access_key`].
 
 #![forbid(unsafe_code)]
 
 pub mod access_key;
 pub mod inspect;
 pub mod issued;
+pub mod sign_in;
 pub mod sigv4;
 pub mod token;
 pub mod turn_rest;

@@ -197,5 +197,6 @@ async fn adopt(store: &SqlStore, slug: &str, id: &str, now: UnixTime) -> Result<
         token: TokenId(token),
         scopes: Scopes::default(),
         organization_wide: false,
+        person: None,
     }))
 }

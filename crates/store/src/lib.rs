@@ -17,6 +17,7 @@ mod migrations;
 mod nodes;
 mod notices;
 mod open;
+mod people;
 mod rows;
 mod servers;
 mod sessions;
@@ -30,10 +31,10 @@ mod writer;
 use std::{collections::BTreeSet, time::Duration};
 
 use causeway_app::{
-    ApiCaller, AuditEntry, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView, Cursor,
-    Drain, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView,
-    RevokeBy, RoomView, SessionFilter, SessionRecord, SessionView, Store, StoreError, StoreResult, TokenHolder,
-    TokenId, TokenView, UsageQuery, UsageRow,
+    ApiCaller, AuditEntry, AuditView, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView,
+    Cursor, Drain, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView,
+    RevokeBy, RoomView, SessionFilter, SessionRecord, SessionView, SignInHolder, Store, StoreError, StoreResult,
+    TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
@@ -83,6 +84,14 @@ impl CredentialStore for SqlStore {
 
     async fn token_holder(&self, hash: [u8; 32], project: Option<&str>) -> StoreResult<Option<TokenHolder>> {
         tokens::holder(&self.pool, hash, project).await.map_err(store_error)
+    }
+
+    async fn sign_in_holder(&self, hash: [u8; 32], project: Option<&str>) -> StoreResult<Option<SignInHolder>> {
+        people::holder(&self.pool, hash, project).await.map_err(store_error)
+    }
+
+    async fn touch_sign_ins(&self, used: &[([u8; 32], UnixTime)]) -> StoreResult<()> {
+        people::touch(&self.writes, used).await.map_err(store_error)
     }
 
     async fn touch_tokens(&self, used: &[(TokenId, UnixTime)]) -> StoreResult<()> {
@@ -230,7 +239,7 @@ impl Store for SqlStore {
         tokens::audit(&self.writes, entry).await.map_err(store_error)
     }
 
-    async fn audit_log(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<AuditEntry>> {
+    async fn audit_log(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<AuditView>> {
         listing::audit_log(&self.pool, project, page).await
     }
 }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use causeway_app::{
-    AuditEntry, Bitrate, ClientView, Identifier, InsightView, NameFilter, Page, PageRequest, ProjectId, Role, RoomView,
-    SessionFilter, SessionView, StoreError, StoreResult, TokenId,
+    AuditEntry, AuditView, Bitrate, ClientView, Identifier, InsightView, NameFilter, Page, PageRequest, ProjectId,
+    Role, RoomView, SessionFilter, SessionView, StoreError, StoreResult, TokenId, UserId,
 };
 use sqlx::AnyPool;
 
@@ -329,6 +329,8 @@ struct AuditRow {
     at: i64,
     project_id: i64,
     token_id: Option<i64>,
+    user_id: Option<i64>,
+    email: Option<String>,
     action: String,
     subject: String,
     detail: String,
@@ -338,23 +340,28 @@ pub(crate) async fn audit_log(
     pool: &AnyPool,
     project: ProjectId,
     request: &PageRequest,
-) -> StoreResult<Page<AuditEntry>> {
+) -> StoreResult<Page<AuditView>> {
     let before =
         request.after.as_ref().map(|text| text.parse::<i64>().map_err(|_| StoreError::BadCursor)).transpose()?;
-    let sql = Sql::new("SELECT * FROM audit_log WHERE project_id = ")
-        .bind(project.0)
-        .and(" AND id < ", before)
-        .push(" ORDER BY id DESC LIMIT ")
-        .bind(i64::from(request.limit) + 1);
+    let sql =
+        Sql::new("SELECT a.*, u.email FROM audit_log a LEFT JOIN users u ON u.id = a.user_id WHERE a.project_id = ")
+            .bind(project.0)
+            .and(" AND a.id < ", before)
+            .push(" ORDER BY a.id DESC LIMIT ")
+            .bind(i64::from(request.limit) + 1);
     let rows: Vec<AuditRow> = sql.rows().fetch_all(pool).await.map_err(store_error)?;
     let page = page(rows, request, |row| row.id.to_string());
-    let entry = |row: AuditRow| AuditEntry {
-        at: time(row.at),
-        project: ProjectId(row.project_id),
-        token: row.token_id.map(TokenId),
-        action: row.action,
-        subject: row.subject,
-        detail: row.detail,
+    let entry = |row: AuditRow| AuditView {
+        entry: AuditEntry {
+            at: time(row.at),
+            project: ProjectId(row.project_id),
+            token: row.token_id.map(TokenId),
+            user: row.user_id.map(UserId),
+            action: row.action,
+            subject: row.subject,
+            detail: row.detail,
+        },
+        email: row.email,
     };
     Ok(Page { items: page.items.into_iter().map(entry).collect(), next: page.next })
 }

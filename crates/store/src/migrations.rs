@@ -17,12 +17,13 @@ use sqlx::{
 };
 
 /// Number, what it does, text. A release's text is never changed: its checksum is in every database that ran it.
-const TEXTS: [(i64, &str, &str); 8] = [
+const TEXTS: [(i64, &str, &str); 9] = [
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "control plane", include_str!("../migrations/0002_control_plane.sql")),
     (3, "notices", include_str!("../migrations/0003_notices.sql")),
     (4, "regions", include_str!("../migrations/0004_regions.sql")),
     (5, "servers", include_str!("../migrations/0005_servers.sql")),
+    (6, "people", include_str!("../migrations/0006_people.sql")),
     (7, "insight", include_str!("../migrations/0007_insight.sql")),
     (8, "signalling", include_str!("../migrations/0008_signalling.sql")),
     (9, "indexes", include_str!("../migrations/0009_indexes.sql")),

@@ -16,12 +16,6 @@ use causeway_types::{
 
 use super::*;
 
-mod full;
-mod plans;
-mod postgres;
-mod servers;
-mod signalling;
-
 use servers::*;
 use signalling::{
     access_keys_come_back_and_end_with_their_token, signalling_channels_are_found_changed_and_removed_with_their_tags,
@@ -37,23 +31,29 @@ macro_rules! on_both {
             async fn $name() {
                 let directory = tempfile::tempdir().expect("temporary directory");
                 let store = crate::SqlStore::open(&directory.path().join("causeway.db"), "node-1").await.expect("opens");
-                super::prepare(&store).await;
+                crate::tests::prepare(&store).await;
                 super::$name(&store).await;
             })*
         }
         mod on_postgres {
             $(#[tokio::test]
             async fn $name() {
-                let url = super::postgres::fresh_database();
+                let url = crate::tests::postgres::fresh_database();
                 let store = crate::SqlStore::connect(&url, "node-1").await.expect("connects");
-                super::prepare(&store).await;
+                crate::tests::prepare(&store).await;
                 super::$name(&store).await;
             })*
         }
     };
 }
 
+mod full;
 mod insight;
+mod people;
+mod plans;
+mod postgres;
+mod servers;
+mod signalling;
 
 on_both!(
     a_credential_comes_back_as_it_was_stored,
@@ -395,12 +395,14 @@ async fn rooms_and_clients_are_listed_with_their_figures(store: &SqlStore) {
         at: NOW,
         project: ProjectId::DEFAULT,
         token: None,
+        user: None,
         action: "token.create".to_owned(),
         subject: "first".to_owned(),
         detail: "{}".to_owned(),
     };
     store.audit(&entry).await.unwrap();
-    assert_eq!(store.audit_log(ProjectId::DEFAULT, &page).await.unwrap().items, [entry]);
+    let read = store.audit_log(ProjectId::DEFAULT, &page).await.unwrap().items;
+    assert_eq!(read, [AuditView { entry, email: None }]);
 }
 
 async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {

@@ -96,7 +96,7 @@ pub(crate) async fn holder(
     let sql = Sql::new(
         "SELECT t.id, p.id AS project_id, p.organization_id, t.scopes, t.is_organization_wide, t.last_used_at, \
          t.expires_at, t.revoked_at, p.is_disabled FROM api_tokens t JOIN projects o ON o.id = t.project_id \
-         JOIN projects p ON p.organization_id = o.organization_id WHERE t.hash = ",
+         JOIN projects p ON p.organization_id = o.organization_id WHERE t.user_id IS NULL AND t.hash = ",
     )
     .bind(hash.as_slice());
     let sql = match project {
@@ -111,6 +111,7 @@ pub(crate) async fn holder(
             token: TokenId(row.id),
             scopes: Scopes::parse(&row.scopes),
             organization_wide: row.is_organization_wide != 0,
+            person: None,
         },
         expires_at: row.expires_at.map(time),
         is_revoked: row.revoked_at.is_some(),
@@ -146,15 +147,17 @@ struct TokenRow {
     revoked_at: Option<i64>,
 }
 
-/// Which tokens of table `t` a caller sees: its project's own, and all organization-wide ones if it holds such a one.
+/// Which tokens of table `t` a caller sees: its project's own, and all organization-wide ones if it holds such a one;
+/// never those that stand for people.
 fn visible(sql: Sql, caller: ApiCaller) -> Sql {
-    let sql = sql.push("(t.is_organization_wide = 0 AND t.project_id = ").bind(caller.project.0).push(")");
+    let sql = sql.push("t.user_id IS NULL AND (t.is_organization_wide = 0 AND t.project_id = ");
+    let sql = sql.bind(caller.project.0);
     if !caller.organization_wide {
-        return sql;
+        return sql.push(")");
     }
     sql.push(" OR (t.is_organization_wide = 1 AND t.project_id IN (SELECT id FROM projects WHERE organization_id = ")
         .bind(caller.organization.0)
-        .push("))")
+        .push(")))")
 }
 
 pub(crate) async fn list(pool: &AnyPool, caller: ApiCaller) -> Result<Vec<TokenView>, sqlx::Error> {
@@ -260,10 +263,10 @@ pub(crate) async fn disabled_projects(pool: &AnyPool) -> Result<Vec<ProjectId>, 
 }
 
 pub(crate) async fn audit(pool: &AnyPool, entry: &AuditEntry) -> Result<(), sqlx::Error> {
-    Sql::new("INSERT INTO audit_log (at, project_id, token_id, action, subject, detail) VALUES (")
+    Sql::new("INSERT INTO audit_log (at, project_id, token_id, user_id, action, subject, detail) VALUES (")
         .binds([millis(entry.at), entry.project.0])
         .push(", ")
-        .bind(entry.token.map(|token| token.0))
+        .binds([entry.token.map(|token| token.0), entry.user.map(|user| user.0)])
         .push(", ")
         .binds([entry.action.as_str(), entry.subject.as_str(), entry.detail.as_str()])
         .push(")")

@@ -45,6 +45,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-api-cloudflare", Layer::Adapter),
     ("causeway-api-twilio", Layer::Adapter),
     ("causeway-api-causeway", Layer::Adapter),
+    ("causeway-api-console", Layer::Adapter),
     ("causeway-console", Layer::Adapter),
     ("causeway-api-kvs", Layer::Adapter),
     ("causeway", Layer::Binary),
@@ -60,6 +61,7 @@ const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-api-cloudflare", "causeway-api-http"),
     ("causeway-api-twilio", "causeway-api-http"),
     ("causeway-api-causeway", "causeway-api-http"),
+    ("causeway-api-console", "causeway-api-http"),
     ("causeway-console", "causeway-api-http"),
     ("causeway-api-kvs", "causeway-api-http"),
 ];

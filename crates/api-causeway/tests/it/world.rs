@@ -8,17 +8,19 @@ use std::{
 
 use causeway_api_causeway::{self as own, EventStreams, Health, LiveView};
 use causeway_api_cloudflare as cloudflare;
+use causeway_api_console as console;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
     AccessKeys, Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord,
     CredentialStore, Cursor, DirectoryConfig, DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls,
-    Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NodeReport, OrganizationId,
-    ProjectId, Refusal, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Role, Scopes, SessionInsight,
-    SessionRecord, SessionStart, Store, TokenId, Webhook, WebhookDesk, WebhookId, WebhookStore,
+    Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NewUser, NodeReport,
+    OrganizationId, People, PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk, Regions, RelayControl,
+    Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, Store, TokenId, UserRole, Webhook,
+    WebhookDesk, WebhookId, WebhookStore,
 };
-use causeway_credentials::{token, turn_rest::SharedSecrets};
+use causeway_credentials::{sign_in, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
 use causeway_store::SqlStore;
 use causeway_types::{
@@ -92,7 +94,7 @@ impl EventSink for Heard {
 
 /// What every route asks for, over all families.
 pub(crate) fn tables() -> Vec<RouteAccess> {
-    [own::table::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat()
+    [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat()
 }
 
 impl World {
@@ -131,10 +133,14 @@ impl World {
 
     /// One request with this `Authorization`, and a JSON body if there is one.
     pub(crate) async fn ask(&self, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: causeway.example\r\nConnection: close\r\n");
-        if !authorization.is_empty() {
-            head += &format!("Authorization: {authorization}\r\n");
-        }
+        let header =
+            if authorization.is_empty() { String::new() } else { format!("Authorization: {authorization}\r\n") };
+        self.ask_with(method, path, &header, body).await
+    }
+
+    /// One request with these headers, each with its line end.
+    pub(crate) async fn ask_with(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: causeway.example\r\nConnection: close\r\n{headers}");
         if !body.is_empty() {
             head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
         }
@@ -150,6 +156,25 @@ impl World {
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path, &format!("Bearer {token}"), "").await
+    }
+
+    /// Signs a new person in; what their browser holds.
+    pub(crate) async fn sign_in(&self, role: UserRole) -> String {
+        let email = format!("{}@example.net", role.as_str());
+        let user = NewUser { name: email.clone(), email, role, password_hash: Some(String::new()), provider_id: None };
+        let id = self.store.insert_user(OrganizationId(1), &user, THEN).await.expect("new");
+        let secret = format!("secret-of-{}", role.as_str());
+        self.store.insert_sign_in(sign_in::hash(&secret), id, Now::read().unix, THEN).await.expect("kept");
+        secret
+    }
+
+    /// Signs somebody in again whom a request signed out.
+    pub(crate) async fn restore(&self, role: UserRole, secret: &str) {
+        let (user, _) =
+            self.store.user_by_email(&format!("{}@example.net", role.as_str())).await.expect("asked").expect("there");
+        let hash = sign_in::hash(secret);
+        self.store.end_sign_in(hash).await.expect("ended");
+        self.store.insert_sign_in(hash, user.id, Now::read().unix, THEN).await.expect("kept");
     }
 
     /// Adds a token of a project; its value is its name.
@@ -349,6 +374,12 @@ fn routes(
         "node-1",
     ));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(store), Arc::clone(&callers), Vec::new()));
+    let console_routes = console::router(console::ApiState {
+        gate: Arc::clone(&gate),
+        store: Arc::clone(store),
+        people: Arc::new(People::new(Arc::clone(store), Arc::clone(&callers))),
+        lifetime: callers.sign_in_limits().lifetime,
+    });
     let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
     let (_, stopped) = tokio::sync::watch::channel(true);
     let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(Cursor(1), 16)), stopped));
@@ -372,7 +403,7 @@ fn routes(
         cloudflare::router(cloudflare::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting), revocation });
     let twilio_routes = twilio::router(twilio::ApiState { gate, minting });
     let document = own::describe([own::document::<SqlStore>()], own::table::ROUTES);
-    let families = own_routes.merge(turnix_routes).merge(cloudflare_routes).merge(twilio_routes);
+    let families = own_routes.merge(console_routes).merge(turnix_routes).merge(cloudflare_routes).merge(twilio_routes);
     with_manners(families.merge(own::serve_document(&document)))
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_app::{
     ApiCaller, CredentialRecord, CredentialStore, DomainEvent, EventSink, OrganizationId, ProjectId, Scope, Scopes,
-    StoreError, TokenHolder, TokenId,
+    SignInHolder, StoreError, TokenHolder, TokenId,
 };
 use causeway_credentials::token;
 use causeway_types::UnixTime;
@@ -52,6 +52,18 @@ impl CredentialStore for Memory {
         self.answer(holder)
     }
 
+    async fn sign_in_holder(
+        &self,
+        _hash: [u8; 32],
+        _project: Option<&str>,
+    ) -> Result<Option<SignInHolder>, StoreError> {
+        self.answer(None)
+    }
+
+    async fn touch_sign_ins(&self, _used: &[([u8; 32], UnixTime)]) -> Result<(), StoreError> {
+        self.answer(())
+    }
+
     async fn touch_tokens(&self, _used: &[(TokenId, UnixTime)]) -> Result<(), StoreError> {
         self.answer(())
     }
@@ -65,7 +77,7 @@ fn holder_of(token: &str) -> TokenHolder {
     let scopes = if token == "cwp_read_only" { Scopes::default().with(Scope::Read) } else { Scopes::ALL };
     let (organization, project) = (OrganizationId(1), ProjectId(1));
     TokenHolder {
-        caller: ApiCaller { organization, project, token: TokenId(1), scopes, organization_wide: false },
+        caller: ApiCaller { organization, project, token: TokenId(1), scopes, organization_wide: false, person: None },
         expires_at: (token == "cwp_expired").then(|| UnixTime::from_secs(1)),
         is_revoked: token == "cwp_revoked",
         is_used: true,

@@ -2,6 +2,8 @@
 
 use causeway_types::UnixTime;
 
+use super::person::{Person, UserRole};
+
 /// An organization's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrganizationId(pub i64);
@@ -106,6 +108,16 @@ pub struct ApiCaller {
     pub scopes: Scopes,
     /// Whether it stands for every project of its organization.
     pub organization_wide: bool,
+    /// Who, when it is a person that signed in; `token` is then the one that stands for them.
+    pub person: Option<Person>,
+}
+
+impl ApiCaller {
+    /// Whether this caller may end sessions and take credentials back.
+    #[must_use]
+    pub fn may_end(self) -> bool {
+        self.scopes.has(Scope::Admin) || self.person.is_some_and(|person| person.role == UserRole::Operator)
+    }
 }
 
 /// A token to be stored.

@@ -84,6 +84,15 @@ keys! {
     http_tls_listen "ADDR" single ""
         "HTTPS listener, with the certificates of TURN. None by default."
         |s, v| one(v, |t| address(t).map(Some), &mut s.http_tls_listen);
+    console_url "URL" single ""
+        "Where people reach the console, such as `https://console.example.net`, when that is not the HTTP listener: for the links it prints, and for OpenID Connect."
+        |s, v| one(v, |t| super::parse::origin(t).map(Some), &mut s.console_url);
+    console_idle_timeout "DURATION" single "12h"
+        "How long somebody stays signed in to the console without using it."
+        |s, v| one(v, duration, &mut s.console_idle_timeout);
+    console_session_lifetime "DURATION" single "168h"
+        "How long somebody stays signed in to the console in all."
+        |s, v| one(v, duration, &mut s.console_session_lifetime);
     public_host "NAME" single ""
         "Name in the URLs handed to clients. Default: the public IP."
         |s, v| one(v, |t| host(t).map(Some), &mut s.public_host);

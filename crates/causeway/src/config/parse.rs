@@ -133,6 +133,19 @@ pub(super) fn bandwidth(text: &str) -> Result<Option<u64>, String> {
     Ok((bytes > 0).then_some(bytes))
 }
 
+/// Scheme, host and maybe port; a slash at the end is taken off.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_good = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
+    };
+    match host {
+        Some(host) if is_good(host) => Ok(text.to_owned()),
+        _ => Err("write scheme and host, e.g. \"https://console.example.net\"".to_owned()),
+    }
+}
+
 pub(super) fn separator(text: &str) -> Result<char, String> {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {

@@ -298,6 +298,7 @@ async fn fill(store: &SqlStore) {
         at: NOW,
         project: ProjectId::DEFAULT,
         token: None,
+        user: None,
         action: "credential.revoke".to_owned(),
         subject: subject.to_owned(),
         detail: "{}".to_owned(),
