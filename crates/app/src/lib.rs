@@ -11,6 +11,7 @@ mod access_key;
 mod bitrate;
 mod book;
 mod callers;
+mod cluster;
 mod directory;
 mod event;
 mod failures;
@@ -42,6 +43,7 @@ pub use access_key::{
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers, SignInLimits};
+pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use failures::{
