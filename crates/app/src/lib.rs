@@ -13,6 +13,7 @@ mod book;
 mod callers;
 mod cluster;
 mod directory;
+mod doctor;
 mod event;
 mod failures;
 mod feed;
@@ -45,6 +46,11 @@ pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers, SignInLimits};
 pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
+pub use doctor::{
+    DOCTOR_LINKS_MAX, DOCTOR_OPENS_DEFAULT, DOCTOR_OPENS_MAX, DOCTOR_RESULT_BYTES_MAX, DOCTOR_RESULTS_MAX,
+    DOCTOR_TTL_DEFAULT, DOCTOR_TTL_MAX, DoctorDesk, DoctorError, DoctorLinkView, DoctorResult, NewDoctorLink,
+    OpenedLink,
+};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use failures::{
     FAILURES_PER_MINUTE_MAX, FAILURES_PER_USER_MINUTE_MAX, FAILURES_UNKNOWN_PER_MINUTE_MAX, FailureBook,
