@@ -126,7 +126,6 @@ async fn what_is_changed_is_answered_and_kept() {
         ("credential-take-back", "DELETE", &format!("/api/v1/credentials/{USERNAME}?sessions=end"), ""),
         ("credential-revoked", "GET", "/api/v1/credentials?state=revoked", ""),
         ("doctor-make", "POST", "/api/v1/doctor", r#"{"name":"for bob","ttl":3600,"maxOpens":3}"#),
-        ("doctor-check", "POST", "/api/v1/doctor/check", ""),
         ("doctor-open", "GET", &format!("/api/v1/doctor/{DOCTOR}"), ""),
         ("doctor-report", "POST", &format!("/api/v1/doctor/{DOCTOR}/result"), r#"{"result":{"udp":"ok"}}"#),
         ("doctor-results", "GET", "/api/v1/doctor/results?link=1", ""),
@@ -198,6 +197,16 @@ async fn the_servers_of_a_region_are_for_those_who_run_them() {
     );
     let plain = world.get("/api/v1/regions", WIDE).await.json();
     assert_eq!(plain[0].as_object().map(serde_json::Map::len), Some(8));
+}
+
+#[tokio::test]
+async fn the_server_examines_what_it_advertises_with_a_credential_of_its_own() {
+    let world = World::start().await;
+    let answer = world.ask("POST", "/api/v1/doctor/check", &format!("Bearer {OWN}"), "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let examined = answer.json();
+    assert_eq!(examined["passes"][0]["url"], "stun:turn.example.net:3478");
+    assert_eq!(examined["passes"][0]["verdict"], "ok");
 }
 
 #[tokio::test]
