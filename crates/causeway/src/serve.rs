@@ -153,8 +153,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         &node.name,
     );
     let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
-    let callers = Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus));
-    let callers = Arc::new(callers.with_sign_in_limits(people::limits(&settings)));
+    let callers = people::callers(&settings, &store, &bus);
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
     let server = Server {
         webhooks,
