@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import type { Plugin, PreviewServer, ViteDevServer } from "vite";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 /** Lays each file that is worth it compressed beside itself, when all are written: the server sends what the browser takes. */
@@ -21,7 +21,7 @@ function compress(): Plugin {
   };
 }
 
-/** Only for development: requests go to a running server with this token, and who holds a token is no user but may all. */
+/** Only for development: requests go to a running server, with this token where it is given. */
 const server = process.env["CAUSEWAY_URL"] ?? "http://127.0.0.1:8080";
 const token = process.env["CAUSEWAY_API_TOKEN"];
 const headers = token ? { Authorization: `Bearer ${token}` } : {};
@@ -29,29 +29,8 @@ const proxy = Object.fromEntries(
   ["/api", "/healthz", "/metrics", "/openapi.json"].map((path) => [path, { target: server, headers }]),
 );
 
-function holderOfToken(): Plugin {
-  const me = {
-    user: null,
-    role: null,
-    scopes: ["credentials", "read", "admin"],
-    csrfToken: null,
-    project: null,
-    projects: [],
-    version: "",
-    features: {},
-  };
-  const answer = ({ middlewares }: ViteDevServer | PreviewServer) => {
-    if (!token) return;
-    middlewares.use("/api/v1/me", (_, response) => {
-      response.setHeader("Content-Type", "application/json");
-      response.end(JSON.stringify(me));
-    });
-  };
-  return { name: "holder-of-token", configureServer: answer, configurePreviewServer: answer };
-}
-
 export default defineConfig({
-  plugins: [compress(), holderOfToken()],
+  plugins: [compress()],
   build: {
     target: ["chrome123", "firefox120", "safari17.5"],
     // The content security policy knows no data: URL, and the polyfill is not needed by these browsers.

@@ -1,4 +1,4 @@
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { project } from "../api/identity";
 import type { LiveEvent } from "../live/events";
 import { useEvents } from "../live/use-events";
@@ -16,7 +16,8 @@ export interface Liveness {
   concerns: (event: LiveEvent) => boolean;
 }
 
-const REFRESH_MS = 1000;
+const REFRESH_MS = 700;
+const WRITTEN_MS = 1100;
 
 export function usePagedList<Row>(
   key: string,
@@ -31,11 +32,21 @@ export function usePagedList<Row>(
     return () => list.close();
   }, [list]);
   const head = useMemo(() => new AtMostEvery(REFRESH_MS), [list]);
-  useEffect(() => () => head.cancel(), [head]);
+  const again = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(
+    () => () => {
+      head.cancel();
+      clearTimeout(again.current);
+    },
+    [head],
+  );
   useEvents((events) => {
     if (!liveness) return;
     if (events.some((event) => event.type === "gap" || liveness.concerns(event))) {
       head.run(() => list.refreshHead());
+      // An event is told at once, and written within a second.
+      clearTimeout(again.current);
+      again.current = setTimeout(() => head.run(() => list.refreshHead()), WRITTEN_MS);
     }
   });
   return { list, snapshot: useStore(list) };

@@ -12,7 +12,6 @@ mod audit;
 mod aws;
 mod clients;
 mod credentials;
-mod doctor;
 mod erasure;
 mod extract;
 mod failures;
@@ -42,7 +41,6 @@ use causeway_app::{
 };
 use utoipa::openapi::OpenApi;
 
-pub use doctor::{Doctor, Examine, Examined, ExaminedStep};
 pub use health::Health;
 pub use metrics::{Metric, Sample};
 pub use openapi::{describe, serve_document};
@@ -76,8 +74,6 @@ pub struct ApiState<S> {
     pub access_keys: Arc<AccessKeys<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
-    /// The connection doctor; none where nothing is minted.
-    pub doctor: Option<Doctor<S>>,
     /// What this server knows of itself.
     pub live: LiveView,
     /// For `/healthz`.

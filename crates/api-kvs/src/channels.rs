@@ -8,6 +8,7 @@ use std::{
 use axum::{http::StatusCode, response::Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use causeway_app::{ChannelChange, SignalChannel, SignalChannelId, StoreError};
+use causeway_signal_core::CloseReason;
 use causeway_types::Now;
 use serde_json::{Map, Value, json};
 
@@ -203,7 +204,7 @@ async fn update<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<V
     match call.state.store.update_signal_channel(channel.id, version, &new, message_ttl).await? {
         ChannelChange::Stale => Err(version_mismatch()),
         ChannelChange::Done => {
-            call.state.hub.message_ttl(channel.id, message_ttl).await;
+            call.state.hub.message_ttl(channel.id, message_ttl);
             Ok(json!({}))
         }
     }
@@ -216,7 +217,7 @@ async fn delete<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<V
     match call.state.store.delete_signal_channel(channel.id, version).await? {
         ChannelChange::Stale => Err(version_mismatch()),
         ChannelChange::Done => {
-            call.state.hub.channel_gone(channel.id).await;
+            call.state.hub.channel_gone(channel.id, CloseReason::ChannelGone);
             Ok(json!({}))
         }
     }

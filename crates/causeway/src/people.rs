@@ -11,10 +11,9 @@ use clap::ArgMatches;
 
 use crate::{cli::say, config::Settings, node::Node, report::reachable, serve::open_store};
 
-/// Who knows tokens and sign-ins.
-pub(crate) fn callers(settings: &Settings, store: &Arc<SqlStore>, bus: &Arc<EventBus>) -> Arc<Callers<SqlStore>> {
-    let limits = SignInLimits { idle: settings.console_idle_timeout, lifetime: settings.console_session_lifetime };
-    Arc::new(Callers::new(Arc::clone(store), Arc::<EventBus>::clone(bus)).with_sign_in_limits(limits))
+/// How long sign-ins last.
+pub(crate) fn limits(settings: &Settings) -> SignInLimits {
+    SignInLimits { idle: settings.console_idle_timeout, lifetime: settings.console_session_lifetime }
 }
 
 /// Where the console is, without a slash at its end.

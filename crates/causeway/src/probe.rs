@@ -2,7 +2,6 @@
 
 mod diagnosis;
 mod dtls;
-mod examine;
 mod link;
 mod pass;
 mod table;
@@ -21,7 +20,6 @@ use causeway_types::{ClientTransport, Now, Secret};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use rustls::pki_types::{CertificateDer, ServerName};
 
-pub(crate) use self::examine::examine;
 use self::{
     diagnosis::Context,
     link::Destination,
