@@ -124,11 +124,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let certificates = Arc::new(load_certificates(&settings, &relays)?);
     let nonce_key = nonce_key::load(settings.nonce_key.as_ref(), &settings.data_dir)?;
 
-    let http_tls = settings.http_tls_listen.map(|address| (address, certificates.server_config(&[b"h2", b"http/1.1"])));
-    let mut listeners = vec![HttpListener::bind(settings.http_listen, None).await?];
-    if let Some((address, tls)) = http_tls {
-        listeners.push(HttpListener::bind(address, Some(tls)).await?);
-    }
+    let listeners = bind_http(&settings, &certificates).await?;
     let http: Vec<(SocketAddr, bool)> = listeners.iter().map(HttpListener::bound).collect::<Result<_, _>>()?;
 
     let event_ids = store.claim_event_ids(started).await?;
@@ -213,6 +209,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     stop.send_replace(true);
     server.end(tasks).await;
     Ok(())
+}
+
+/// The HTTP listeners: plain, and TLS when there is one.
+async fn bind_http(settings: &Settings, certificates: &CertificateStore) -> anyhow::Result<Vec<HttpListener>> {
+    let mut listeners = vec![HttpListener::bind(settings.http_listen, None).await?];
+    if let Some(address) = settings.http_tls_listen {
+        let tls = certificates.server_config(&[b"h2", b"http/1.1"]);
+        listeners.push(HttpListener::bind(address, Some(tls)).await?);
+    }
+    Ok(listeners)
 }
 
 /// What the relay checks user names by, with everything that was refused before.

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+#[expect(unreachable_pub, reason = "a fuzz target of another workspace uses the body too")]
 #[path = "../../../../fuzz/bodies/frames.rs"]
 mod body;
 

@@ -6,6 +6,7 @@ use causeway_credentials::sigv4::{Fault, HttpRequest, read};
 use causeway_types::UnixTime;
 use serde_json::Value;
 
+#[expect(unreachable_pub, reason = "a fuzz target of another workspace uses the body too")]
 #[path = "../../../../fuzz/bodies/signature.rs"]
 mod body;
 
