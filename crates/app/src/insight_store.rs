@@ -42,6 +42,10 @@ pub trait InsightStore: Store {
     /// What happened in a project since a full hour.
     fn day_counts(&self, project: ProjectId, since: UnixTime) -> impl Future<Output = StoreResult<DayCounts>> + Send;
 
+    /// Forgets a batch of a project's sessions that ended, refusals that were last met, and credentials that expired before a
+    /// time. Sums of usage stay. How many; none when nothing is left.
+    fn forget_before(&self, project: ProjectId, before: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;
+
     /// Forgets everything about a room or client, in small transactions; its sessions must be over.
     fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> impl Future<Output = StoreResult<Erased>> + Send;
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{
-    AccessKeyStore, Callers, CredentialDirectory, DomainEvent, EventSink, Notice, Revocation, Store, StoreResult,
+    AccessKeyStore, Callers, CredentialDirectory, DomainEvent, EventSink, InsightStore, Notice, OrganizationId,
+    OrganizationSettings, PeopleStore, Revocation, Store, StoreResult,
 };
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
@@ -39,7 +40,10 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) webhooks: Arc<Webhooks>,
 }
 
-impl<S: Store + AccessKeyStore> Housekeeping<S> {
+/// Batches of old records forgotten at a time, so that nobody waits for a long clean-up.
+const FORGOTTEN_AT_ONCE: usize = 20;
+
+impl<S: Store + AccessKeyStore + PeopleStore + InsightStore> Housekeeping<S> {
     /// Works until `stop` changes.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
@@ -72,6 +76,9 @@ impl<S: Store + AccessKeyStore> Housekeeping<S> {
                 self.directory.forget_refused(now);
                 self.write_uses().await;
                 self.forget_keys(now).await;
+                if let Err(error) = self.apply_settings(now).await {
+                    tracing::debug!(%error, "the organization's settings are not known");
+                }
             }
         }
         self.write_uses().await;
@@ -111,6 +118,25 @@ impl<S: Store + AccessKeyStore> Housekeeping<S> {
             }
             Err(error) => tracing::debug!(%error, "expired credentials are not known"),
         }
+    }
+
+    /// What owners set of addresses and retention counts for every project of theirs.
+    async fn apply_settings(&self, now: UnixTime) -> StoreResult<()> {
+        let organization = OrganizationId::DEFAULT;
+        let settings = OrganizationSettings::read(&*self.store, organization).await?;
+        let before = settings
+            .retention_days
+            .map(|days| UnixTime::from_secs(now.as_secs().saturating_sub(u64::from(days) * 86_400)));
+        for project in self.store.projects(organization).await? {
+            self.store.set_address_privacy(project.id, settings.addresses);
+            let Some(before) = before else { continue };
+            for _ in 0..FORGOTTEN_AT_ONCE {
+                if self.store.forget_before(project.id, before).await? == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Temporary keys are kept a while after their end, so that their clients are told that they expired.

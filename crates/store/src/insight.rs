@@ -146,6 +146,10 @@ impl InsightStore for SqlStore {
         overview::day(&self.pool, project, since).await.map_err(store_error)
     }
 
+    async fn forget_before(&self, project: ProjectId, before: UnixTime) -> StoreResult<u64> {
+        erasure::forget_before(&self.writes, project, before).await.map_err(store_error)
+    }
+
     async fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> StoreResult<Erased> {
         erasure::erase(&self.writes, project, subject).await.map_err(store_error)
     }

@@ -8,6 +8,11 @@ use super::person::{Person, UserRole};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrganizationId(pub i64);
 
+impl OrganizationId {
+    /// The organization that exists from the first start on.
+    pub const DEFAULT: Self = Self(1);
+}
+
 /// A project's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectId(pub i64);

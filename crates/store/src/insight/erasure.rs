@@ -1,9 +1,10 @@
-//! Forgetting a room or client: small transactions, so that nobody waits long for the one that writes.
+//! Forgetting, a room or client or what is old: small transactions, so that nobody waits long for the one that writes.
 
 use causeway_app::{Erased, ErasureSubject, ProjectId};
+use causeway_types::UnixTime;
 use sqlx::AnyPool;
 
-use crate::sql::Sql;
+use crate::{millis, sql::Sql};
 
 /// Sessions forgotten in one transaction.
 const BATCH: i64 = 500;
@@ -76,6 +77,27 @@ async fn sessions(pool: &AnyPool, project: ProjectId, subject: &ErasureSubject) 
     };
     let rows: Vec<(String,)> = sql.push(" LIMIT ").bind(BATCH).rows().fetch_all(pool).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Forgets a batch of what ended before a time; how many rows.
+pub(crate) async fn forget_before(pool: &AnyPool, project: ProjectId, before: UnixTime) -> Result<u64, sqlx::Error> {
+    let before = millis(before);
+    let ended = Sql::new("SELECT id FROM sessions WHERE project_id = ").bind(project.0);
+    // The start goes first: it has an index, and a session that ended before began before.
+    let ended = ended.push(" AND started_at < ").bind(before).push(" AND ended_at < ").bind(before);
+    let ended: Vec<(String,)> = ended.push(" ORDER BY started_at LIMIT ").bind(BATCH).rows().fetch_all(pool).await?;
+    let ended: Vec<String> = ended.into_iter().map(|(id,)| id).collect();
+    let mut forgotten = forget_sessions(pool, &ended).await?;
+    for (table, key, time, first) in
+        [("failures", "id", "last_at", "first_at"), ("credentials", "username", "expires_at", "issued_at")]
+    {
+        let sql =
+            Sql::new(&format!("DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE project_id = "));
+        let sql = sql.bind(project.0).push(&format!(" AND {first} < ")).bind(before);
+        let sql = sql.push(&format!(" AND {time} < ")).bind(before).push(" LIMIT ").bind(BATCH).push(")");
+        forgotten += run(pool, sql).await?;
+    }
+    Ok(forgotten)
 }
 
 /// Removes sessions of these ids and who took part in them, in one transaction; how many.

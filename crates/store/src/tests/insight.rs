@@ -16,8 +16,12 @@ on_both!(
     refusals_are_paged_without_gap_or_repetition,
     a_room_is_forgotten_without_a_trace_and_the_sums_stay,
     a_client_is_forgotten_and_others_are_not,
+    what_ended_before_a_time_is_forgotten_in_batches_and_the_sums_stay,
     the_overview_counts_what_lives_and_what_happened,
 );
+
+/// Later than anything that the tests write.
+const FAR: UnixTime = UnixTime::from_secs(1_990_000_000);
 
 fn explained(id: u64) -> SessionRecord {
     let peer = |last: u8| ([203, 0, 113, last], 9).into();
@@ -324,6 +328,31 @@ async fn a_room_is_forgotten_without_a_trace_and_the_sums_stay(store: &SqlStore)
     assert_eq!(rooms, [(String::new(), 600), ("redX1".to_owned(), 1)]);
     let again = store.erase(ProjectId::DEFAULT, &ErasureSubject::Room(identifier("red_1"))).await.unwrap();
     assert_eq!(again, causeway_app::Erased::default());
+}
+
+async fn what_ended_before_a_time_is_forgotten_in_batches_and_the_sums_stay(store: &SqlStore) {
+    fill(store).await;
+    let total = store.usage(&usage(UsageGroup::Total)).await.unwrap();
+    let long_ago = UnixTime::from_secs(1);
+    store.forget_before(ProjectId::DEFAULT, FAR).await.unwrap();
+    assert!(everything(store).await.contains("sessions."), "live sessions stay, however old");
+    store.close_left_open().await.unwrap();
+    assert_eq!(store.forget_before(ProjectId::DEFAULT, long_ago).await.unwrap(), 0);
+    assert_eq!(store.forget_before(ProjectId(2), FAR).await.unwrap(), 0, "another project keeps its own time");
+    let mut batches = Vec::new();
+    loop {
+        let forgotten = store.forget_before(ProjectId::DEFAULT, FAR).await.unwrap();
+        if forgotten == 0 {
+            break;
+        }
+        batches.push(forgotten);
+    }
+    assert!(batches.len() > 1 && batches.iter().all(|batch| *batch <= 500), "{batches:?}");
+    let left = everything(store).await;
+    for table in ["sessions.", "session_clients.", "failures.", "credentials."] {
+        assert!(!left.contains(table), "{table} {left}");
+    }
+    assert_eq!(store.usage(&usage(UsageGroup::Total)).await.unwrap(), total);
 }
 
 async fn a_client_is_forgotten_and_others_are_not(store: &SqlStore) {
