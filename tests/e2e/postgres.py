@@ -1,5 +1,6 @@
 """A PostgreSQL server of the test's own, on a free port of loopback."""
 
+import contextlib
 import glob
 import os
 import shutil
@@ -51,6 +52,20 @@ class Postgres:
             with open(os.path.join(self.data, "postmaster.pid")) as file:
                 subprocess.run(["kill", "-INT", file.readline().strip()], check=True)
             self.process.wait(30)
+
+    @contextlib.contextmanager
+    def hung(self):
+        """Every process of the server stands still meanwhile: it takes connections, and answers nothing."""
+        with open(os.path.join(self.data, "postmaster.pid")) as file:
+            first = file.readline().strip()
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", first], check=True, capture_output=True, text=True)
+        pids = [first, *found.stdout.split()]
+        subprocess.run(["kill", "-STOP", *pids], check=True)
+        try:
+            yield
+        finally:
+            # runuser stops itself when what it started is stopped.
+            subprocess.run(["kill", "-CONT", *pids, str(self.process.pid)], check=True)
 
     def query(self, sql):
         """Rows of text fields."""

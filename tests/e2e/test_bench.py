@@ -53,3 +53,23 @@ def test_bench_says_how_to_get_coturn_where_there_is_none(tmp_path):
     done = bench("--coturn", str(tmp_path / "turnserver"))
     assert done.returncode == 1
     assert "apt-get install coturn" in done.stderr, done.stderr
+
+
+def names_kept(*options):
+    program = os.path.join(os.path.dirname(os.environ["CAUSEWAY_BIN"]), "api-bench")
+    if not os.path.exists(program):
+        pytest.fail(f"no program at {program}: build it with cargo build --package causeway-bench")
+    # Half the size of the smallest thing that could be kept of a name.
+    command = [program, "--causeway", os.environ["CAUSEWAY_BIN"], "--only", "names", "--strict", "--bytes-per-name", "40"]
+    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=110)
+
+
+def test_memory_does_not_grow_with_user_names_that_are_refused():
+    # The ring of recent events is full after 65 536 of them.
+    done = names_kept("--way", "wrong-key", "--full", "70000", "--names", "150000")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_measurement_sees_what_is_kept_while_the_ring_of_events_fills():
+    done = names_kept("--way", "unknown", "--full", "1000", "--names", "20000")
+    assert done.returncode == 1 and "targets are missed" in done.stderr, done.stdout + done.stderr

@@ -20,6 +20,10 @@ SESSIONS = "SELECT COUNT(*), COALESCE(SUM(client_bytes_in), 0), COALESCE(SUM(cli
 USAGE = "SELECT COALESCE(SUM(sessions), 0), COALESCE(SUM(bytes_in), 0), COALESCE(SUM(bytes_out), 0) FROM usage_hours"
 ROOMS = "SELECT COALESCE(SUM(sessions), 0), COALESCE(SUM(bytes_in), 0), COALESCE(SUM(bytes_out), 0) FROM rooms"
 MILLIS = "SELECT SUM(last_seen_at - started_at) FROM sessions UNION ALL SELECT SUM(millis) FROM usage_hours"
+LIVE = (
+    "SELECT (SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL AND room IS NOT NULL), "
+    "(SELECT COALESCE(SUM(active_sessions), 0) FROM rooms)"
+)
 PAYLOAD = b"x" * 100
 
 
@@ -40,6 +44,8 @@ def balance(query):
     assert as_numbers(sessions) == as_numbers(usage) == as_numbers(rooms)
     [stored], [counted] = query(MILLIS)
     assert int(stored or 0) == int(counted or 0)
+    [[live, counted]] = query(LIVE)
+    assert int(live) == int(counted)
     return as_numbers(sessions)
 
 
@@ -159,6 +165,33 @@ def test_calls_go_on_and_nothing_is_lost_while_postgresql_is_away(start):
         sessions, _, _ = balance(postgres.query)
         assert sessions == 2
         assert "warn" in server.log().lower(), "an operator can see that the store was away"
+
+
+def minting(server):
+    """Status and Retry-After of a request to mint, and how long it took."""
+    begun = time.monotonic()
+    status, headers, _ = server.request("/api/v1/credentials/ice", "POST", {})
+    return status, headers.get("Retry-After"), time.monotonic() - begun
+
+
+def test_a_database_that_hangs_is_told_and_forgotten_when_it_goes_on(start):
+    with Postgres() as postgres:
+        server = start(environment={"CAUSEWAY_DATABASE_URL": postgres.url})
+        with client_of(server, server.mint(room="red", ttl=3600)) as client:
+            assert client.allocate().code == 0
+            assert client.bind(0x4000, client.relayed).code == 0
+            with postgres.hung():
+                status, retry_after, took = minting(server)
+                assert (status, retry_after) == (503, "1")
+                assert took < 9.5, "whoever asks is told to come again before it gives up"
+                assert server.health() == 503
+                assert relays(client) and client.refresh().code == 0
+            wait_until(lambda: minting(server)[0] == 200, 20, "minting again")
+            wait_until(lambda: server.health() == 200, 20, "the server to be well again")
+            assert client.refresh(0).code == 0
+        live = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL"
+        wait_until(lambda: postgres.query(live) == [["0"]], 20, "the session to be written")
+        balance(postgres.query)
 
 
 def test_no_client_reaches_the_database_through_the_relay(start):

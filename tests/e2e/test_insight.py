@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from causeway import Causeway, wait_until
+from causeway import HOST, Causeway, wait_until
 from test_stories import call, exchange, timeline
+from turn_client import TurnClient
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,39 @@ def test_a_room_is_forgotten_while_it_lives_and_stays_forgotten(relay):
         assert "to-forget" not in relay.request(f"{path}?limit=200")[2], path
     audit = get(relay, "/api/v1/audit")["data"][0]
     assert (audit["action"], audit["subject"]) == ("room.erase", receipt["id"])
+
+
+def test_a_doctor_link_opens_for_anybody_and_gives_nothing_else(relay):
+    status, _, body = relay.request("/api/v1/doctor", "POST", {"name": "for bob", "maxOpens": 2})
+    assert status == 201, body
+    token = json.loads(body)["token"]
+    status, _, body = relay.request(f"/api/v1/doctor/{token}", token=False)
+    assert status == 200, body
+    servers = json.loads(body)["iceServers"]
+    assert {len(server["urls"]) for server in servers} == {1}
+    turn = next(server for server in servers if server["urls"][0].startswith("turn:") and "transport=udp" in server["urls"][0])
+    with TurnClient((HOST, relay.turn_port), turn["username"], turn["credential"], source=(HOST, 0)) as client:
+        assert client.allocate().code == 0
+    report = {"result": {"passes": [{"url": turn["urls"][0], "verdict": "ok"}]}}
+    assert relay.request(f"/api/v1/doctor/{token}/result", "POST", report, token=False)[0] == 200
+    assert relay.request(f"/api/v1/doctor/{token}", token=False)[0] == 200
+    assert relay.request(f"/api/v1/doctor/{token}", token=False)[0] == 404, "opened often enough"
+    link = get(relay, "/api/v1/doctor")["data"][0]
+    assert (link["name"], link["opened"], link["results"]) == ("for bob", 2, 1)
+    assert get(relay, f"/api/v1/doctor/results?link={link['id']}")["data"][0]["result"] == report["result"]
+    # The link opens nothing else.
+    for path in ("/api/v1/rooms", "/api/v1/doctor", "/api/v1/overview"):
+        assert relay.request(path, headers={"Authorization": f"Bearer {token}"}, token=False)[0] == 401
+
+
+def test_the_server_examines_what_it_advertises(relay):
+    status, _, body = relay.request("/api/v1/doctor/check", "POST")
+    assert status == 200, body
+    passes = json.loads(body)["passes"]
+    by_transport = {}
+    for one in passes:
+        by_transport.setdefault(one["transport"], []).append(one)
+    assert {one["verdict"] for one in by_transport["udp"]} == {"ok"}, passes
+    assert {one["verdict"] for one in by_transport["tcp"]} == {"ok"}, passes
+    # Its certificate signs itself: a browser would not trust it, and that is what is said.
+    assert all("certificate" in one["sentence"] for one in by_transport.get("tls", [])), passes

@@ -12,6 +12,7 @@ mod audit;
 mod aws;
 mod clients;
 mod credentials;
+mod doctor;
 mod erasure;
 mod extract;
 mod failures;
@@ -41,6 +42,7 @@ use causeway_app::{
 };
 use utoipa::openapi::OpenApi;
 
+pub use doctor::{Doctor, Examine, Examined, ExaminedStep};
 pub use health::Health;
 pub use metrics::{Metric, Sample};
 pub use openapi::{describe, serve_document};
@@ -74,6 +76,8 @@ pub struct ApiState<S> {
     pub access_keys: Arc<AccessKeys<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
+    /// The connection doctor; none where nothing is minted.
+    pub doctor: Option<Doctor<S>>,
     /// What this server knows of itself.
     pub live: LiveView,
     /// For `/healthz`.

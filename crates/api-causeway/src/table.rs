@@ -9,8 +9,8 @@ use causeway_api_http::{Access, RouteAccess, Routes};
 use causeway_app::Scope;
 
 use crate::{
-    ApiState, ApiStore, audit, aws, clients, credentials, erasure, failures, health, metrics, openapi, overview,
-    projects, regions, rooms, sessions, stream, timeline, tokens, usage, webhooks,
+    ApiState, ApiStore, audit, aws, clients, credentials, doctor, erasure, failures, health, metrics, openapi,
+    overview, projects, regions, rooms, sessions, stream, timeline, tokens, usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -28,6 +28,12 @@ pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/rooms/{room}/timeline", READ),
     row("POST", "/api/v1/rooms/{room}/erase", ADMIN),
     row("GET", "/api/v1/overview", READ),
+    row("POST", "/api/v1/doctor", Access::Scope(Scope::Credentials)),
+    row("GET", "/api/v1/doctor", READ),
+    row("GET", "/api/v1/doctor/results", READ),
+    row("POST", "/api/v1/doctor/check", Access::Scope(Scope::Credentials)),
+    row("GET", "/api/v1/doctor/{token}", Access::Open),
+    row("POST", "/api/v1/doctor/{token}/result", Access::Open),
     row("GET", "/api/v1/failures", READ),
     row("GET", "/api/v1/clients", READ),
     row("GET", "/api/v1/clients/{client}", READ),
@@ -84,6 +90,12 @@ pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
         .add(timeline::__path_read, timeline::read::<S>)
         .add(erasure::__path_room, erasure::room::<S>)
         .add(erasure::__path_client, erasure::client::<S>)
+        .add(doctor::__path_make, doctor::make::<S>)
+        .add(doctor::__path_list, doctor::list::<S>)
+        .add(doctor::__path_results, doctor::results::<S>)
+        .add(doctor::__path_check, doctor::check::<S>)
+        .add(doctor::__path_open, doctor::open::<S>)
+        .add(doctor::__path_report, doctor::report::<S>)
         .add(overview::__path_read, overview::read::<S>)
         .add(failures::__path_list, failures::list::<S>)
         .add(clients::__path_list, clients::list::<S>)

@@ -8,7 +8,6 @@ use std::{
 use axum::{http::StatusCode, response::Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use causeway_app::{ChannelChange, SignalChannel, SignalChannelId, StoreError};
-use causeway_signal_core::CloseReason;
 use causeway_types::Now;
 use serde_json::{Map, Value, json};
 
@@ -204,7 +203,7 @@ async fn update<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<V
     match call.state.store.update_signal_channel(channel.id, version, &new, message_ttl).await? {
         ChannelChange::Stale => Err(version_mismatch()),
         ChannelChange::Done => {
-            call.state.hub.message_ttl(channel.id, message_ttl);
+            call.state.hub.message_ttl(channel.id, message_ttl).await;
             Ok(json!({}))
         }
     }
@@ -217,7 +216,7 @@ async fn delete<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<V
     match call.state.store.delete_signal_channel(channel.id, version).await? {
         ChannelChange::Stale => Err(version_mismatch()),
         ChannelChange::Done => {
-            call.state.hub.channel_gone(channel.id, CloseReason::ChannelGone);
+            call.state.hub.channel_gone(channel.id).await;
             Ok(json!({}))
         }
     }

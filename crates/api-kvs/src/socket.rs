@@ -164,7 +164,7 @@ impl Conversation {
             None | Some(Ok(Frame::Close(_))) => return Some(Over::Gone),
             Some(Err(error)) => return Some(fault(&error)),
             Some(Ok(Frame::Text(text))) => hear_text(attached, &text),
-            Some(Ok(Frame::Ping(_))) => attached.hub().activity(attached.id()),
+            Some(Ok(Frame::Ping(_))) => attached.activity(),
             // Clients send text; the server's own pings are no sign of use.
             Some(Ok(Frame::Binary(_) | Frame::Pong(_))) => {}
         }
@@ -187,7 +187,7 @@ fn hear_text(attached: &Attached, text: &str) {
     match frames::read(text) {
         Ok(message) => attached.message(message),
         Err(bad) => {
-            attached.hub().activity(attached.id());
+            attached.activity();
             if let Some(correlation) = bad.correlation {
                 attached.tell_bad_frame(correlation, bad.what);
             }

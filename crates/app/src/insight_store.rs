@@ -5,7 +5,7 @@ use std::future::Future;
 use causeway_types::UnixTime;
 
 use crate::{
-    AddressPrivacy, Store, StoreResult,
+    AddressPrivacy, DoctorLinkView, DoctorResult, NewDoctorLink, OpenedLink, Store, StoreResult,
     model::{
         DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureView,
         LiveCounts, Page, PageRequest, ProjectId,
@@ -48,4 +48,40 @@ pub trait InsightStore: Store {
 
     /// Forgets everything about a room or client, in small transactions; its sessions must be over.
     fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> impl Future<Output = StoreResult<Erased>> + Send;
+
+    /// Keeps a doctor link; those whose time was over long ago are forgotten.
+    fn insert_doctor_link(&self, link: &NewDoctorLink) -> impl Future<Output = StoreResult<i64>> + Send;
+
+    /// How many links of a project can be opened.
+    fn doctor_links_live(&self, project: ProjectId, now: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;
+
+    /// A project's doctor links, newest first.
+    fn doctor_links(
+        &self,
+        project: ProjectId,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<DoctorLinkView>>> + Send;
+
+    /// Counts an opening of the link with this hash; none when it cannot be opened.
+    fn open_doctor_link(
+        &self,
+        hash: [u8; 32],
+        now: UnixTime,
+    ) -> impl Future<Output = StoreResult<Option<OpenedLink>>> + Send;
+
+    /// Keeps a result over the link with this hash; whether there is such a link with room for one.
+    fn add_doctor_result(
+        &self,
+        hash: [u8; 32],
+        body: &str,
+        now: UnixTime,
+        results_max: u32,
+    ) -> impl Future<Output = StoreResult<bool>> + Send;
+
+    /// What came of a project's link, oldest first.
+    fn doctor_results(
+        &self,
+        project: ProjectId,
+        link: i64,
+    ) -> impl Future<Output = StoreResult<Vec<DoctorResult>>> + Send;
 }

@@ -11,7 +11,9 @@ mod access_key;
 mod bitrate;
 mod book;
 mod callers;
+mod cluster;
 mod directory;
+mod doctor;
 mod event;
 mod failures;
 mod feed;
@@ -42,7 +44,13 @@ pub use access_key::{
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers, SignInLimits};
+pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
+pub use doctor::{
+    DOCTOR_LINKS_MAX, DOCTOR_OPENS_DEFAULT, DOCTOR_OPENS_MAX, DOCTOR_RESULT_BYTES_MAX, DOCTOR_RESULTS_MAX,
+    DOCTOR_TTL_DEFAULT, DOCTOR_TTL_MAX, DoctorDesk, DoctorError, DoctorLinkView, DoctorResult, NewDoctorLink,
+    OpenedLink,
+};
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use failures::{
     FAILURES_PER_MINUTE_MAX, FAILURES_PER_USER_MINUTE_MAX, FAILURES_UNKNOWN_PER_MINUTE_MAX, FailureBook,

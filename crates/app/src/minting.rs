@@ -9,7 +9,7 @@ use causeway_types::{Secret, UnixTime};
 use crate::{
     CredentialDirectory, CredentialStore, DomainEvent, EventSink, IceUrls, Identifier, RegionRefusal, RegionWish,
     Regions, StoreError,
-    model::{ApiCaller, ClientRole, CredentialLimits, CredentialRecord},
+    model::{ApiCaller, ClientRole, CredentialLimits, CredentialRecord, ProjectId, TokenId},
 };
 
 /// What the operator allows.
@@ -150,6 +150,20 @@ impl<S: CredentialStore> Minting<S> {
     /// # Errors
     /// See [`MintError`].
     pub async fn mint(&self, caller: ApiCaller, request: MintRequest, now: UnixTime) -> Result<Minted, MintError> {
+        self.mint_for(caller.project, caller.token, request, now).await
+    }
+
+    /// The same in the name of a token that is not there itself.
+    ///
+    /// # Errors
+    /// See [`MintError`].
+    pub async fn mint_for(
+        &self,
+        project: ProjectId,
+        token: TokenId,
+        request: MintRequest,
+        now: UnixTime,
+    ) -> Result<Minted, MintError> {
         let region = self.regions.choose(&request.region, None)?;
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| MintError::NoRandomness)?;
@@ -159,8 +173,8 @@ impl<S: CredentialStore> Minting<S> {
             user_hash: key::user_hash(&pair.username, &self.policy.realm),
             username: pair.username.clone(),
             secret: pair.credential.clone(),
-            project: caller.project,
-            token: caller.token,
+            project,
+            token,
             room: request.room,
             initiator_client: request.initiator_client,
             receiver_client: request.receiver_client,

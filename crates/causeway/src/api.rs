@@ -8,7 +8,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use causeway_api_causeway::{self as own, EventStreams, HealthCheck, LiveView, MetricsSource};
+use causeway_api_causeway::{self as own, Doctor, EventStreams, Examine, HealthCheck, LiveView, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_console as console;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners_and};
@@ -16,12 +16,14 @@ use causeway_api_kvs as kvs;
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    Callers, CredentialDirectory, EventSink, Management, MintPolicy, Minting, People, RegionDesk, Regions, Revocation,
-    WebhookControl, WebhookDesk,
+    Callers, CredentialDirectory, DoctorDesk, EventSink, Management, MintPolicy, Minting, People, RegionDesk, Regions,
+    Revocation, WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
+
+use crate::probe;
 
 use crate::kvs::Kvs;
 
@@ -97,7 +99,9 @@ pub(crate) fn router(parts: Parts) -> Router {
     };
     let access_keys = Arc::clone(&aws.keys);
     let aws = aws.state(&store, &minting);
-    let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting };
+    let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
+    let examine: Examine = Arc::new(|urls, username, password| probe::examine(&urls, username, password));
+    let doctor = Doctor::new(DoctorDesk::new(Arc::clone(&store), Arc::clone(&minting)), examine);
     let console =
         console::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), people, lifetime: sign_in_lifetime };
     let own = own::ApiState {
@@ -109,6 +113,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         regions,
         webhooks,
         events,
+        doctor: Some(doctor),
         live,
         health,
         metrics,

@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) redis_statsdb: Option<RedisTarget>,
     pub(crate) otlp_endpoint: Option<causeway_traces::Endpoint>,
     pub(crate) otlp_sampling_ratio: f64,
+    pub(crate) cluster_redis: Option<RedisTarget>,
     pub(crate) http_listen: SocketAddr,
     pub(crate) http_tls_listen: Option<SocketAddr>,
     pub(crate) console_url: Option<String>,

@@ -1,10 +1,11 @@
 //! AWS clients as part of the server: the keys of the configuration, where clients are sent, the signalling hub.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use causeway_api_causeway::{Metric, Sample};
 use causeway_api_kvs::{ApiState, Endpoint, Hub, HubFigures, KvsSettings};
 use causeway_app::{AccessKey, AccessKeyStore, AccessKeys, Callers, KeyGrant, Minting};
+use causeway_events::redis::RedisCluster;
 use causeway_store::SqlStore;
 use causeway_types::Now;
 use tokio::{sync::watch, task::JoinHandle};
@@ -12,6 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     addresses::RelayAddresses,
     config::{ConfiguredKey, KvsConfig, Settings},
+    node::Node,
     report::host_of,
 };
 
@@ -20,6 +22,7 @@ pub(crate) struct Kvs {
     settings: KvsSettings,
     pub(crate) keys: Arc<AccessKeys<SqlStore>>,
     pub(crate) hub: Arc<Hub>,
+    cluster: Option<Arc<RedisCluster>>,
 }
 
 impl Kvs {
@@ -30,6 +33,7 @@ impl Kvs {
         callers: &Arc<Callers<SqlStore>>,
         relays: &RelayAddresses,
         http: &[(SocketAddr, bool)],
+        node: &Node,
     ) -> anyhow::Result<Self> {
         let KvsConfig { region, account, profile, ice_ttl, channels_max, connections_max, keys } = settings.kvs.clone();
         let mut adopted = Vec::new();
@@ -39,8 +43,29 @@ impl Kvs {
         let keys = Arc::new(AccessKeys::new(Arc::clone(store), Arc::clone(callers), adopted));
         let hub = Hub::new(profile.limits, connections_max);
         let endpoint = endpoint(settings, relays, http);
+        let start = Now::read().unix.as_millis();
+        let cluster = settings
+            .cluster_redis
+            .clone()
+            .map(|target| Arc::new(RedisCluster::start(target, &node.name, start, Arc::<Hub>::clone(&hub))));
+        if let Some(cluster) = &cluster {
+            hub.join(Arc::<RedisCluster>::clone(cluster));
+        }
         let settings = KvsSettings { region, account, profile, ice_ttl, channels_max, connections_max, endpoint };
-        Ok(Self { settings, keys, hub })
+        Ok(Self { settings, keys, hub, cluster })
+    }
+
+    /// Addresses no peer of the relay may have.
+    pub(crate) fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.cluster.as_ref().map(|cluster| cluster.addresses()).unwrap_or_default()
+    }
+
+    /// Closes every connection and leaves the other servers.
+    pub(crate) async fn end(&self) {
+        self.hub.end().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.finish().await;
+        }
     }
 
     /// What wakes the hub in time.

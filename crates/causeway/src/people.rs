@@ -11,9 +11,10 @@ use clap::ArgMatches;
 
 use crate::{cli::say, config::Settings, node::Node, report::reachable, serve::open_store};
 
-/// How long sign-ins last.
-pub(crate) fn limits(settings: &Settings) -> SignInLimits {
-    SignInLimits { idle: settings.console_idle_timeout, lifetime: settings.console_session_lifetime }
+/// Who knows tokens and sign-ins.
+pub(crate) fn callers(settings: &Settings, store: &Arc<SqlStore>, bus: &Arc<EventBus>) -> Arc<Callers<SqlStore>> {
+    let limits = SignInLimits { idle: settings.console_idle_timeout, lifetime: settings.console_session_lifetime };
+    Arc::new(Callers::new(Arc::clone(store), Arc::<EventBus>::clone(bus)).with_sign_in_limits(limits))
 }
 
 /// Where the console is, without a slash at its end.

@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod dtls;
+mod examine;
 mod link;
 mod pass;
 mod table;
@@ -20,6 +21,7 @@ use causeway_types::{ClientTransport, Now, Secret};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use rustls::pki_types::{CertificateDer, ServerName};
 
+pub(crate) use self::examine::examine;
 use self::{
     diagnosis::Context,
     link::Destination,

@@ -149,9 +149,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         &node.name,
     );
     let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
-    let callers = Callers::new(Arc::clone(&store), Arc::<EventBus>::clone(&bus));
-    let callers = Arc::new(callers.with_sign_in_limits(people::limits(&settings)));
-    let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http).await?);
+    let callers = people::callers(&settings, &store, &bus);
+    let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
     let server = Server {
         webhooks,
         kvs,
@@ -312,7 +311,7 @@ impl Server {
         if let Some(relay) = self.relay.get() {
             relay.shutdown();
         }
-        self.kvs.hub.end().await;
+        self.kvs.end().await;
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
@@ -392,6 +391,7 @@ impl Server {
                 .chain(listeners)
                 .chain(self.database_addresses.iter().copied())
                 .chain(self.redis.addresses())
+                .chain(self.kvs.addresses())
                 .chain(self.traces.addresses())
                 .collect(),
             local_addresses: local_addresses(&self.settings),

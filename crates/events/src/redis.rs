@@ -5,6 +5,7 @@
 //! An event goes bus → `queue` (bounded, never waits) → `ledger` (commands, in coturn's order) → one connection. The
 //! relay is never near it: all of this lives behind the bus.
 
+mod cluster;
 mod connect;
 #[cfg(test)]
 mod fixtures;
@@ -15,5 +16,6 @@ mod render;
 mod target;
 mod tls;
 
+pub use cluster::RedisCluster;
 pub use publisher::{LiveSessions, RedisPublisher, RedisSettings, RedisStatus};
 pub use target::{RedisTarget, RedisTls, TargetError};

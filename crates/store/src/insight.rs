@@ -2,6 +2,7 @@
 //!
 //! The privacy of addresses is applied here, where they are written: what a project does not keep never reaches a disk.
 
+mod doctor;
 mod erasure;
 mod failures;
 mod overview;
@@ -13,9 +14,9 @@ use std::{
 };
 
 use causeway_app::{
-    AddressPrivacy, DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup, FailureGroupBy,
-    FailureView, InsightStore, LiveCounts, MarkKind, MarkView, Page, PageRequest, ProjectId, SessionRecord,
-    StoreResult,
+    AddressPrivacy, DayCounts, DoctorLinkView, DoctorResult, Erased, ErasureSubject, Failure, FailureFilter,
+    FailureGroup, FailureGroupBy, FailureView, InsightStore, LiveCounts, MarkKind, MarkView, NewDoctorLink, OpenedLink,
+    Page, PageRequest, ProjectId, SessionRecord, StoreResult,
 };
 use causeway_types::UnixTime;
 use parking_lot::RwLock;
@@ -152,5 +153,35 @@ impl InsightStore for SqlStore {
 
     async fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> StoreResult<Erased> {
         erasure::erase(&self.writes, project, subject).await.map_err(store_error)
+    }
+
+    async fn insert_doctor_link(&self, link: &NewDoctorLink) -> StoreResult<i64> {
+        doctor::insert(&self.writes, link).await.map_err(store_error)
+    }
+
+    async fn doctor_links_live(&self, project: ProjectId, now: UnixTime) -> StoreResult<u64> {
+        doctor::live(&self.pool, project, now).await.map_err(store_error)
+    }
+
+    async fn doctor_links(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<DoctorLinkView>> {
+        doctor::list(&self.pool, project, page).await
+    }
+
+    async fn open_doctor_link(&self, hash: [u8; 32], now: UnixTime) -> StoreResult<Option<OpenedLink>> {
+        doctor::open(&self.writes, hash, now).await.map_err(store_error)
+    }
+
+    async fn add_doctor_result(
+        &self,
+        hash: [u8; 32],
+        body: &str,
+        now: UnixTime,
+        results_max: u32,
+    ) -> StoreResult<bool> {
+        doctor::add_result(&self.writes, hash, body, now, results_max).await.map_err(store_error)
+    }
+
+    async fn doctor_results(&self, project: ProjectId, link: i64) -> StoreResult<Vec<DoctorResult>> {
+        doctor::results(&self.pool, project, link).await.map_err(store_error)
     }
 }

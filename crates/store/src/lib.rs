@@ -44,8 +44,8 @@ pub use open::OpenError;
 
 use crate::{insight::Privacy, migrations::Dialect, sql::Sql, writer::Writer};
 
-/// How long the store may take to say that it is well.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a look-up that somebody waits for may take: a database may take connections and not answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A store in a SQL database.
 #[derive(Debug)]
@@ -75,15 +75,15 @@ impl CredentialStore for SqlStore {
     }
 
     async fn credential(&self, username: &str) -> StoreResult<Option<CredentialRecord>> {
-        credentials::by_username(&self.pool, username).await.map_err(store_error)
+        in_time(credentials::by_username(&self.pool, username)).await
     }
 
     async fn credential_by_hash(&self, hash: [u8; 32]) -> StoreResult<Option<CredentialRecord>> {
-        credentials::by_hash(&self.pool, hash).await.map_err(store_error)
+        in_time(credentials::by_hash(&self.pool, hash)).await
     }
 
     async fn token_holder(&self, hash: [u8; 32], project: Option<&str>) -> StoreResult<Option<TokenHolder>> {
-        tokens::holder(&self.pool, hash, project).await.map_err(store_error)
+        in_time(tokens::holder(&self.pool, hash, project)).await
     }
 
     async fn sign_in_holder(&self, hash: [u8; 32], project: Option<&str>) -> StoreResult<Option<SignInHolder>> {
@@ -99,8 +99,7 @@ impl CredentialStore for SqlStore {
     }
 
     async fn is_healthy(&self) -> bool {
-        // One that takes connections and does not answer is not well.
-        matches!(timeout(PATIENCE, Sql::new("SELECT 1").query().execute(&self.pool)).await, Ok(Ok(_)))
+        in_time(Sql::new("SELECT 1").query().execute(&self.pool)).await.is_ok()
     }
 }
 
@@ -241,6 +240,13 @@ impl Store for SqlStore {
 
     async fn audit_log(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<AuditView>> {
         listing::audit_log(&self.pool, project, page).await
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> StoreResult<T> {
+    match timeout(PATIENCE, work).await {
+        Ok(done) => done.map_err(store_error),
+        Err(_) => Err(StoreError::Unavailable { reason: "a look-up took too long".to_owned() }),
     }
 }
 

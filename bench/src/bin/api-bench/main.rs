@@ -17,10 +17,11 @@ mod server;
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 
 use crate::{
+    names::Way,
     postgres::Postgres,
     report::Report,
     server::{Database, Server},
@@ -33,7 +34,7 @@ struct Options {
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     /// Connections that mint, each one request at a time.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 256)]
     connections: usize,
     /// How often minting is measured; the median counts.
     #[arg(long, default_value_t = 3)]
@@ -47,6 +48,15 @@ struct Options {
     /// User names of each kind.
     #[arg(long, default_value_t = 1_000_000)]
     names: u32,
+    /// From which name on memory may grow no more: caches and rings are full by then.
+    #[arg(long, default_value_t = 100_000)]
+    full: u32,
+    /// Bytes that may be kept of each name from there on, on average.
+    #[arg(long, default_value_t = 8.0)]
+    bytes_per_name: f64,
+    /// Only these kinds of user names.
+    #[arg(long, value_enum)]
+    way: Vec<Way>,
     /// Only these parts.
     #[arg(long, value_enum)]
     only: Vec<Part>,
@@ -56,6 +66,9 @@ struct Options {
     /// The page to write.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Fail when a target is missed.
+    #[arg(long)]
+    strict: bool,
     /// The causeway to measure. Default: the one built beside this program.
     #[arg(long, value_name = "FILE")]
     causeway: Option<PathBuf>,
@@ -120,14 +133,16 @@ async fn main() -> Result<()> {
         }
     }
     if wants(Part::Names) {
-        report.names = names::measure(&program, options.names).await?;
+        report.names = names::measure(&program, &options).await?;
     }
     if let Some(path) = &options.write {
         fs::write(path, report.page(&options)).with_context(|| path.display().to_string())?;
         println!("written to {}", path.display());
     }
-    for line in report.missed() {
-        println!("falls short: {line}");
+    let missed = report.missed(options.bytes_per_name);
+    missed.iter().for_each(|line| println!("falls short: {line}"));
+    if options.strict && !missed.is_empty() {
+        bail!("{} targets are missed", missed.len());
     }
     Ok(())
 }

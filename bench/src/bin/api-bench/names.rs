@@ -2,6 +2,7 @@
 
 use std::{
     net::Ipv4Addr,
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -14,12 +15,12 @@ use anyhow::{Context, Result, bail, ensure};
 use causeway_bench::turn::{Answer, Requests};
 use causeway_credentials::turn_rest;
 use causeway_types::{Now, UnixTime};
+use clap::ValueEnum;
 use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
 
 use crate::{
-    Kind,
+    Kind, Options,
     http::Connection,
-    report::BYTES_PER_NAME,
     server::{Database, SECRET, Server},
 };
 
@@ -33,9 +34,12 @@ const CLIENTS: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 /// Without work for so long, the server has written down what has ended.
 const SETTLE: Duration = Duration::from_millis(1500);
 
+/// Sessions that begin and end before the server may catch up with writing them down.
+const SESSIONS_AT_ONCE: u32 = 20_000;
+
 /// How names come along.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
     /// Of no form that anything knows.
     Unknown,
     /// In the form of issued ones, and not issued.
@@ -55,26 +59,28 @@ pub(crate) struct Kept {
     pub(crate) count: u32,
     /// Resident memory.
     pub(crate) start: u64,
-    pub(crate) tenth: u64,
+    pub(crate) full_at: u32,
+    pub(crate) full: u64,
     pub(crate) end: u64,
     took: Duration,
 }
 
 impl Kept {
-    /// From the tenth on: caches and rings have filled by then.
+    /// From where caches and rings have filled.
     pub(crate) fn bytes_per_name(&self) -> f64 {
-        (self.end as f64 - self.tenth as f64) / (f64::from(self.count) * 0.9)
+        (self.end as f64 - self.full as f64) / f64::from(self.count - self.full_at)
     }
 
     pub(crate) fn line(&self) -> String {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         format!(
-            "{} {}: {:.1} MiB at the start, {:.1} MiB after a tenth, {:.1} MiB at the end, {:.1} bytes of each \
-             (less than {BYTES_PER_NAME}), {:.0} s",
+            "{} {}: {:.1} MiB at the start, {:.1} MiB after {}, {:.1} MiB at the end, {:.1} bytes of each from there, \
+             {:.0} s",
             self.count,
             self.what,
             mib(self.start),
-            mib(self.tenth),
+            mib(self.full),
+            self.full_at,
             mib(self.end),
             self.bytes_per_name(),
             self.took.as_secs_f64()
@@ -101,19 +107,20 @@ impl Way {
 }
 
 /// Each way on a server of its own.
-pub(crate) async fn measure(program: &Path, count: u32) -> Result<Vec<Kept>> {
+pub(crate) async fn measure(program: &Path, options: &Options) -> Result<Vec<Kept>> {
+    const WARM_UP: u32 = 1000;
+    let (ways, full_at, count) = (&options.way, options.full, options.names);
+    ensure!(full_at < count, "--names is to be more than --full");
     let mut all = Vec::new();
-    for way in Way::ALL {
+    for way in Way::ALL.into_iter().filter(|way| ways.is_empty() || ways.contains(way)) {
         let database = Database::make(Kind::Sqlite)?;
         let server = Server::start(program, &database).await?;
         // What every process needs once.
-        come(&server, way, 0..1000).await?;
+        come(&server, way, 0..WARM_UP).await?;
         let (begun, start) = (Instant::now(), settled(&server).await?);
-        come(&server, way, 1000..1000 + count / 10).await?;
-        let tenth = settled(&server).await?;
-        come(&server, way, 1000 + count / 10..1000 + count).await?;
-        let end = settled(&server).await?;
-        let kept = Kept { what: way.what(), count, start, tenth, end, took: begun.elapsed() };
+        let full = come_and_settle(&server, way, WARM_UP..WARM_UP + full_at).await?;
+        let end = come_and_settle(&server, way, WARM_UP + full_at..WARM_UP + count).await?;
+        let kept = Kept { what: way.what(), count, start, full_at, full, end, took: begun.elapsed() };
         println!("{}", kept.line());
         all.push(kept);
     }
@@ -133,8 +140,19 @@ async fn settled(server: &Server) -> Result<u64> {
     }
 }
 
+/// Every name of a range; memory after it. Sessions come no faster than the database takes them in the long run: what
+/// waits for it is kept too, up to a limit of its own.
+async fn come_and_settle(server: &Server, way: Way, range: Range<u32>) -> Result<u64> {
+    let step = if way.is_refused() { range.len() } else { usize::try_from(SESSIONS_AT_ONCE)? };
+    for begin in range.clone().step_by(step.max(1)) {
+        come(server, way, begin..range.end.min(begin.saturating_add(u32::try_from(step)?))).await?;
+        settled(server).await?;
+    }
+    settled(server).await
+}
+
 /// Every name of a range, [`WINDOW`] of them at a time.
-async fn come(server: &Server, way: Way, range: std::ops::Range<u32>) -> Result<()> {
+async fn come(server: &Server, way: Way, range: Range<u32>) -> Result<()> {
     let next = Arc::new(AtomicU32::new(range.start));
     let expiry = Now::read().unix.saturating_add(Duration::from_secs(86_400));
     let mut clients = JoinSet::new();

@@ -176,6 +176,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         regions: Arc::new(RegionDesk::new(Arc::clone(store), regions)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(NoDeliveries))),
         events: Arc::clone(events),
+        doctor: None,
         live: LiveView::quiet(),
         health: Arc::new(|| {
             Box::pin(async { Health { relay: true, store: true, redis: None, draining: false, drained: false } })

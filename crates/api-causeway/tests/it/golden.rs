@@ -8,7 +8,7 @@ use causeway_app::{Lookup, ProjectId, Scope, Scopes, UserQuery};
 use causeway_types::UnixTime;
 use serde_json::json;
 
-use crate::world::{Answer, OTHER, OWN, SESSION, USERNAME, WIDE, World, in_an_hour};
+use crate::world::{Answer, DOCTOR, OTHER, OWN, SESSION, USERNAME, WIDE, World, in_an_hour};
 
 #[tokio::test]
 async fn what_is_recorded_is_told() {
@@ -37,6 +37,7 @@ async fn what_is_recorded_is_told() {
             "/api/v1/usage?from=2025-06-01T00:00:00Z&to=2025-07-01T00:00:00Z&interval=day&group_by=room&format=csv",
         ),
         ("overview", "/api/v1/overview"),
+        ("doctor-links", "/api/v1/doctor"),
         ("tokens", "/api/v1/tokens"),
         ("projects", "/api/v1/projects"),
         ("audit", "/api/v1/audit"),
@@ -61,6 +62,10 @@ async fn what_is_asked_wrongly_is_told_field_by_field() {
         ("error-usage-fields", "GET", "/api/v1/usage?interval=week&group_by=peer&from=1970-01-01T00:00:00Z", ""),
         ("error-failure-fields", "GET", "/api/v1/failures?reason=bad&room=a.b&since=noon&group_by=day&search=%00", ""),
         ("error-timeline-room-unknown", "GET", "/api/v1/rooms/nobody/timeline", ""),
+        ("error-doctor-fields", "POST", "/api/v1/doctor", r#"{"ttl":604801,"maxOpens":101}"#),
+        ("error-doctor-unknown", "GET", "/api/v1/doctor/0123", ""),
+        ("error-doctor-report", "POST", "/api/v1/doctor/0123/result", r#"{"result":{}}"#),
+        ("error-doctor-results", "GET", "/api/v1/doctor/results", ""),
         ("error-room-unknown", "GET", "/api/v1/rooms/nobody", ""),
         ("error-room-no-name", "GET", "/api/v1/rooms/a%2Fb", ""),
         ("error-session-unknown", "GET", "/api/v1/sessions/00000000000000ff", ""),
@@ -120,6 +125,10 @@ async fn what_is_changed_is_answered_and_kept() {
         ("credential-revoke-again", "POST", "/api/v1/credentials/revoke", r#"{"room":"room-a"}"#),
         ("credential-take-back", "DELETE", &format!("/api/v1/credentials/{USERNAME}?sessions=end"), ""),
         ("credential-revoked", "GET", "/api/v1/credentials?state=revoked", ""),
+        ("doctor-make", "POST", "/api/v1/doctor", r#"{"name":"for bob","ttl":3600,"maxOpens":3}"#),
+        ("doctor-open", "GET", &format!("/api/v1/doctor/{DOCTOR}"), ""),
+        ("doctor-report", "POST", &format!("/api/v1/doctor/{DOCTOR}/result"), r#"{"result":{"udp":"ok"}}"#),
+        ("doctor-results", "GET", "/api/v1/doctor/results?link=1", ""),
         ("client-erase", "POST", "/api/v1/clients/client-a/erase", ""),
         ("room-erase", "POST", "/api/v1/rooms/room-a/erase", ""),
         ("room-erased", "GET", "/api/v1/rooms/room-a", ""),
@@ -188,6 +197,16 @@ async fn the_servers_of_a_region_are_for_those_who_run_them() {
     );
     let plain = world.get("/api/v1/regions", WIDE).await.json();
     assert_eq!(plain[0].as_object().map(serde_json::Map::len), Some(8));
+}
+
+#[tokio::test]
+async fn the_server_examines_what_it_advertises_with_a_credential_of_its_own() {
+    let world = World::start().await;
+    let answer = world.ask("POST", "/api/v1/doctor/check", &format!("Bearer {OWN}"), "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let examined = answer.json();
+    assert_eq!(examined["passes"][0]["url"], "stun:turn.example.net:3478");
+    assert_eq!(examined["passes"][0]["verdict"], "ok");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use causeway_api_causeway::{self as own, EventStreams, Health, LiveView};
+use causeway_api_causeway::{self as own, Doctor, EventStreams, Examined, ExaminedStep, Health, LiveView};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_console as console;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
@@ -14,11 +14,11 @@ use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
     AccessKeys, Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord,
-    CredentialStore, Cursor, DirectoryConfig, DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls,
-    Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewToken, NewUser, NodeReport,
-    OrganizationId, People, PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk, Regions, RelayControl,
-    Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, Store, TokenId, UserRole, Webhook,
-    WebhookDesk, WebhookId, WebhookStore,
+    CredentialStore, Cursor, DirectoryConfig, DoctorDesk, DomainEvent, EventPlace, EventSink, Failure, FailureReason,
+    IceUrls, Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewDoctorLink, NewToken,
+    NewUser, NodeReport, OrganizationId, People, PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk, Regions,
+    RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, Store, TokenId, UserRole,
+    Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{sign_in, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -51,6 +51,9 @@ pub(crate) const THEN: UnixTime = UnixTime::from_millis(1_750_000_000_123);
 pub(crate) const USERNAME: &str = "3f0d2a52-6a0e-4a8f-9d3b-0b6a2f6f8c11";
 /// Its live session.
 pub(crate) const SESSION: &str = "00000000000000a7";
+
+/// The secret of its doctor link.
+pub(crate) const DOCTOR: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running server; it ends with this value.
 pub(crate) struct World {
@@ -222,6 +225,16 @@ async fn seed(store: &SqlStore) {
     store.insert_webhook(&webhook()).await.expect("kept");
     store.write_sessions(&[session()]).await.expect("written");
     store.write_failures(&[failure()]).await.expect("written");
+    let link = NewDoctorLink {
+        project: ProjectId::DEFAULT,
+        token: TokenId(2),
+        hash: token::hash(DOCTOR),
+        name: "for room-a".to_owned(),
+        created_at: THEN,
+        expires_at: UnixTime::from_secs(4_000_000_000),
+        opened_max: 5,
+    };
+    store.insert_doctor_link(&link).await.expect("kept");
 }
 
 fn identifier(text: &str) -> Identifier {
@@ -392,6 +405,7 @@ fn routes(
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
         access_keys,
         events: streams,
+        doctor: Some(Doctor::new(DoctorDesk::new(Arc::clone(store), Arc::clone(&minting)), Arc::new(examined))),
         live: LiveView::quiet(),
         health: Arc::new(|| {
             Box::pin(async { Health { relay: true, store: true, redis: None, draining: false, drained: false } })
@@ -422,4 +436,17 @@ fn regions(urls: IceUrls, sink: &Arc<dyn EventSink>) -> Arc<Regions> {
 /// The time now, for names that carry an expiry.
 pub(crate) fn in_an_hour() -> u64 {
     Now::read().unix.saturating_add(Duration::from_secs(3600)).as_secs()
+}
+
+/// A probe that finds the first URL well.
+fn examined(urls: Vec<String>, _username: String, _password: Secret<String>) -> Vec<Examined> {
+    let examined = |url: String| Examined {
+        url,
+        transport: Some("udp".to_owned()),
+        server: Some("198.51.100.1:3478".to_owned()),
+        verdict: "ok".to_owned(),
+        sentence: "ok, you are 198.51.100.1:40000".to_owned(),
+        steps: vec![ExaminedStep { step: "binding".to_owned(), took_ms: 1.5 }],
+    };
+    urls.into_iter().take(1).map(examined).collect()
 }

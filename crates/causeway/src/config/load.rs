@@ -295,6 +295,7 @@ fn empty(sources: Sources) -> Settings {
         node_id: None,
         usage_flush_interval: Duration::ZERO,
         redis_statsdb: None,
+        cluster_redis: None,
         otlp_endpoint: None,
         otlp_sampling_ratio: 1.0,
         http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),

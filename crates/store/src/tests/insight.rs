@@ -2,7 +2,7 @@
 
 use causeway_app::{
     AddressPrivacy, ErasureSubject, Failure, FailureFilter, FailureGroupBy, FailureReason, InsightStore, Mark,
-    MarkKind, Refusal,
+    MarkKind, NewDoctorLink, Refusal,
 };
 use causeway_types::LimitName;
 
@@ -18,6 +18,7 @@ on_both!(
     a_client_is_forgotten_and_others_are_not,
     what_ended_before_a_time_is_forgotten_in_batches_and_the_sums_stay,
     the_overview_counts_what_lives_and_what_happened,
+    a_doctor_link_opens_as_often_as_it_may_and_keeps_few_results,
 );
 
 /// Later than anything that the tests write.
@@ -386,4 +387,49 @@ async fn the_overview_counts_what_lives_and_what_happened(store: &SqlStore) {
     let later = store.day_counts(ProjectId::DEFAULT, hour.saturating_add(Duration::from_secs(3600))).await.unwrap();
     assert_eq!(later, causeway_app::DayCounts::default());
     assert_eq!(store.live_counts(ProjectId(2)).await.unwrap(), causeway_app::LiveCounts::default());
+}
+
+async fn a_doctor_link_opens_as_often_as_it_may_and_keeps_few_results(store: &SqlStore) {
+    let later = |secs| NOW.saturating_add(Duration::from_secs(secs));
+    let link = |hash: u8, opened_max| NewDoctorLink {
+        project: ProjectId::DEFAULT,
+        token: TokenId(1),
+        hash: [hash; 32],
+        name: format!("link {hash}"),
+        created_at: NOW,
+        expires_at: later(60),
+        opened_max,
+    };
+    let id = store.insert_doctor_link(&link(1, 2)).await.unwrap();
+    store.insert_doctor_link(&link(2, 9)).await.unwrap();
+    assert_eq!(store.doctor_links_live(ProjectId::DEFAULT, NOW).await.unwrap(), 2);
+    for expected in [true, true, false] {
+        let opened = store.open_doctor_link([1; 32], later(1)).await.unwrap();
+        assert_eq!(
+            opened.map(|link| (link.project, link.expires_at)),
+            expected.then_some((ProjectId::DEFAULT, later(60)))
+        );
+    }
+    assert_eq!(store.open_doctor_link([3; 32], NOW).await.unwrap(), None);
+    assert_eq!(store.open_doctor_link([2; 32], later(60)).await.unwrap(), None, "its time is over");
+    assert_eq!(store.doctor_links_live(ProjectId::DEFAULT, NOW).await.unwrap(), 1);
+    for (n, taken) in [(1, true), (2, true), (3, false)] {
+        let body = format!(r#"{{"n":{n}}}"#);
+        assert_eq!(store.add_doctor_result([1; 32], &body, later(2), 2).await.unwrap(), taken);
+    }
+    assert!(!store.add_doctor_result([1; 32], "{}", later(60), 9).await.unwrap());
+    let results = store.doctor_results(ProjectId::DEFAULT, id).await.unwrap();
+    let bodies: Vec<&str> = results.iter().map(|result| result.body.as_str()).collect();
+    assert_eq!((bodies, results[0].at), (vec![r#"{"n":1}"#, r#"{"n":2}"#], later(2)));
+    assert!(store.doctor_results(ProjectId(2), id).await.unwrap().is_empty());
+    let page = store.doctor_links(ProjectId::DEFAULT, &PageRequest { limit: 1, after: None }).await.unwrap();
+    assert_eq!((page.items[0].name.as_str(), page.items[0].results), ("link 2", 0));
+    let page = store.doctor_links(ProjectId::DEFAULT, &PageRequest { limit: 1, after: page.next }).await.unwrap();
+    assert_eq!((page.items[0].opened, page.items[0].opened_max, page.items[0].results), (2, 2, 2));
+    assert_eq!(page.next, None);
+    // A month after its time a link and what came of it are forgotten.
+    let month = NewDoctorLink { created_at: later(61 + 30 * 86_400), expires_at: later(40 * 86_400), ..link(4, 1) };
+    store.insert_doctor_link(&month).await.unwrap();
+    assert_eq!(store.doctor_links(ProjectId::DEFAULT, &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert!(store.doctor_results(ProjectId::DEFAULT, id).await.unwrap().is_empty());
 }

@@ -1,0 +1,413 @@
+//! The cluster port over Redis: a key per living node, a key per claimed thing, a list per node as its inbox.
+//!
+//! A claim counts as long as its owner lives, so nothing has to be renewed but one key per node. Lists keep the order; a
+//! message is lost only with Redis itself, and then every connection to it breaks, which is told as the loss of all nodes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use causeway_app::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner};
+use parking_lot::Mutex;
+use redis::RedisResult;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    connect::{Connection, connect},
+    target::RedisTarget,
+};
+
+/// How long a node counts as living after its last sign of life.
+const ALIVE_FOR: Duration = Duration::from_secs(5);
+/// How often it gives one, and looks for those of others.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a claim is kept without a sign of use; it is renewed at a quarter of that.
+const CLAIM_FOR: Duration = Duration::from_secs(86_400);
+/// Commands that may wait; one more claim is unavailable, one more message loses its node.
+const COMMANDS_MAX: usize = 10_000;
+/// Messages a node may leave unread; beyond, it counts as lost.
+const INBOX_MAX: i64 = 50_000;
+/// How long an unread inbox is kept.
+const INBOX_FOR: Duration = Duration::from_secs(30);
+/// Messages taken at once.
+const BATCH: usize = 500;
+/// How long a claim may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Pause before another attempt to connect.
+const RETRY: Duration = Duration::from_millis(500);
+
+const CLAIM: &str = "local owner = redis.call('GET', KEYS[1]) \
+     if owner and redis.call('EXISTS', ARGV[2] .. owner) == 1 then return owner end \
+     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3]) return ARGV[1]";
+const RELEASE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end";
+
+const ALIVE: &str = "causeway:cluster:alive:";
+const INBOX: &str = "causeway:cluster:inbox:";
+const OWNER: &str = "causeway:cluster:owner:";
+
+enum Command {
+    Claim {
+        what: String,
+        reply: oneshot::Sender<Result<Owner, ClusterUnavailable>>,
+    },
+    Release {
+        what: String,
+    },
+    Send {
+        to: NodeAddress,
+        message: Vec<u8>,
+    },
+    Heard {
+        from: NodeAddress,
+    },
+    /// The reader's connection broke: messages may be lost.
+    Broken,
+}
+
+/// This node among the others.
+pub struct RedisCluster {
+    address: NodeAddress,
+    commands: mpsc::Sender<Command>,
+    listener: Arc<dyn ClusterListener>,
+    addresses: Arc<Mutex<BTreeSet<SocketAddr>>>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for RedisCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisCluster").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl RedisCluster {
+    /// Joins. `start` tells this start of the node from every other; nodes with one name must not live at once.
+    #[must_use]
+    pub fn start(target: RedisTarget, node: &str, start: u64, listener: Arc<dyn ClusterListener>) -> Self {
+        let address: NodeAddress = Arc::from(format!("{node}/{start:x}"));
+        let addresses: Arc<Mutex<BTreeSet<SocketAddr>>> = Arc::default();
+        let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
+        let (stop, stopped) = watch::channel(false);
+        let keeper = Keeper {
+            target: target.clone(),
+            addresses: Arc::clone(&addresses),
+            address: Arc::clone(&address),
+            listener: Arc::clone(&listener),
+            claims: BTreeSet::new(),
+            peers: BTreeSet::new(),
+            connection: None,
+            renewed: Instant::now(),
+            is_reported: false,
+        };
+        let reader = Reader {
+            target,
+            addresses: Arc::clone(&addresses),
+            inbox: format!("{INBOX}{address}"),
+            listener: Arc::clone(&listener),
+            keeper: commands.clone(),
+        };
+        let tasks = vec![tokio::spawn(keeper.run(waiting, stopped.clone())), tokio::spawn(reader.run(stopped))];
+        Self { address, commands, listener, addresses, stop, tasks: Mutex::new(tasks) }
+    }
+
+    /// Addresses of Redis, which no peer of the relay may have.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.addresses.lock().clone()
+    }
+
+    /// Leaves: what this node owned is free, and the others notice at once.
+    pub async fn finish(&self) {
+        self.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            if timeout(PATIENCE, task).await.is_err() {
+                tracing::warn!("the cluster was left without a word; others notice within seconds");
+            }
+        }
+    }
+}
+
+impl Cluster for RedisCluster {
+    fn claim<'a>(&'a self, what: &'a str) -> Claiming<'a> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let command = Command::Claim { what: what.to_owned(), reply };
+            self.commands.try_send(command).map_err(|_| ClusterUnavailable)?;
+            timeout(PATIENCE, answer).await.map_err(|_| ClusterUnavailable)?.map_err(|_| ClusterUnavailable)?
+        })
+    }
+
+    fn release(&self, what: &str) {
+        // A release that is lost is made good by the claim's age.
+        let _is_queued = self.commands.try_send(Command::Release { what: what.to_owned() });
+    }
+
+    fn send(&self, to: &NodeAddress, message: Vec<u8>) {
+        if self.commands.try_send(Command::Send { to: Arc::clone(to), message }).is_err() {
+            self.listener.node_lost(to);
+        }
+    }
+}
+
+/// Writes: signs of life, claims, messages.
+struct Keeper {
+    target: RedisTarget,
+    addresses: Arc<Mutex<BTreeSet<SocketAddr>>>,
+    address: NodeAddress,
+    listener: Arc<dyn ClusterListener>,
+    claims: BTreeSet<String>,
+    peers: BTreeSet<NodeAddress>,
+    connection: Option<Connection>,
+    renewed: Instant,
+    is_reported: bool,
+}
+
+impl Keeper {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Command>, mut stop: watch::Receiver<bool>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.beat().await,
+                n = waiting.recv_many(&mut batch, BATCH) => {
+                    if n == 0 {
+                        return;
+                    }
+                    self.obey(std::mem::take(&mut batch)).await;
+                }
+                _ = stop.changed() => break,
+            }
+        }
+        waiting.close();
+        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+            self.obey(std::mem::take(&mut batch)).await;
+        }
+        self.leave().await;
+    }
+
+    /// A sign of life, after which others' are looked for.
+    async fn beat(&mut self) {
+        let was_connected = self.connection.is_some();
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(format!("{ALIVE}{}", self.address)).arg(1).arg("EX").arg(ALIVE_FOR.as_secs()).arg("GET");
+        let peers: Vec<NodeAddress> = self.peers.iter().cloned().collect();
+        for peer in &peers {
+            pipe.cmd("EXISTS").arg(format!("{ALIVE}{peer}"));
+        }
+        if self.renewed.elapsed() > CLAIM_FOR / 4 {
+            self.renewed = Instant::now();
+            for what in &self.claims {
+                pipe.cmd("EXPIRE").arg(format!("{OWNER}{what}")).arg(CLAIM_FOR.as_secs()).ignore();
+            }
+        }
+        let Some(answers) = self.ask::<Vec<Option<i64>>>(&pipe).await else { return };
+        let was_alive = answers.first().copied().flatten().is_some();
+        for (peer, alive) in peers.iter().zip(answers.iter().skip(1)) {
+            if *alive != Some(1) {
+                self.lose(peer);
+            }
+        }
+        // Others may have taken what this node owned while it gave no sign of life.
+        if !was_connected || !was_alive {
+            self.claim_again().await;
+        }
+    }
+
+    async fn obey(&mut self, batch: Vec<Command>) {
+        for command in batch {
+            match command {
+                Command::Claim { what, reply } => {
+                    let answer = self.claim(&what).await;
+                    // Whoever asked may have given up.
+                    let _is_heard = reply.send(answer);
+                }
+                Command::Release { what } => self.release(&what).await,
+                Command::Send { to, message } => self.send(to, message).await,
+                Command::Heard { from } => {
+                    self.peers.insert(from);
+                }
+                Command::Broken => self.lose_all(),
+            }
+        }
+    }
+
+    async fn claim(&mut self, what: &str) -> Result<Owner, ClusterUnavailable> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(format!("{ALIVE}{}", self.address)).arg(1).arg("EX").arg(ALIVE_FOR.as_secs()).ignore();
+        pipe.cmd("EVAL").arg(CLAIM).arg(1).arg(format!("{OWNER}{what}")).arg(&*self.address).arg(ALIVE);
+        pipe.arg(CLAIM_FOR.as_secs());
+        let (owner,): (String,) = self.ask(&pipe).await.ok_or(ClusterUnavailable)?;
+        if owner == *self.address {
+            self.claims.insert(what.to_owned());
+            return Ok(Owner::Here);
+        }
+        Ok(Owner::Node(Arc::from(owner)))
+    }
+
+    async fn release(&mut self, what: &str) {
+        if self.claims.remove(what) {
+            let mut pipe = redis::pipe();
+            pipe.cmd("EVAL").arg(RELEASE).arg(1).arg(format!("{OWNER}{what}")).arg(&*self.address).ignore();
+            // One that fails ends with its age.
+            let _done: Option<()> = self.ask(&pipe).await;
+        }
+    }
+
+    async fn send(&mut self, to: NodeAddress, message: Vec<u8>) {
+        self.peers.insert(Arc::clone(&to));
+        let inbox = format!("{INBOX}{to}");
+        let mut letter = self.address.as_bytes().to_vec();
+        letter.push(0);
+        letter.extend(message);
+        let mut pipe = redis::pipe();
+        pipe.cmd("RPUSH").arg(&inbox).arg(letter);
+        pipe.cmd("EXPIRE").arg(&inbox).arg(INBOX_FOR.as_secs()).ignore();
+        match self.ask::<(i64,)>(&pipe).await {
+            Some((length,)) if length <= INBOX_MAX => {}
+            Some(_) | None => self.lose(&to),
+        }
+    }
+
+    /// Claims everything once more; what is another's by now is told.
+    async fn claim_again(&mut self) {
+        let mut lost = Vec::new();
+        for what in self.claims.clone() {
+            match self.claim(&what).await {
+                Ok(Owner::Here) => {}
+                Ok(Owner::Node(_)) => {
+                    self.claims.remove(&what);
+                    lost.push(what);
+                }
+                Err(ClusterUnavailable) => return,
+            }
+        }
+        if !lost.is_empty() {
+            self.listener.claims_lost(&lost);
+        }
+    }
+
+    fn lose(&mut self, peer: &NodeAddress) {
+        if self.peers.remove(peer) {
+            tracing::warn!(node = %peer, "a node is lost");
+            self.listener.node_lost(peer);
+        }
+    }
+
+    fn lose_all(&mut self) {
+        for peer in std::mem::take(&mut self.peers) {
+            self.listener.node_lost(&peer);
+        }
+    }
+
+    async fn leave(&mut self) {
+        let mut pipe = redis::pipe();
+        pipe.cmd("DEL").arg(format!("{ALIVE}{}", self.address)).arg(format!("{INBOX}{}", self.address)).ignore();
+        for what in &self.claims {
+            pipe.cmd("EVAL").arg(RELEASE).arg(1).arg(format!("{OWNER}{what}")).arg(&*self.address).ignore();
+        }
+        let _done: Option<()> = self.ask(&pipe).await;
+    }
+
+    /// The answers of a pipeline; none when Redis does not answer, and then every node is out of reach.
+    async fn ask<T: redis::FromRedisValue>(&mut self, pipe: &redis::Pipeline) -> Option<T> {
+        if self.connection.is_none() {
+            match connect(&self.target, &self.addresses).await {
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.is_reported = false;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_reported, true) {
+                        tracing::warn!(%error, "the cluster's Redis does not answer");
+                    }
+                    self.lose_all();
+                    return None;
+                }
+            }
+        }
+        let connection = self.connection.as_mut()?;
+        let answer: RedisResult<T> = pipe.query_async(&mut connection.redis).await;
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                tracing::warn!(%error, "the cluster's Redis failed");
+                self.connection = None;
+                self.lose_all();
+                None
+            }
+        }
+    }
+}
+
+/// Reads the inbox.
+struct Reader {
+    target: RedisTarget,
+    addresses: Arc<Mutex<BTreeSet<SocketAddr>>>,
+    inbox: String,
+    listener: Arc<dyn ClusterListener>,
+    keeper: mpsc::Sender<Command>,
+}
+
+impl Reader {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut was_broken = false;
+        loop {
+            let read = async {
+                let mut connection = connect(&self.target, &self.addresses).await.map_err(|_| ())?;
+                if was_broken {
+                    self.keeper.send(Command::Broken).await.map_err(|_| ())?;
+                }
+                self.read(&mut connection).await
+            };
+            tokio::select! {
+                _ = read => {}
+                _ = stop.changed() => return,
+            }
+            was_broken = true;
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                _ = stop.changed() => return,
+            }
+        }
+    }
+
+    async fn read(&self, connection: &mut Connection) -> Result<(), ()> {
+        loop {
+            let mut known: BTreeMap<String, NodeAddress> = BTreeMap::new();
+            let mut first = redis::cmd("BLPOP");
+            first.arg(&self.inbox).arg(1);
+            let first: RedisResult<Option<(String, Vec<u8>)>> = first.query_async(&mut connection.redis).await;
+            let Some((_, first)) = first.map_err(|_| ())? else { continue };
+            let mut rest = redis::cmd("LPOP");
+            rest.arg(&self.inbox).arg(BATCH);
+            let rest: RedisResult<Option<Vec<Vec<u8>>>> = rest.query_async(&mut connection.redis).await;
+            let rest = rest.map_err(|_| ())?.unwrap_or_default();
+            for letter in std::iter::once(first).chain(rest) {
+                let mut parts = letter.splitn(2, |byte| *byte == 0);
+                let (Some(from), Some(message)) = (parts.next(), parts.next()) else { continue };
+                let Ok(from) = std::str::from_utf8(from) else { continue };
+                let address = match known.get(from) {
+                    Some(address) => Arc::clone(address),
+                    None => {
+                        let address: NodeAddress = Arc::from(from);
+                        self.keeper.send(Command::Heard { from: Arc::clone(&address) }).await.map_err(|_| ())?;
+                        known.insert(from.to_owned(), Arc::clone(&address));
+                        address
+                    }
+                };
+                self.listener.heard(&address, message);
+            }
+        }
+    }
+}
