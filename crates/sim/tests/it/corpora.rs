@@ -58,7 +58,7 @@ fn every_fuzz_target_is_replayed_and_run_by_the_script() {
         .expect("targets")
         .map(|entry| entry.expect("an entry").path().file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
-    assert_eq!(targets, ["codec", "core", "sip", "world"].map(str::to_owned).into());
+    assert_eq!(targets, ["codec", "core", "frames", "signature", "sip", "world"].map(str::to_owned).into());
     let script = fs::read_to_string(fuzz().join("../scripts/fuzz")).expect("the script");
     for target in targets {
         let list = script.lines().find(|line| line.contains("targets=(codec")).expect("the default list");
