@@ -81,8 +81,8 @@ class Coturn:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         # It accepts connections before all its listeners are there.
         plain = [f"stun:{literal(host)}:{self.port}" for host in (HOST, HOST_V6)]
-        ready = [*plain, f"stuns:{HOST}:{self.tls_port}", "--insecure", "--timeout", "1"]
-        wait_until(lambda: Probe(*ready).code == 0, 40, "coturn to answer on every listener")
+        ready = [*plain, f"stuns:{HOST}:{self.tls_port}", "--insecure", "--timeout", "3"]
+        wait_until(lambda: Probe(*ready).code == 0, 90, "coturn to answer on every listener")
         return self
 
     def __exit__(self, *_):

@@ -19,6 +19,10 @@ use utoipa::openapi::{
 const ALWAYS: &[(&str, &str)] =
     &[("408", "The body did not arrive in time."), ("413", "The body is too large."), ("500", "The server failed.")];
 
+/// What every route that takes a body may answer.
+const WITH_BODY: &[(&str, &str)] =
+    &[("400", "The body does not parse."), ("415", "The body is neither JSON nor a form.")];
+
 /// What every route that knows its caller may answer.
 const WITH_TOKEN: &[(&str, &str)] = &[
     ("400", "The body does not parse."),
@@ -86,6 +90,9 @@ fn finish(operation: &mut Operation, access: Access) {
         }
     };
     document_errors(operation, ALWAYS);
+    if operation.request_body.is_some() {
+        document_errors(operation, WITH_BODY);
+    }
     let Some(said) = said else { return };
     document_errors(operation, WITH_TOKEN);
     let description = operation.description.take().map_or_else(|| said.clone(), |text| format!("{text}\n\n{said}"));
