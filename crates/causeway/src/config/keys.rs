@@ -88,7 +88,7 @@ keys! {
         "HTTPS listener, with the certificates of TURN. None by default."
         |s, v| one(v, |t| address(t).map(Some), &mut s.http_tls_listen);
     console_url "URL" single ""
-        "Where people reach the console, such as `https://console.example.net`, when that is not the HTTP listener: for the links it prints, and for OpenID Connect."
+        "Where people reach the console, such as `https://console.example.net`, when that is not the HTTP listener: for the links it prints."
         |s, v| one(v, |t| super::parse::origin(t).map(Some), &mut s.console_url);
     console_idle_timeout "DURATION" single "12h"
         "How long somebody stays signed in to the console without using it."
