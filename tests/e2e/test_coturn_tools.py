@@ -61,11 +61,12 @@ def test_tcp_relaying_passively(start):
     assert run.code == 0 and run.received == run.sent // 2, run.output[-2000:]
 
 
-@pytest.mark.parametrize("mode, code", [("-N", 255), ("-R", 124)])
-def test_the_server_is_untouched_by_negative_tests(server, echo, mode, code):
-    # -N ends on the first refused request and -R never ends, against coturn as well; what counts is the server.
+@pytest.mark.parametrize("mode, codes", [("-N", {255}), ("-R", {0, 124})])
+def test_the_server_is_untouched_by_negative_tests(server, echo, mode, codes):
+    # -N ends on the first refused request; -R goes on for ever or ends, as its random packets come: against coturn as
+    # well. What counts is the server.
     run = uclient(server, mode, peer=echo.address(), timeout=15)
-    assert run.code == code, run.output[-2000:]
+    assert run.code in codes, run.output[-2000:]
     assert server.health() == 200
     assert server.metric("causeway_panics_total") == 0
     assert_all_arrived(uclient(server, peer=echo.address()))
