@@ -62,7 +62,8 @@ def test_a_stream_that_breaks_is_resumed_without_loss_or_repetition(start):
     server = start()
     whole = EventStream(server)
     talk(server, "one")
-    first = EventStream(server, after=str(int(whole.events[0]["id"]) - 1) if whole.events else None)
+    wait_until(lambda: whole.events, 20, "the first event")
+    first = EventStream(server, after=str(int(whole.events[0]["id"]) - 1))
     wait_until(ended(whole, 1), 20, "the first session")
     wait_until(ended(first, 1), 20, "the first session")
     first.close()
@@ -90,7 +91,7 @@ def test_a_stop_ends_the_stream_and_a_restart_is_a_gap(start):
     stream = EventStream(server)
     talk(server, "before")
     wait_until(ended(stream, 1), 20, "the session")
-    assert server.metric("causeway_event_streams") == 1
+    wait_until(lambda: server.metric("causeway_event_streams") == 1, 20, "one stream")
     server.signal(signal.SIGTERM)
     wait_until(lambda: stream.ended, 20, "the end of the stream")
     assert server.process.wait(20) == 0

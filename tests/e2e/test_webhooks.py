@@ -23,8 +23,13 @@ from turn_client import TurnClient
 EXPECTED = ["session.started", "session.first_data", "session.refreshed", "session.refreshed", "session.ended"]
 
 
+class Receiver(http.server.ThreadingHTTPServer):
+    # Fewer, and connections that come at once wait a second for their next try.
+    request_queue_size = 128
+
+
 class Sink:
-    """Takes posts; `answer` says with which status."""
+    """Takes posts; `status` is what it answers."""
 
     def __init__(self):
         self.posts = []
@@ -34,8 +39,9 @@ class Sink:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                sink.posts.append((sink.status, dict(self.headers), body))
-                self.send_response(sink.status)
+                status = sink.status
+                sink.posts.append((status, dict(self.headers), body))
+                self.send_response(status)
                 self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -43,7 +49,7 @@ class Sink:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer((HOST, 0), Handler)
+        self.server = Receiver((HOST, 0), Handler)
         self.url = f"http://{HOST}:{self.server.server_port}/hooks?of=causeway"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -97,6 +103,7 @@ def test_the_sequence_of_a_session_arrives_signed_and_in_order(start, sink):
     wait_until(lambda: any(event["type"] == "room.closed" for event in sink.taken()), 20, "the last event")
     wait_until(lambda: len(sink.sessions()) == len(EXPECTED), 20, "every event of the session")
     assert [event["type"] for event in sink.sessions()] == EXPECTED
+    wait_until(lambda: complete(sink, stream) and len(stream.of_sessions()) == len(EXPECTED), 20, "every event")
     assert sink.sessions() == stream.of_sessions(), "the same form everywhere"
     for _, headers, body in sink.posts:
         headers, event = lower(headers), json.loads(body)
@@ -154,7 +161,7 @@ def test_a_restart_goes_on_where_it_stood_and_a_replay_posts_once_more(start, si
     assert [event["type"] for event in sink.sessions()] == ["session.started", "session.ended"]
     first = sink.sessions()[0]["id"]
     call(again, f"/{made['id']}/replay", "POST", {"after": first}, 202)
-    wait_until(lambda: len(sink.sessions()) == 3, 20, "the replay")
+    wait_until(lambda: len(sink.sessions()) >= 3, 20, "the replay")
     assert sink.sessions()[2] == sink.sessions()[1]
 
 
