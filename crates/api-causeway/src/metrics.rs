@@ -19,6 +19,7 @@ const LABELS: &[(Metric, &str, &str)] = &[
     (Metric::ClientConnections, "transport", "`stream` (TCP, TLS), `dtls`"),
     (Metric::WebhookPosts, "outcome", "`taken`, `failed`"),
     (Metric::SignalMessages, "outcome", "`delivered`, `stored`, `expired`, `refused`"),
+    (Metric::CallsEnded, "cause", "`normal`, `busy`, `rejected` … ([hang-up cause](glossary.md))"),
 ];
 
 /// Every metric there is.
@@ -78,6 +79,20 @@ pub enum Metric {
     SignalConnections,
     /// Counter by `outcome`: signalling messages.
     SignalMessages,
+    /// Gauge: clients connected to register and call.
+    CallClients,
+    /// Counter: clients that were cut off because they did not take what they were told.
+    CallClientsCutOff,
+    /// Gauge: registrations of clients.
+    Registrations,
+    /// Gauge: calls between clients.
+    Calls,
+    /// Counter: calls that were placed.
+    CallsStarted,
+    /// Counter: calls that were answered.
+    CallsAnswered,
+    /// Counter by `cause`: calls that ended.
+    CallsEnded,
     /// Gauge: 1 on the server that posts to webhooks.
     WebhookPosting,
     /// Counter: bugs met and survived on the data path.
@@ -86,7 +101,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 36] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -114,6 +129,13 @@ impl Metric {
         Self::SpansDropped,
         Self::SignalConnections,
         Self::SignalMessages,
+        Self::CallClients,
+        Self::CallClientsCutOff,
+        Self::Registrations,
+        Self::Calls,
+        Self::CallsStarted,
+        Self::CallsAnswered,
+        Self::CallsEnded,
         Self::WebhookPosting,
         Self::Panics,
     ];
@@ -148,6 +170,13 @@ impl Metric {
             Self::SpansExported => "causeway_spans_exported_total",
             Self::SpansDropped => "causeway_spans_dropped_total",
             Self::SignalConnections => "causeway_signal_connections",
+            Self::CallClients => "causeway_call_clients",
+            Self::CallClientsCutOff => "causeway_call_clients_cut_off_total",
+            Self::Registrations => "causeway_registrations",
+            Self::Calls => "causeway_calls",
+            Self::CallsStarted => "causeway_calls_started_total",
+            Self::CallsAnswered => "causeway_calls_answered_total",
+            Self::CallsEnded => "causeway_calls_ended_total",
             Self::SignalMessages => "causeway_signal_messages_total",
             Self::WebhookPosting => "causeway_webhook_posting",
             Self::Panics => "causeway_panics_total",
@@ -185,6 +214,13 @@ impl Metric {
             Self::SpansDropped => "Spans the collector of traces did not take, or that found the queue full.",
             Self::SignalConnections => "Open signalling WebSockets.",
             Self::SignalMessages => "Signalling messages, by outcome.",
+            Self::CallClients => "Clients connected to register and call.",
+            Self::CallClientsCutOff => "Clients cut off because they did not take what they were told.",
+            Self::Registrations => "Registrations of clients.",
+            Self::Calls => "Calls between clients, from the first ring to the end.",
+            Self::CallsStarted => "Calls that were placed.",
+            Self::CallsAnswered => "Calls that were answered.",
+            Self::CallsEnded => "Calls that ended, by cause.",
             Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
@@ -208,6 +244,9 @@ impl Metric {
                 | Self::EventStreams
                 | Self::WebhookEventsWaiting
                 | Self::SignalConnections
+                | Self::CallClients
+                | Self::Registrations
+                | Self::Calls
                 | Self::WebhookPosting
         )
     }

@@ -13,6 +13,8 @@ pub enum HangupCause {
     Rejected,
     /// Nobody answered in time.
     NoAnswer,
+    /// The callee's software gave up waiting for its user, or for something behind it.
+    TimedOut,
     /// Nobody of that name is known.
     NotFound,
     /// The callee is known and not registered.
@@ -41,12 +43,13 @@ pub enum HangupCause {
 
 impl HangupCause {
     /// Every cause: for tables that must be complete.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Normal,
         Self::Cancelled,
         Self::Busy,
         Self::Rejected,
         Self::NoAnswer,
+        Self::TimedOut,
         Self::NotFound,
         Self::NotRegistered,
         Self::Forbidden,
@@ -70,6 +73,7 @@ impl HangupCause {
             Self::Busy => "busy",
             Self::Rejected => "rejected",
             Self::NoAnswer => "no_answer",
+            Self::TimedOut => "timed_out",
             Self::NotFound => "not_found",
             Self::NotRegistered => "not_registered",
             Self::Forbidden => "forbidden",
@@ -92,7 +96,7 @@ impl HangupCause {
             Self::Rejected => 9,
             Self::Busy => 8,
             Self::IncompatibleMedia => 7,
-            Self::NoAnswer => 6,
+            Self::NoAnswer | Self::TimedOut => 6,
             Self::Forbidden => 5,
             Self::Failure | Self::Congestion => 4,
             Self::ConnectionLost => 3,

@@ -40,8 +40,7 @@ impl CallServer {
 
     /// A device does not take the call. One that is declined by its user is declined for all devices of that user.
     fn decline(&mut self, now: Now, id: CallId, leg: LegId, cause: HangupCause) {
-        let is_vague = matches!(cause, HangupCause::Normal | HangupCause::Cancelled);
-        let cause = if is_vague { HangupCause::Rejected } else { cause };
+        let cause = if cause == HangupCause::Normal { HangupCause::Rejected } else { cause };
         let who = self.legs.get(&leg).map(|leg| leg.identity.clone());
         self.leg_out(now, leg, cause, false);
         if cause == HangupCause::Rejected {

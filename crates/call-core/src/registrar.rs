@@ -19,11 +19,18 @@ pub struct RegistrarLimits {
     pub bindings_per_identity_max: usize,
     /// Bindings on one connection.
     pub bindings_per_connection_max: usize,
+    /// Bindings with one grant: a token, a password.
+    pub bindings_per_grant_max: usize,
 }
 
 impl Default for RegistrarLimits {
     fn default() -> Self {
-        Self { bindings_max: 100_000, bindings_per_identity_max: 16, bindings_per_connection_max: 4 }
+        Self {
+            bindings_max: 100_000,
+            bindings_per_identity_max: 16,
+            bindings_per_connection_max: 4,
+            bindings_per_grant_max: 16,
+        }
     }
 }
 
@@ -39,6 +46,9 @@ pub enum RegisterRefusal {
     /// Limit `bindings_per_connection_max`.
     #[error("too many registrations on this connection")]
     TooManyOnConnection,
+    /// Limit `bindings_per_grant_max`.
+    #[error("too many registrations with this grant")]
+    TooManyOfGrant,
 }
 
 /// A client says where it is.
@@ -54,6 +64,8 @@ pub struct Registration {
     pub lifetime: Duration,
     /// Whether calls may come to it: a client that only places calls is not listed.
     pub is_ringable: bool,
+    /// What allows it, as the shell names it: a token's id. Empty for nothing that is told apart.
+    pub grant: Arc<str>,
 }
 
 /// What a registration did.
@@ -80,6 +92,8 @@ pub struct Binding {
     pub contact: Arc<str>,
     /// Whether calls may come to it.
     pub is_ringable: bool,
+    /// What allows it; empty for nothing that is told apart.
+    pub grant: Arc<str>,
     /// First registered.
     pub since: UnixTime,
     /// Last registered.
@@ -126,6 +140,8 @@ pub struct Registrar {
     bindings: BTreeMap<BindingId, Binding>,
     by_identity: BTreeMap<Identity, BTreeSet<BindingId>>,
     by_connection: BTreeSet<(ConnectionId, BindingId)>,
+    /// How many bindings each named grant has.
+    by_grant: BTreeMap<Arc<str>, usize>,
     expiries: BTreeSet<(Instant, BindingId)>,
     next: u64,
     outputs: VecDeque<PresenceChange>,
@@ -170,6 +186,7 @@ impl Registrar {
             traits: registration.route.traits,
             contact: registration.contact,
             is_ringable: registration.is_ringable,
+            grant: registration.grant,
             since: now.unix,
             updated: now.unix,
             expires_at,
@@ -178,6 +195,7 @@ impl Registrar {
         self.expiries.insert((expires, id));
         self.by_connection.insert((binding.connection, id));
         self.by_identity.entry(binding.identity.clone()).or_default().insert(id);
+        self.count_grant(&binding.grant);
         self.bindings.insert(id, binding.clone());
         self.tell(now, PresenceKind::Appeared, binding);
         Ok(Registered { binding: id, is_refresh: false })
@@ -196,8 +214,25 @@ impl Registrar {
             Err(RegisterRefusal::TooManyOfIdentity)
         } else if self.on(registration.route.connection).len() >= self.limits.bindings_per_connection_max {
             Err(RegisterRefusal::TooManyOnConnection)
+        } else if self.by_grant.get(&registration.grant).is_some_and(|n| *n >= self.limits.bindings_per_grant_max) {
+            Err(RegisterRefusal::TooManyOfGrant)
         } else {
             Ok(())
+        }
+    }
+
+    fn count_grant(&mut self, grant: &Arc<str>) {
+        if !grant.is_empty() {
+            *self.by_grant.entry(Arc::clone(grant)).or_default() += 1;
+        }
+    }
+
+    fn uncount_grant(&mut self, grant: &Arc<str>) {
+        if let Some(n) = self.by_grant.get_mut(grant) {
+            *n -= 1;
+            if *n == 0 {
+                self.by_grant.remove(grant);
+            }
         }
     }
 
@@ -220,7 +255,10 @@ impl Registrar {
             binding.updated = now.unix;
             binding.expires = expires;
             binding.expires_at = expires_at;
+            let before = std::mem::replace(&mut binding.grant, registration.grant);
             let binding = binding.clone();
+            self.uncount_grant(&before);
+            self.count_grant(&binding.grant);
             self.tell(now, PresenceKind::Refreshed, binding);
         }
         Registered { binding: id, is_refresh: true }
@@ -314,6 +352,7 @@ impl Registrar {
         self.bindings.is_empty()
             && self.by_identity.is_empty()
             && self.by_connection.is_empty()
+            && self.by_grant.is_empty()
             && self.expiries.is_empty()
     }
 
@@ -326,6 +365,7 @@ impl Registrar {
         let Some(binding) = self.bindings.remove(&id) else { return false };
         self.expiries.remove(&(binding.expires, id));
         self.by_connection.remove(&(binding.connection, id));
+        self.uncount_grant(&binding.grant);
         if let Some(ids) = self.by_identity.get_mut(&binding.identity) {
             ids.remove(&id);
             if ids.is_empty() {

@@ -25,7 +25,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::probe;
 
-use crate::kvs::Kvs;
+use crate::{calls::Calls, kvs::Kvs};
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -44,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) health: HealthCheck,
     pub(crate) metrics: MetricsSource,
     pub(crate) kvs: Arc<Kvs>,
+    pub(crate) calls: Arc<Calls>,
 }
 
 /// What every route is, as `/openapi.json` says.
@@ -78,6 +79,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         health,
         metrics,
         kvs: aws,
+        calls: _calls,
     } = parts;
     let sign_in_lifetime = callers.sign_in_limits().lifetime;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));

@@ -1,5 +1,6 @@
 //! Configuration: flags beat the environment, the environment beats the file; all faults are told at once.
 
+mod calls;
 mod example;
 mod keys;
 mod kvs;
@@ -23,6 +24,7 @@ use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
+pub(crate) use calls::CallsConfig;
 pub(crate) use example::example;
 pub(crate) use keys::{KEYS, Key, reference};
 pub(crate) use kvs::{ConfiguredKey, KvsConfig};
@@ -81,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) nonce_key: Option<Secret<String>>,
     pub(crate) users: Vec<StaticUser>,
     pub(crate) kvs: KvsConfig,
+    /// `[calls]`.
+    pub(crate) calls: CallsConfig,
     pub(crate) rest_separator: char,
     pub(crate) rest_ttl_max: Option<Duration>,
     pub(crate) credential_ttl_default: Duration,

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod api;
+mod calls;
 mod cli;
 mod config;
 mod credential;

@@ -35,6 +35,7 @@ use tokio::{
 use crate::{
     addresses::{RelayAddresses, database_addresses, local_addresses, nat_discovery_grids},
     api::{self, Parts},
+    calls::Calls,
     cli::say,
     config::{self, Settings},
     event_ids,
@@ -92,6 +93,7 @@ struct Server {
     nonce_key: Secret<[u8; 32]>,
     webhooks: Arc<Webhooks>,
     kvs: Arc<Kvs>,
+    calls: Arc<Calls>,
     relay: Arc<OnceLock<RelayHandle>>,
     draining: Arc<Draining>,
     regions: OnceLock<Arc<RegionKeeper<SqlStore>>>,
@@ -151,9 +153,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
     let callers = people::callers(&settings, &store, &bus);
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
+    let calls = Arc::new(Calls::start(&settings, &node)?);
     let server = Server {
         webhooks,
         kvs,
+        calls,
         revocation: Arc::new(revocation),
         redis: Arc::new(redis),
         traces: Arc::new(HttpTraces::start(&settings, &node.name).await?),
@@ -312,6 +316,7 @@ impl Server {
             relay.shutdown();
         }
         self.kvs.end().await;
+        self.calls.end();
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
@@ -470,6 +475,7 @@ impl Server {
             events,
             webhooks: Arc::<Webhooks>::clone(&self.webhooks),
             kvs: Arc::clone(&self.kvs),
+            calls: Arc::clone(&self.calls),
         };
         self.traces.layer(api::router(parts))
     }
@@ -489,6 +495,7 @@ impl Server {
 
     fn metrics(&self, events: Arc<EventStreams>) -> MetricsSource {
         let (webhooks, traces, kvs) = (Arc::clone(&self.webhooks), Arc::clone(&self.traces), Arc::clone(&self.kvs));
+        let calls = Arc::clone(&self.calls);
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
@@ -500,6 +507,7 @@ impl Server {
             all.push(Sample { metric: Metric::EventStreams, label: None, value: open });
             all.extend(webhook_samples(webhooks.figures()));
             all.extend(kvs.samples());
+            all.extend(calls.samples());
             all
         })
     }

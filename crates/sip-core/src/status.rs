@@ -54,6 +54,7 @@ pub const fn status_of(cause: HangupCause) -> u16 {
         HangupCause::Busy => 486,
         HangupCause::Rejected => 603,
         HangupCause::NoAnswer => 480,
+        HangupCause::TimedOut => 408,
         HangupCause::NotFound => 404,
         HangupCause::NotRegistered => 480,
         HangupCause::Forbidden => 403,
@@ -73,7 +74,8 @@ pub const fn cause_of(status: u16) -> HangupCause {
         200..300 => HangupCause::Normal,
         403 => HangupCause::Forbidden,
         404 | 410 | 604 => HangupCause::NotFound,
-        408 | 480 => HangupCause::NoAnswer,
+        408 | 504 => HangupCause::TimedOut,
+        480 => HangupCause::NoAnswer,
         430 => HangupCause::ConnectionLost,
         486 | 600 => HangupCause::Busy,
         487 => HangupCause::Cancelled,
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_a_callee_says_comes_out_at_the_caller_as_it_was_said() {
-        for status in [403, 404, 480, 486, 488, 603] {
+        for status in [403, 404, 408, 480, 486, 487, 488, 603] {
             assert_eq!(status_of(cause_of(status)), status);
         }
     }

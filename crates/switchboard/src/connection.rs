@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use causeway_call_core::{
-    Candidate, ConnectionId, Dial, HangupCause, Header, Identity, Info, LegId, LegMessage, LegRoute, LegTraits, Party,
-    Progress, Refusal, RegisterRefusal, Registered, Registration, RingRule, Target,
+    CallServer, Candidate, ConnectionId, Dial, HangupCause, Header, Identity, Info, LegId, LegMessage, LegRoute,
+    LegTraits, Party, Progress, Refusal, RegisterRefusal, Registered, Registration, RingRule, Target,
 };
+use causeway_types::Now;
 use tokio::sync::mpsc;
 
 use crate::Switchboard;
@@ -82,8 +83,23 @@ impl Connection {
         lifetime: Duration,
         is_ringable: bool,
     ) -> Result<Registered, RegisterRefusal> {
-        let registration =
-            Registration { identity, route: self.route, contact: Arc::from(contact), lifetime, is_ringable };
+        self.register_with(identity, contact, lifetime, is_ringable, Arc::from(""))
+    }
+
+    /// The same, and what allows it: a token's id, for a limit and for revocation.
+    ///
+    /// # Errors
+    /// The limit that was reached.
+    pub fn register_with(
+        &self,
+        identity: Identity,
+        contact: &str,
+        lifetime: Duration,
+        is_ringable: bool,
+        grant: Arc<str>,
+    ) -> Result<Registered, RegisterRefusal> {
+        let contact = Arc::from(contact);
+        let registration = Registration { identity, route: self.route, contact, lifetime, is_ringable, grant };
         self.board.run(|state, now| state.registrar.handle_register(now, registration))
     }
 
@@ -95,6 +111,11 @@ impl Connection {
     /// This client was connected before as `old`: its bindings and calls are this connection's. The legs it has.
     pub fn resume(&self, old: ConnectionId) -> Vec<LegId> {
         self.board.run(|state, now| state.resume(now, old, self.route))
+    }
+
+    /// One input about this client's legs, for dialects that have a way of their own into the call core.
+    pub fn with_calls<T>(&self, input: impl FnOnce(&mut CallServer, Now) -> T) -> T {
+        self.board.run(|state, now| input(&mut state.calls, now))
     }
 
     /// The client places a call.

@@ -176,6 +176,15 @@ impl Switchboard {
         })
     }
 
+    /// Takes a binding back, on whichever connection it is: its owner proved who it is. Whether there was one.
+    pub fn unregister(&self, identity: &Identity, contact: &str) -> bool {
+        self.run(|state, now| {
+            let found = state.registrar.bindings_of(identity).find(|binding| &*binding.contact == contact);
+            let connection = found.map(|binding| binding.connection);
+            connection.is_some_and(|at| state.registrar.handle_unregister(now, at, identity, contact))
+        })
+    }
+
     /// Ends every call and cuts every client off: the server stops.
     pub fn shut_down(&self) {
         self.run(|state, now| state.calls.handle_shutdown(now));

@@ -48,6 +48,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-api-console", Layer::Adapter),
     ("causeway-console", Layer::Adapter),
     ("causeway-api-kvs", Layer::Adapter),
+    ("causeway-signal-sip", Layer::Adapter),
     ("causeway", Layer::Binary),
     ("causeway-sim", Layer::Tool),
     ("causeway-bench", Layer::Tool),
@@ -64,6 +65,8 @@ const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-api-console", "causeway-api-http"),
     ("causeway-console", "causeway-api-http"),
     ("causeway-api-kvs", "causeway-api-http"),
+    ("causeway-signal-sip", "causeway-api-http"),
+    ("causeway-signal-sip", "causeway-switchboard"),
 ];
 
 /// What would give the vocabulary or a core a socket, a clock, a thread pool or the system's randomness.

@@ -26,6 +26,7 @@ fn registration(name: &str, number: u64, contact: &str) -> Registration {
         contact: Arc::from(contact),
         lifetime: Duration::from_secs(600),
         is_ringable: true,
+        grant: Arc::from(""),
     }
 }
 
@@ -134,7 +135,12 @@ fn a_revoked_binding_is_gone_at_once() {
 
 #[test]
 fn every_limit_holds_at_itself_and_refuses_one_more() {
-    let limits = RegistrarLimits { bindings_max: 4, bindings_per_identity_max: 3, bindings_per_connection_max: 2 };
+    let limits = RegistrarLimits {
+        bindings_max: 4,
+        bindings_per_identity_max: 3,
+        bindings_per_connection_max: 2,
+        bindings_per_grant_max: 9,
+    };
     let mut registrar = Registrar::new(limits);
     registrar.handle_register(now(0), registration("bob", 1, "a")).unwrap();
     registrar.handle_register(now(0), registration("bob", 1, "b")).unwrap();
@@ -150,4 +156,22 @@ fn every_limit_holds_at_itself_and_refuses_one_more() {
         registrar.handle_register(now(0), registration("bob", 1, "a")).unwrap().is_refresh,
         "a refresh is not one more"
     );
+}
+
+#[test]
+fn a_grant_holds_so_many_bindings_and_moves_with_a_refresh() {
+    let limits = RegistrarLimits { bindings_per_grant_max: 2, ..RegistrarLimits::default() };
+    let mut registrar = Registrar::new(limits);
+    let with =
+        |name: &str, number, grant: &str| Registration { grant: Arc::from(grant), ..registration(name, number, "a") };
+    registrar.handle_register(now(0), with("bob", 1, "t1")).unwrap();
+    registrar.handle_register(now(0), with("eve", 2, "t1")).unwrap();
+    assert_eq!(registrar.handle_register(now(0), with("zoe", 3, "t1")), Err(RegisterRefusal::TooManyOfGrant));
+    registrar.handle_register(now(0), with("zoe", 3, "")).unwrap();
+    registrar.handle_register(now(1), with("bob", 1, "t2")).unwrap();
+    registrar.handle_register(now(1), with("ann", 4, "t1")).unwrap();
+    for number in 1..=4 {
+        registrar.handle_connection_lost(now(2), connection(number));
+    }
+    assert!(registrar.is_empty());
 }

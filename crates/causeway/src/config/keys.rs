@@ -321,5 +321,6 @@ pub(crate) fn reference() -> String {
         page.push_str(&format!("| `{}` | {}{many}{secret} | {default} | {} |\n", key.name, key.value, key.doc));
     }
     page.push_str(&super::kvs::reference());
+    page.push_str(&super::calls::reference());
     page
 }

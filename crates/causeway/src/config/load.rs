@@ -7,7 +7,7 @@ use causeway_certificates::Pair;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{KEYS, KvsConfig, LogFormat, Settings, kvs, regions};
+use super::{CallsConfig, KEYS, KvsConfig, LogFormat, Settings, calls, kvs, regions};
 
 /// Where values come from.
 #[derive(Clone, Default)]
@@ -74,6 +74,9 @@ pub(crate) fn load(sources: Sources) -> Result<Settings, Faults> {
     read_certificates(&table, &mut settings, &mut faults);
     regions::read(&text, &table, &mut settings, &mut faults);
     settings.kvs = kvs::read(&table, &mut |subject, what, advice| {
+        faults.push(Fault { subject: subject.to_owned(), what, advice: advice.to_owned() });
+    });
+    settings.calls = calls::read(&table, &mut |subject, what, advice| {
         faults.push(Fault { subject: subject.to_owned(), what, advice: advice.to_owned() });
     });
     check_unknown(&text, &table, &mut faults);
@@ -221,6 +224,10 @@ fn check_unknown(text: &str, table: &Table, faults: &mut Vec<Fault>) {
                 let known = kvs::known();
                 inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown(key, &known));
             }
+            ("calls", Value::Table(inner)) => {
+                let known = calls::known();
+                inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown(key, &known));
+            }
             (name, _) if known.contains(&name) => {}
             (name, _) => unknown(name, &known),
         }
@@ -324,6 +331,7 @@ fn empty(sources: Sources) -> Settings {
         nonce_key: None,
         users: Vec::new(),
         kvs: KvsConfig::default(),
+        calls: CallsConfig::default(),
         rest_separator: ':',
         rest_ttl_max: None,
         credential_ttl_default: Duration::ZERO,

@@ -382,6 +382,7 @@ impl Switch {
                 contact: Arc::from(contact.user.as_str()),
                 lifetime: Duration::from_secs(u64::from(expires)),
                 is_ringable: true,
+                grant: Arc::from(""),
             };
             if self.registrar.handle_register(self.now, registration).is_err() {
                 client.agent.handle_refused(ask.ask, 503, &[]);

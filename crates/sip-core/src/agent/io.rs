@@ -43,7 +43,7 @@ pub struct RegisterAsk {
     pub from: Uri,
     /// For whom.
     pub to: Uri,
-    /// Request-URI.
+    /// Request-URI, as it was written: what a digest is over.
     pub registrar: String,
     /// Where; empty asks what there is (RFC 3261 §10.2.3).
     pub contacts: Vec<Contact>,

@@ -66,7 +66,7 @@ impl SipAgent {
             self.respond(&request, 400, |answer| answer);
             return;
         };
-        let registrar = request.request_uri().map(|uri| uri.to_string()).unwrap_or_default();
+        let registrar = raw_uri(&request);
         let credentials = credentials(&request);
         let Some(ask) = self.keep(request) else { return };
         let (from, to) = (from.uri, to.uri);
@@ -104,10 +104,11 @@ impl SipAgent {
         }
     }
 
-    /// The Contact URI of a binding on this connection.
+    /// The Contact URI of a binding on this connection, by that URI or by its user part.
     #[must_use]
-    pub fn contact_uri(&self, user: &str) -> Option<&str> {
-        self.contacts.get(user).map(String::as_str)
+    pub fn contact_uri(&self, contact: &str) -> Option<&str> {
+        let by_uri = || self.contacts.values().find(|uri| *uri == contact);
+        self.contacts.get(contact).or_else(by_uri).map(String::as_str)
     }
 
     /// A request is refused: a status of 300 and above, and headers such as a challenge.
@@ -186,10 +187,7 @@ impl SipAgent {
             ask: AskId(0),
             from,
             to,
-            request_uri: match &request.first {
-                crate::message::FirstLine::Request { uri, .. } => uri.clone(),
-                crate::message::FirstLine::Response { .. } => String::new(),
-            },
+            request_uri: raw_uri(&request),
             credentials: credentials(&request),
             offer: (!request.body.is_empty()).then(|| Arc::from(request.body.as_str())),
             headers: application_headers(&request),
@@ -262,6 +260,14 @@ impl SipAgent {
             self.respond_with_tag(&invite, &key.1, 487, |answer| answer);
         }
         self.give(AgentOutput::HangUp { leg, cause: causeway_call_core::HangupCause::Cancelled });
+    }
+}
+
+/// The Request-URI as it was written: a digest is over that.
+fn raw_uri(request: &Message) -> String {
+    match &request.first {
+        crate::message::FirstLine::Request { uri, .. } => uri.clone(),
+        crate::message::FirstLine::Response { .. } => String::new(),
     }
 }
 

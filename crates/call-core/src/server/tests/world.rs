@@ -59,6 +59,7 @@ impl World {
             contact: Arc::from(format!("{name}-{number}")),
             lifetime: Duration::from_secs(600),
             is_ringable: true,
+            grant: Arc::from(""),
         };
         self.registrar.handle_register(self.now, registration).unwrap();
     }

@@ -1,0 +1,120 @@
+//! INVITE: who calls whom, and whether they may.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_call_core::{HangupCause, Identity, LegId, Party, Refusal, Target};
+use causeway_sip_core::{DialAsk, status::status_of};
+use causeway_switchboard::Placing;
+
+use crate::{
+    LimitReached, ServiceAsk, ServiceRoute,
+    client::Client,
+    domain::Domain,
+    proof::{Claim, Doubt},
+};
+
+impl Client {
+    pub(crate) async fn dial(&mut self, ask: DialAsk) {
+        let id = ask.ask;
+        let (from_host, to_host) = (ask.from.uri.host.clone(), ask.to.host.clone());
+        let outcome = match (Domain::of(&from_host), Domain::of(&to_host)) {
+            (Domain::Key { key, cloud }, Domain::Service { cloud: asked }) if cloud == asked => {
+                self.call_service(&ask, key, cloud).await
+            }
+            (_, Domain::Service { .. } | Domain::Cloud { .. }) => Err(Doubt::Answer(404, Vec::new())),
+            (Domain::Key { key, cloud }, Domain::Key { key: theirs, cloud: asked })
+                if (key, cloud) != (theirs, asked) =>
+            {
+                Err(Doubt::Answer(403, Vec::new()))
+            }
+            _ => self.call_client(&ask).await,
+        };
+        let placed = outcome.and_then(|(from, target)| self.place(ask, from, target));
+        match placed {
+            // The client may have cancelled while it was judged.
+            Ok(leg) if self.agent.handle_dialled(id, leg) => {}
+            Ok(leg) => {
+                // A call that ended by itself meanwhile is over as well.
+                let _is_over = self.connection.hang_up(leg, HangupCause::Cancelled);
+            }
+            Err(doubt) => self.refuse(id, doubt),
+        }
+    }
+
+    async fn call_client(&mut self, ask: &DialAsk) -> Result<(Identity, Target), Doubt> {
+        let claim = Claim {
+            method: "INVITE",
+            request_uri: &ask.request_uri,
+            from: &ask.from.uri,
+            credentials: ask.credentials.as_ref(),
+        };
+        let proven = self.prove(claim).await?;
+        let target = match &ask.replaces {
+            Some(replaced) => {
+                let leg = LegId::parse(&replaced.call_id).ok_or(Doubt::Answer(481, Vec::new()))?;
+                let party = self.service.board.leg(leg).map(|leg| leg.identity);
+                let party = party.filter(|party| party.account == proven.identity.account);
+                let party = party.ok_or(Doubt::Answer(481, Vec::new()))?;
+                (party, Target::Replacing(leg))
+            }
+            None => {
+                let callee = Identity::new(proven.identity.account, &ask.to.user);
+                (callee.clone(), Target::Identities(vec![callee]))
+            }
+        };
+        let (callee, target) = target;
+        if callee.name.is_empty() {
+            return Err(Doubt::Answer(404, Vec::new()));
+        }
+        if !proven.callees.allows(&callee.name) {
+            return Err(Doubt::Answer(403, Vec::new()));
+        }
+        Ok((proven.identity, target))
+    }
+
+    /// A service call has no token: the access key alone stands for it.
+    async fn call_service(&self, ask: &DialAsk, key: &str, cloud: &str) -> Result<(Identity, Target), Doubt> {
+        let headers = ask.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
+        let asked = ServiceAsk {
+            key: key.to_owned(),
+            cloud: cloud.to_owned(),
+            service: ask.to.user.clone(),
+            caller: ask.from.uri.user.clone(),
+            headers,
+        };
+        match self.service.access.service(asked).await {
+            ServiceRoute::Dial { from, to } => Ok((from, Target::Identities(to))),
+            ServiceRoute::Reject(cause) => Err(Doubt::Answer(status_of(cause).max(400), Vec::new())),
+        }
+    }
+
+    fn place(&self, ask: DialAsk, from: Identity, target: Target) -> Result<LegId, Doubt> {
+        let offer = ask.offer.ok_or(Doubt::Answer(488, Vec::new()))?;
+        let ring = self.service.settings.ring.rule(&Domain::of(&ask.to.host));
+        let placing = Placing {
+            from: Party { identity: from, display: Arc::from(ask.from.display.as_str()) },
+            target,
+            offer,
+            is_trickling: false,
+            headers: ask.headers,
+            ring,
+            ring_for: ask.expires.map(|secs| Duration::from_secs(secs.into())),
+        };
+        self.connection.dial(placing).map_err(|refusal| self.not_placed(refusal))
+    }
+
+    fn not_placed(&self, refusal: Refusal) -> Doubt {
+        let status = match refusal {
+            Refusal::TooManyCalls => 503,
+            Refusal::TooManyLegs => 486,
+            Refusal::Description | Refusal::Headers => 413,
+            Refusal::Targets => 404,
+            Refusal::NoSuchLeg => 481,
+            Refusal::WrongState | Refusal::RenegotiationPending | Refusal::NeedsMedia | Refusal::Candidates | _ => 500,
+        };
+        if matches!(refusal, Refusal::TooManyCalls | Refusal::TooManyLegs) {
+            self.service.counters.limit(LimitReached::Calls);
+        }
+        Doubt::Answer(status, Vec::new())
+    }
+}

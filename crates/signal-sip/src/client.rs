@@ -1,0 +1,187 @@
+//! [`Client`]: one connection's agent, its place on the switchboard, and what it has proven.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use axum::extract::ws::close_code;
+use causeway_call_core::Identity;
+use causeway_sip_core::{AgentOutput, SipAgent, bridge};
+use causeway_switchboard::{Connection, ToClient};
+use causeway_types::Now;
+
+use crate::{LimitReached, SipService, ice::IceHeld};
+
+/// How often a connection that is to close looks whether its calls are over.
+const CALL_CHECK: Duration = Duration::from_millis(500);
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Over {
+    /// Its client is gone.
+    Gone,
+    /// It is told.
+    Close(u16, &'static str),
+}
+
+/// One connection's side of everything.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) service: Arc<SipService>,
+    pub(crate) connection: Connection,
+    pub(crate) agent: SipAgent,
+    pub(crate) address: Option<IpAddr>,
+    /// Users that proved themselves with a password: they need not do it again here.
+    pub(crate) trusted: BTreeMap<(String, String), Identity>,
+    /// Bindings made here: who, and the Contact.
+    pub(crate) bound: BTreeSet<(Identity, String)>,
+    /// Nonces that were used here, and how often.
+    pub(crate) nonces: BTreeMap<String, u32>,
+    pub(crate) ice: Option<IceHeld>,
+    /// Credentials that were made for this connection.
+    pub(crate) ice_names: Vec<String>,
+    refusals: u32,
+    close_at: Option<Instant>,
+    is_sent_away: bool,
+}
+
+impl Client {
+    pub(crate) fn new(
+        service: Arc<SipService>,
+        connection: Connection,
+        agent: SipAgent,
+        address: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            service,
+            connection,
+            agent,
+            address,
+            trusted: BTreeMap::new(),
+            bound: BTreeSet::new(),
+            nonces: BTreeMap::new(),
+            ice: None,
+            ice_names: Vec::new(),
+            refusals: 0,
+            close_at: None,
+            is_sent_away: false,
+        }
+    }
+
+    pub(crate) fn service(&self) -> &SipService {
+        &self.service
+    }
+
+    /// When to call [`Self::wake`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.agent.poll_timeout().into_iter().chain(self.close_at).min()
+    }
+
+    pub(crate) fn wake(&mut self) {
+        self.agent.handle_timeout(Now::read());
+    }
+
+    /// The client said something.
+    pub(crate) fn heard(&mut self, text: &str) {
+        if let Err(reason) = self.agent.handle_text(Now::read(), text) {
+            self.service.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(?reason, connection = self.connection.id().number, "nothing came of a SIP message");
+        }
+    }
+
+    /// The switchboard says something to a leg.
+    pub(crate) fn told(&mut self, told: ToClient) {
+        self.agent.handle_leg_message(Now::read(), told.leg, told.message);
+    }
+
+    /// The next text to send; what is not to be sent is done on the way.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        while let Some(output) = self.agent.poll_output() {
+            let agent = &mut self.agent;
+            let id = self.connection.id();
+            // What needs the call core alone is done under its lock; the rest asks outside.
+            if let AgentOutput::Send(text) = output {
+                return Some(text);
+            }
+            let left = self.connection.with_calls(|calls, now| bridge::pass(now, agent, calls, id, output));
+            if let Some(output) = left {
+                self.answer(output).await;
+            }
+        }
+        None
+    }
+
+    async fn answer(&mut self, output: AgentOutput) {
+        match output {
+            AgentOutput::Register(ask) => self.register(ask).await,
+            AgentOutput::Dial(ask) => self.dial(ask).await,
+            AgentOutput::IceServers { ask, from } => self.ice_servers(ask, &from).await,
+            // Clients that are not in a call cannot be written to.
+            AgentOutput::Page { ask, .. } => {
+                self.agent.handle_refused(ask, 405, &[("Allow", "INVITE, REGISTER, OPTIONS")])
+            }
+            AgentOutput::Send(_)
+            | AgentOutput::Progress { .. }
+            | AgentOutput::Answer { .. }
+            | AgentOutput::HangUp { .. }
+            | AgentOutput::Reoffer { .. }
+            | AgentOutput::Reanswer { .. }
+            | AgentOutput::ReofferRefused { .. }
+            | AgentOutput::Info { .. }
+            | AgentOutput::Transfer { .. }
+            | AgentOutput::TransferProgress { .. } => {}
+        }
+    }
+
+    /// A request proved nothing. After many the connection is closed.
+    pub(crate) fn note_refusal(&mut self) {
+        self.refusals += 1;
+    }
+
+    /// A request proved who sent it.
+    pub(crate) fn note_proof(&mut self) {
+        self.refusals = 0;
+    }
+
+    /// The server drains: this connection closes at a moment of its own.
+    pub(crate) fn drain(&mut self) {
+        let spread = u64::try_from(self.service.settings.drain_spread.as_millis()).unwrap_or(0);
+        // Connections are numbered in order: a number far from its neighbours' spreads them evenly.
+        let place = self.connection.id().number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        self.close_at = Some(Instant::now() + Duration::from_millis((place * spread) >> 32));
+    }
+
+    /// The client is to come back in a moment: it does so by itself when its connection is closed, and not after a refusal.
+    pub(crate) fn send_away(&mut self) {
+        self.is_sent_away = true;
+    }
+
+    /// Whether the connection is to be closed.
+    pub(crate) fn over(&mut self) -> Option<Over> {
+        if self.is_sent_away {
+            return Some(Over::Close(close_code::AGAIN, "try again later"));
+        }
+        if self.refusals >= self.service.settings.refusals_max {
+            self.service.counters.limit(LimitReached::Refusals);
+            return Some(Over::Close(close_code::POLICY, "nothing is proven"));
+        }
+        let now = Instant::now();
+        self.close_at.filter(|at| *at <= now)?;
+        if self.agent.dialog_count() == 0 {
+            return Some(Over::Close(close_code::AWAY, "going away"));
+        }
+        self.close_at = Some(now + CALL_CHECK);
+        None
+    }
+
+    /// The connection is over.
+    pub(crate) fn gone(&mut self) {
+        let names = std::mem::take(&mut self.ice_names);
+        if !names.is_empty() {
+            self.service.access.ice_over(names);
+        }
+    }
+}
