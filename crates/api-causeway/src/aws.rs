@@ -158,17 +158,9 @@ pub(crate) async fn list<S: ApiStore>(
     Caller(caller): Caller,
 ) -> Result<Response, ApiError> {
     let keys = state.access_keys.list(caller).await?;
-    let shown = |key: Stored| AccessKey {
-        configured: state.access_keys.is_configured(&key.id),
-        id: key.id,
-        name: key.name,
-        preset: key.grant.preset.as_str(),
-        channel: key.grant.channel,
-        client_id: key.grant.client,
-        token_id: key.token.0,
-        created_at: key.created_at.into(),
-        expires_at: key.expires_at.map(Into::into),
-        revoked_at: key.revoked_at.map(Into::into),
+    let shown = |key: Stored| {
+        let is_configured = state.access_keys.is_configured(&key.id);
+        shown(key, is_configured)
     };
     Ok(page::whole(keys.into_iter().map(shown).collect()))
 }
@@ -232,7 +224,7 @@ pub(crate) async fn rotate<S: ApiStore>(
 
 /// Revoke an access key
 ///
-/// It is refused from here on; the relay credentials it minted go on, see `POST /api/v1/credentials/revoke`.
+/// It, or a temporary one, is refused from here on; the relay credentials it minted go on, see `POST /api/v1/credentials/revoke`.
 #[utoipa::path(
     delete,
     path = "/api/v1/aws/access-keys/{id}",
@@ -260,7 +252,10 @@ pub(crate) async fn revoke<S: ApiStore>(
         (TemporaryRequest = "application/json"),
         (TemporaryRequest = "application/x-www-form-urlencoded"),
     )),
-    responses((status = 201, description = "The credentials.", body = TemporaryCredentials)),
+    responses(
+        (status = 201, description = "The credentials.", body = TemporaryCredentials),
+        (status = 409, description = "The project has as many as it may.", body = causeway_api_http::ErrorBody<'_>),
+    ),
 )]
 pub(crate) async fn mint<S: ApiStore>(
     State(state): State<Arc<ApiState<S>>>,
@@ -283,6 +278,27 @@ pub(crate) async fn mint<S: ApiStore>(
         expiration: made.expires_at.unwrap_or(now).into(),
     };
     Ok(json(StatusCode::CREATED, &body))
+}
+
+/// List temporary credentials
+///
+/// Those that have not expired, those that end last first. `DELETE /api/v1/aws/access-keys/{id}` ends one earlier.
+#[utoipa::path(
+    get,
+    path = "/api/v1/aws/temporary-credentials",
+    tag = "aws",
+    params(PageQuery),
+    responses((status = 200, description = "A page of them.", body = List<AccessKey>)),
+)]
+pub(crate) async fn temporary<S: ApiStore>(
+    State(state): State<Arc<ApiState<S>>>,
+    Caller(caller): Caller,
+    Asked(mut asked): Asked,
+) -> Result<Response, ApiError> {
+    let request = page::request(&mut asked);
+    asked.finish()?;
+    let found = state.access_keys.list_temporary(caller, &request, Now::read().unix).await?;
+    Ok(page::answer(found, |key| shown(key, false)))
 }
 
 /// List signalling channels
@@ -331,6 +347,21 @@ fn read_grant(sent: &mut Parameters) -> KeyGrant {
     KeyGrant { preset, channel, client }
 }
 
+fn shown(key: Stored, is_configured: bool) -> AccessKey {
+    AccessKey {
+        configured: is_configured,
+        id: key.id,
+        name: key.name,
+        preset: key.grant.preset.as_str(),
+        channel: key.grant.channel,
+        client_id: key.grant.client,
+        token_id: key.token.0,
+        created_at: key.created_at.into(),
+        expires_at: key.expires_at.map(Into::into),
+        revoked_at: key.revoked_at.map(Into::into),
+    }
+}
+
 fn shown_once(made: &NewAccessKey) -> MadeAccessKey {
     MadeAccessKey {
         access_key_id: made.id.clone(),
@@ -345,6 +376,9 @@ fn error(error: AccessKeyError) -> ApiError {
         AccessKeyError::Unknown => ApiError::not_found(),
         AccessKeyError::TooMany => {
             ApiError::new(StatusCode::CONFLICT, "access_keys_per_project_max", error.to_string())
+        }
+        AccessKeyError::TooManyTemporary => {
+            ApiError::new(StatusCode::CONFLICT, "temporary_keys_per_project_max", error.to_string())
         }
         AccessKeyError::NoRandomness | _ => {
             tracing::error!(%error, "no access key was made");

@@ -61,6 +61,7 @@ pub const ROUTES: &[RouteAccess] = &[
     row("POST", "/api/v1/aws/access-keys", ADMIN),
     row("POST", "/api/v1/aws/access-keys/{id}/rotate", ADMIN),
     row("DELETE", "/api/v1/aws/access-keys/{id}", ADMIN),
+    row("GET", "/api/v1/aws/temporary-credentials", READ),
     row("POST", "/api/v1/aws/temporary-credentials", Access::Scope(Scope::Credentials)),
     row("GET", "/api/v1/aws/channels", READ),
     row("GET", "/api/v1/webhooks", ADMIN),
@@ -123,6 +124,7 @@ pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
         .add(aws::__path_make, aws::make::<S>)
         .add(aws::__path_rotate, aws::rotate::<S>)
         .add(aws::__path_revoke, aws::revoke::<S>)
+        .add(aws::__path_temporary, aws::temporary::<S>)
         .add(aws::__path_mint, aws::mint::<S>)
         .add(aws::__path_channels, aws::channels::<S>)
         .add(webhooks::__path_list, webhooks::list::<S>)

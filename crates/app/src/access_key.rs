@@ -14,12 +14,14 @@ use causeway_types::{Secret, UnixTime};
 use parking_lot::Mutex;
 
 use crate::{
-    ApiCaller, AuditEntry, Callers, CredentialStore, OrganizationId, ProjectId, Scopes, Store, StoreError, StoreResult,
-    TokenId,
+    ApiCaller, AuditEntry, Callers, CredentialStore, OrganizationId, Page, PageRequest, ProjectId, Scopes, Store,
+    StoreError, StoreResult, TokenId,
 };
 
 /// Access keys of one project that do not expire by themselves.
 pub const ACCESS_KEYS_PER_PROJECT_MAX: usize = 1000;
+/// Temporary access keys of one project that have not expired.
+pub const TEMPORARY_KEYS_PER_PROJECT_MAX: u64 = 100_000;
 /// How long an answer of the store is believed: a revoked key works at most this much longer on another server.
 const BELIEVED: Duration = Duration::from_millis(500);
 /// Keys remembered, known and unknown; one more and all are asked for again.
@@ -243,6 +245,17 @@ pub trait AccessKeyStore: Send + Sync + 'static {
     /// A project's keys that were not minted as temporary ones, newest first.
     fn access_keys(&self, project: ProjectId) -> impl Future<Output = StoreResult<Vec<AccessKey>>> + Send;
 
+    /// A project's temporary keys that have not expired, those that end last first.
+    fn temporary_keys(
+        &self,
+        project: ProjectId,
+        now: UnixTime,
+        page: &PageRequest,
+    ) -> impl Future<Output = StoreResult<Page<AccessKey>>> + Send;
+
+    /// How many temporary keys of a project have not expired.
+    fn temporary_key_count(&self, project: ProjectId, now: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;
+
     /// Adds a key.
     fn insert_access_key(
         &self,
@@ -290,6 +303,9 @@ pub enum AccessKeyError {
     /// There are as many as a project may have.
     #[error("the project has {ACCESS_KEYS_PER_PROJECT_MAX} access keys already")]
     TooMany,
+    /// There are as many temporary ones as a project may have.
+    #[error("the project has {TEMPORARY_KEYS_PER_PROJECT_MAX} temporary access keys already; they go when they expire")]
+    TooManyTemporary,
     /// The project has no such live key.
     #[error("no such access key")]
     Unknown,
@@ -358,6 +374,19 @@ impl<S: AccessKeyStore + Store> AccessKeys<S> {
         Ok(keys)
     }
 
+    /// The project's temporary keys that have not expired, those that end last first.
+    ///
+    /// # Errors
+    /// The store did not answer, or the page's place is none of this list.
+    pub async fn list_temporary(
+        &self,
+        caller: ApiCaller,
+        page: &PageRequest,
+        now: UnixTime,
+    ) -> StoreResult<Page<AccessKey>> {
+        self.store.temporary_keys(caller.project, now, page).await
+    }
+
     /// Whether a key is one of the configuration.
     #[must_use]
     pub fn is_configured(&self, id: &str) -> bool {
@@ -397,6 +426,9 @@ impl<S: AccessKeyStore + Store> AccessKeys<S> {
         ttl: Duration,
         now: UnixTime,
     ) -> Result<NewAccessKey, AccessKeyError> {
+        if self.store.temporary_key_count(caller.project, now).await? >= TEMPORARY_KEYS_PER_PROJECT_MAX {
+            return Err(AccessKeyError::TooManyTemporary);
+        }
         let (MadeKey { id, secret }, session_token) = access_key::temporary(random()?, random()?);
         let key = NewAccessKey {
             id,

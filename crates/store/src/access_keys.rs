@@ -1,14 +1,20 @@
 //! Access keys of clients that sign.
 
 use causeway_app::{
-    AccessKey, AccessKeyStore, ApiCaller, KeyGrant, KeyPreset, NewAccessKey, OrganizationId, ProjectId, Scopes,
-    StoreResult, TokenId,
+    AccessKey, AccessKeyStore, ApiCaller, KeyGrant, KeyPreset, NewAccessKey, OrganizationId, Page, PageRequest,
+    ProjectId, Scopes, StoreResult, TokenId,
 };
 use causeway_credentials::access_key::token_hash;
 use causeway_types::{Secret, UnixTime};
 use sqlx::{Any, Transaction};
 
-use crate::{SqlStore, millis, sql::Sql, store_error, time};
+use crate::{
+    SqlStore,
+    listing::{page, place},
+    millis,
+    sql::Sql,
+    store_error, time,
+};
 
 #[derive(sqlx::FromRow)]
 struct KeyRow {
@@ -76,6 +82,36 @@ impl AccessKeyStore for SqlStore {
             .push(" AND k.session_token IS NULL ORDER BY k.created_at DESC, k.id");
         let rows: Vec<KeyRow> = sql.rows().fetch_all(&self.pool).await.map_err(store_error)?;
         Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    async fn temporary_keys(
+        &self,
+        project: ProjectId,
+        now: UnixTime,
+        request: &PageRequest,
+    ) -> StoreResult<Page<AccessKey>> {
+        let mut sql = select()
+            .push("k.session_token IS NOT NULL AND k.project_id = ")
+            .bind(project.0)
+            .push(" AND k.expires_at > ")
+            .bind(millis(now));
+        if let Some((at, id)) = place(request)? {
+            sql = sql.push(" AND (k.expires_at < ").bind(at).push(" OR (k.expires_at = ").bind(at);
+            sql = sql.push(" AND k.id > ").bind(id.as_str()).push("))");
+        }
+        sql = sql.push(" ORDER BY k.expires_at DESC, k.id LIMIT ").bind(i64::from(request.limit) + 1);
+        let rows: Vec<KeyRow> = sql.rows().fetch_all(&self.pool).await.map_err(store_error)?;
+        let found = page(rows, request, |row| format!("{}-{}", row.expires_at.unwrap_or_default(), row.id));
+        Ok(Page { items: found.items.into_iter().map(Into::into).collect(), next: found.next })
+    }
+
+    async fn temporary_key_count(&self, project: ProjectId, now: UnixTime) -> StoreResult<u64> {
+        let sql = Sql::new("SELECT COUNT(*) FROM access_keys WHERE session_token IS NOT NULL AND project_id = ")
+            .bind(project.0)
+            .push(" AND expires_at > ")
+            .bind(millis(now));
+        let (count,): (i64,) = sql.rows().fetch_one(&self.pool).await.map_err(store_error)?;
+        Ok(count.unsigned_abs())
     }
 
     async fn insert_access_key(&self, project: ProjectId, key: &NewAccessKey, now: UnixTime) -> StoreResult<()> {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use causeway_app::{
-    AccessKeyStore, ChannelChange, KeyGrant, KeyPreset, NewAccessKey, SignalChannel, SignalChannelId,
-    SignalChannelStore, Store, StoreError, TokenId,
+    AccessKey, AccessKeyStore, ChannelChange, KeyGrant, KeyPreset, NewAccessKey, Page, PageRequest, SignalChannel,
+    SignalChannelId, SignalChannelStore, Store, StoreError, TokenId,
 };
 use causeway_types::{Secret, UnixTime};
 
@@ -39,6 +39,27 @@ pub(super) async fn access_keys_come_back_and_end_with_their_token(store: &SqlSt
         store.access_keys(project).await.expect("answers").into_iter().map(|key| key.id).collect();
     assert_eq!(listed, ["LASTING"], "temporary ones are not listed");
 
+    for (id, secs) in [("TEMP-B", 90), ("TEMP-A", 90)] {
+        let expires_at = Some(NOW.saturating_add(Duration::from_secs(secs)));
+        let key = NewAccessKey { expires_at, ..key(id, Some(minting)) };
+        store.insert_access_key(project, &key, NOW).await.expect("inserted");
+    }
+    let ids = |page: &Page<AccessKey>| page.items.iter().map(|key| key.id.clone()).collect::<Vec<_>>();
+    let first = PageRequest { limit: 2, after: None };
+    let page = store.temporary_keys(project, NOW, &first).await.expect("answers");
+    assert_eq!(ids(&page), ["TEMP-A", "TEMP-B"], "those that end last first");
+    let second = PageRequest { limit: 2, after: page.next };
+    let page = store.temporary_keys(project, NOW, &second).await.expect("answers");
+    assert_eq!((ids(&page), page.next), (vec!["TEMPORARY".to_owned()], None));
+    let in_a_minute = NOW.saturating_add(Duration::from_secs(60));
+    assert_eq!(ids(&store.temporary_keys(project, in_a_minute, &first).await.expect("answers")), ["TEMP-A", "TEMP-B"]);
+    assert_eq!(store.temporary_key_count(project, NOW).await.expect("answers"), 3);
+    assert_eq!(store.temporary_key_count(project, in_a_minute).await.expect("answers"), 2);
+    assert_eq!(store.temporary_key_count(ProjectId(77), NOW).await.expect("answers"), 0);
+    let nowhere = PageRequest { limit: 2, after: Some("here".to_owned()) };
+    assert!(matches!(store.temporary_keys(project, NOW, &nowhere).await, Err(StoreError::BadCursor)));
+    assert_eq!(store.forget_access_keys(NOW.saturating_add(Duration::from_secs(1))).await.expect("answers"), 0);
+
     let temporary = store.access_key("TEMPORARY").await.expect("answers").expect("there");
     assert_eq!((temporary.token, temporary.revoked_at), (minting, None));
     let caller = temporary.caller();
@@ -57,6 +78,7 @@ pub(super) async fn access_keys_come_back_and_end_with_their_token(store: &SqlSt
     let end = NOW.saturating_add(Duration::from_secs(60));
     assert_eq!(store.forget_access_keys(end).await.expect("answers"), 0);
     assert_eq!(store.forget_access_keys(end.saturating_add(Duration::from_millis(1))).await.expect("answers"), 1);
+    assert_eq!(store.forget_access_keys(end.saturating_add(Duration::from_secs(60))).await.expect("answers"), 2);
 
     let adopted = store.adopt_access_key("default", "CONFIGURED", NOW).await.expect("answers").expect("a project");
     let again = store.adopt_access_key("default", "CONFIGURED", later).await.expect("answers");
