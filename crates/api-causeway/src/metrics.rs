@@ -18,8 +18,18 @@ const LABELS: &[(Metric, &str, &str)] = &[
     (Metric::Drops, "reason", "[drop reasons](troubleshooting.md#drop-reasons)"),
     (Metric::ClientConnections, "transport", "`stream` (TCP, TLS), `dtls`"),
     (Metric::WebhookPosts, "outcome", "`taken`, `failed`"),
-    (Metric::SignalMessages, "outcome", "`delivered`, `stored`, `expired`, `refused`"),
     (Metric::CallsEnded, "cause", "`normal`, `busy`, `rejected` … ([hang-up cause](glossary.md))"),
+    (
+        Metric::SignalMessages,
+        "outcome",
+        "`delivered`, `stored`, `expired`, `malformed`, `no_recipient`, `payload_too_long`, `too_fast`, `too_many_waiting`",
+    ),
+    (Metric::SignalRefusals, "error", "[names of errors](compat/aws-kvs.md#limits)"),
+    (
+        Metric::SignalCloses,
+        "reason",
+        "`superseded`, `channel_deleted`, `idle`, `too_old`, `going_away`, `too_slow`, `frame_too_large`, `silent`",
+    ),
 ];
 
 /// Every metric there is.
@@ -93,6 +103,12 @@ pub enum Metric {
     CallsAnswered,
     /// Counter by `cause`: calls that ended.
     CallsEnded,
+    /// Counter by `error`: refused calls and upgrades of signing clients.
+    SignalRefusals,
+    /// Counter by `reason`: signalling WebSockets the server closed.
+    SignalCloses,
+    /// Counter: times a signalling WebSocket sent faster than it is read.
+    SignalFloods,
     /// Gauge: 1 on the server that posts to webhooks.
     WebhookPosting,
     /// Counter: bugs met and survived on the data path.
@@ -101,7 +117,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -136,6 +152,9 @@ impl Metric {
         Self::CallsStarted,
         Self::CallsAnswered,
         Self::CallsEnded,
+        Self::SignalRefusals,
+        Self::SignalCloses,
+        Self::SignalFloods,
         Self::WebhookPosting,
         Self::Panics,
     ];
@@ -178,6 +197,9 @@ impl Metric {
             Self::CallsAnswered => "causeway_calls_answered_total",
             Self::CallsEnded => "causeway_calls_ended_total",
             Self::SignalMessages => "causeway_signal_messages_total",
+            Self::SignalRefusals => "causeway_signal_refusals_total",
+            Self::SignalCloses => "causeway_signal_closes_total",
+            Self::SignalFloods => "causeway_signal_floods_total",
             Self::WebhookPosting => "causeway_webhook_posting",
             Self::Panics => "causeway_panics_total",
         }
@@ -221,6 +243,9 @@ impl Metric {
             Self::CallsStarted => "Calls that were placed.",
             Self::CallsAnswered => "Calls that were answered.",
             Self::CallsEnded => "Calls that ended, by cause.",
+            Self::SignalRefusals => "Refused calls and upgrades of clients that sign, by error.",
+            Self::SignalCloses => "Signalling WebSockets the server closed, by reason.",
+            Self::SignalFloods => "Times a signalling WebSocket sent frames faster than they are read.",
             Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
             Self::Panics => "Bugs met and survived on the data path.",
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes, HttpBody as _},
-    extract::Request,
+    extract::{Request, State},
     http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -15,7 +15,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use crate::ApiError;
+use crate::{ApiError, Own};
 
 /// Largest body.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -25,17 +25,18 @@ const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Hands the body on in one piece; one that cannot be had is answered 413, 408 or 400.
-pub async fn whole(request: Request, next: Next) -> Response {
+pub(crate) async fn whole(State(own): Own, request: Request, next: Next) -> Response {
+    let max = own.and_then(|own| own.body_bytes_max(request.uri())).unwrap_or(BODY_BYTES_MAX);
     let (parts, body) = request.into_parts();
     // A client that waits for "100 Continue" has not sent its body, and one that is too large it need not send.
     let waits = parts.headers.contains_key(header::EXPECT);
-    match read_within(PATIENCE, body, waits).await {
+    match read_within(PATIENCE, body, waits, max).await {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(error) => error.into_response(),
     }
 }
 
-/// The body [`whole`] left: it is in memory, and no larger than [`BODY_BYTES_MAX`].
+/// The body that was taken whole: it is in memory, and no larger than [`BODY_BYTES_MAX`] or what its family takes.
 ///
 /// # Errors
 /// It breaks off.
@@ -43,31 +44,31 @@ pub async fn taken(body: Body) -> Result<Bytes, ApiError> {
     body.collect().await.map(http_body_util::Collected::to_bytes).map_err(|_| cut_off())
 }
 
-async fn read_within(patience: Duration, body: Body, waits: bool) -> Result<Bytes, ApiError> {
-    timeout(patience, read(body, waits)).await.unwrap_or_else(|_| Err(late()))
+async fn read_within(patience: Duration, body: Body, waits: bool, max: usize) -> Result<Bytes, ApiError> {
+    timeout(patience, read(body, waits, max)).await.unwrap_or_else(|_| Err(late()))
 }
 
-async fn read(mut body: Body, waits: bool) -> Result<Bytes, ApiError> {
+async fn read(mut body: Body, waits: bool, max: usize) -> Result<Bytes, ApiError> {
     let mut bytes = Vec::new();
     // The lower bound is what the client declared.
-    let mut is_too_large = body.size_hint().lower() > BODY_BYTES_MAX as u64;
+    let mut is_too_large = body.size_hint().lower() > max as u64;
     if is_too_large && waits {
-        return Err(ApiError::too_large());
+        return Err(ApiError::too_large(max));
     }
     let mut n_read = 0;
     while let Some(frame) = body.frame().await {
         // A body that is too large is so even when it ends early.
-        let Ok(frame) = frame else { return Err(if is_too_large { ApiError::too_large() } else { cut_off() }) };
+        let Ok(frame) = frame else { return Err(if is_too_large { ApiError::too_large(max) } else { cut_off() }) };
         let Ok(data) = frame.into_data() else { continue };
         n_read += data.len();
-        is_too_large |= n_read > BODY_BYTES_MAX;
+        is_too_large |= n_read > max;
         if !is_too_large {
             bytes.extend_from_slice(&data);
         } else if n_read > DISCARDED_BYTES_MAX {
             break;
         }
     }
-    if is_too_large { Err(ApiError::too_large()) } else { Ok(Bytes::from(bytes)) }
+    if is_too_large { Err(ApiError::too_large(max)) } else { Ok(Bytes::from(bytes)) }
 }
 
 fn cut_off() -> ApiError {
@@ -109,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_never_comes_is_given_up() {
-        let error = read_within(Duration::from_millis(1), Body::new(Silence), false).await.unwrap_err();
+        let error = read_within(Duration::from_millis(1), Body::new(Silence), false, BODY_BYTES_MAX).await.unwrap_err();
         let response = error.respond(&RequestId("the-id".to_owned()));
         assert_eq!(response.status().as_u16(), 408);
         let body = to_bytes(response.into_body(), 1000).await.unwrap();

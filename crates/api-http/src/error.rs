@@ -11,7 +11,7 @@ use causeway_app::{MintError, RegionRefusal, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{RequestId, body::BODY_BYTES_MAX};
+use crate::RequestId;
 
 /// How long to wait for a region: about as long as it takes to notice that one is back.
 const REGION_RETRY_SECS: u64 = 5;
@@ -99,10 +99,10 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "relay_unavailable", message).retry_after(1)
     }
 
-    /// 413.
+    /// 413: a body larger than `max` bytes.
     #[must_use]
-    pub fn too_large() -> Self {
-        let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+    pub fn too_large(max: usize) -> Self {
+        let message = format!("the body is larger than {max} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 

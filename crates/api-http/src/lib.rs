@@ -16,20 +16,20 @@ mod rate;
 mod routes;
 mod timestamp;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     handler::Handler,
-    http::{Extensions, HeaderName, HeaderValue, StatusCode},
+    http::{Extensions, HeaderName, HeaderValue, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use tokio::time::timeout;
 
 pub use access::{Access, Guard, RouteAccess, authorize};
-pub use body::{BODY_BYTES_MAX, taken, whole};
+pub use body::{BODY_BYTES_MAX, taken};
 pub use claim::{COOKIE, CSRF_HEADER, Claim, OverTls, SECURE_COOKIE, client_address, is_same_origin, is_secure};
 pub use error::{ApiError, Detail, ErrorBody, json};
 pub use extract::{Asked, Caller, Segment, Sent};
@@ -53,26 +53,53 @@ pub fn requester(extensions: &Extensions) -> Option<IpAddr> {
 #[derive(Clone, Debug, Default)]
 pub struct RequestId(pub String);
 
+/// What a family does in its own way, for requests that its handlers never saw or did not answer in time.
+pub trait Manners: Send + Sync + 'static {
+    /// How long a request may take, when longer than others.
+    fn patience(&self, uri: &Uri) -> Option<Duration>;
+
+    /// How large a request's body may be, when larger than others'.
+    fn body_bytes_max(&self, uri: &Uri) -> Option<usize>;
+
+    /// An error in the family's shape; none for a request that is not the family's.
+    fn write(&self, uri: &Uri, error: &ApiError, id: &RequestId) -> Option<Response>;
+}
+
 /// What every route does: it has a request id, reads bodies whole and within bounds, and says in one shape what went
 /// wrong, unknown paths and methods included.
 pub fn with_manners(routes: Router) -> Router {
-    with_manners_and(routes, unknown_path)
+    with_manners_and(routes, unknown_path, None)
 }
 
-/// The same, with `elsewhere` to answer the paths that no route has.
-pub fn with_manners_and<H: Handler<T, ()>, T: 'static>(routes: Router, elsewhere: H) -> Router {
+/// The same, with `elsewhere` to answer the paths that no route has, and a family with manners of its own.
+pub fn with_manners_and<H: Handler<T, ()>, T: 'static>(
+    routes: Router,
+    elsewhere: H,
+    own: Option<Arc<dyn Manners>>,
+) -> Router {
     routes
         .fallback(elsewhere)
         .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(in_time))
-        .layer(middleware::from_fn(whole))
-        .layer(middleware::from_fn(with_request_id))
+        .layer(middleware::from_fn_with_state(own.clone(), in_time))
+        .layer(middleware::from_fn_with_state(own.clone(), body::whole))
+        .layer(middleware::from_fn_with_state(own, with_request_id))
 }
 
-async fn with_request_id(mut request: Request, next: Next) -> Response {
+/// The family with manners of its own, as layers are given it.
+pub(crate) type Own = State<Option<Arc<dyn Manners>>>;
+
+async fn with_request_id(State(own): Own, mut request: Request, next: Next) -> Response {
     let id = RequestId(uuid::Uuid::new_v4().to_string());
     request.extensions_mut().insert(id.clone());
-    let mut response = ApiError::render(next.run(request).await, &id);
+    let mut response = match own {
+        None => ApiError::render(next.run(request).await, &id),
+        Some(own) => {
+            let uri = request.uri().clone();
+            let response = next.run(request).await;
+            let shaped = response.extensions().get::<ApiError>().and_then(|error| own.write(&uri, error, &id));
+            shaped.unwrap_or_else(|| ApiError::render(response, &id))
+        }
+    };
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
@@ -83,11 +110,12 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// 503 for a request that hangs: the store takes connections and does not answer, perhaps.
-async fn in_time(request: Request, next: Next) -> Response {
-    match timeout(PATIENCE, next.run(request)).await {
+async fn in_time(State(own): Own, request: Request, next: Next) -> Response {
+    let patience = own.and_then(|own| own.patience(request.uri())).unwrap_or(PATIENCE);
+    match timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            tracing::warn!(seconds = PATIENCE.as_secs(), "a request was given up");
+            tracing::warn!(seconds = patience.as_secs(), "a request was given up");
             ApiError::store_down().into_response()
         }
     }
@@ -118,5 +146,42 @@ mod tests {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["retry-after"], "1");
         assert!(response.headers().contains_key("x-request-id"));
+    }
+
+    struct Patient;
+
+    impl Manners for Patient {
+        fn patience(&self, uri: &Uri) -> Option<Duration> {
+            (uri.path() == "/slow").then(|| Duration::from_secs(60))
+        }
+
+        fn body_bytes_max(&self, uri: &Uri) -> Option<usize> {
+            (uri.path() == "/slow").then_some(2 * BODY_BYTES_MAX)
+        }
+
+        fn write(&self, uri: &Uri, error: &ApiError, id: &RequestId) -> Option<Response> {
+            let is_own = uri.path() != "/other";
+            is_own.then(|| (error.status(), [("own", format!("{} {}", error.code(), id.0.len()))]).into_response())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_family_waits_longer_where_it_says_so_and_writes_errors_in_its_own_shape() {
+        let slow = || async { tokio::time::sleep(Duration::from_secs(30)).await };
+        let routes = Router::new().route("/slow", get(slow)).route("/fast", get(slow)).route("/other", get(slow));
+        let router = with_manners_and(routes, unknown_path, Some(Arc::new(Patient)));
+        let ask = |path: &str, body: Body| router.clone().oneshot(Request::get(path).body(body).unwrap());
+        assert_eq!(ask("/slow", Body::empty()).await.unwrap().status(), StatusCode::OK);
+        let late = ask("/fast", Body::empty()).await.unwrap();
+        assert_eq!(
+            (late.status(), &late.headers()["own"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"relay_unavailable 36".parse().unwrap())
+        );
+        assert!(!ask("/other", Body::empty()).await.unwrap().headers().contains_key("own"));
+        let large = |bytes: usize| Body::from(vec![b'x'; bytes]);
+        assert_eq!(ask("/slow", large(2 * BODY_BYTES_MAX)).await.unwrap().status(), StatusCode::OK);
+        for (path, bytes) in [("/slow", 2 * BODY_BYTES_MAX + 1), ("/fast", BODY_BYTES_MAX + 1)] {
+            assert_eq!(ask(path, large(bytes)).await.unwrap().headers()["own"], "body_too_large 36", "{path}");
+        }
     }
 }

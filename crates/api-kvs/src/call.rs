@@ -90,7 +90,7 @@ pub(crate) struct Call<'a, S> {
 
 impl<S: KvsStore> Call<'_, S> {
     /// Judged on the name alone, before the store is asked: a refusal does not tell whether a channel exists.
-    pub(crate) fn permit(&self, channel: &str) -> Result<(), KvsError> {
+    pub(crate) fn permit(&self, channel: &str, client: Option<&str>) -> Result<(), KvsError> {
         let action = self.operation.action();
         if !self.key.grant.allows(action, channel) {
             return Err(self.operation.denied());
@@ -98,7 +98,7 @@ impl<S: KvsStore> Call<'_, S> {
         let profile = &self.state.settings.profile;
         let is_of_signalling = matches!(action, ChannelAction::GetIceServers | ChannelAction::SendOffer);
         let per_sec = if is_of_signalling { profile.ice_per_sec } else { profile.calls_per_channel_per_sec };
-        if self.state.rates.take(self.key.project, action, channel, per_sec) {
+        if self.state.rates.take(self.key.project, action, channel, client, per_sec) {
             Ok(())
         } else {
             Err(KvsError::too_fast())
@@ -117,8 +117,11 @@ pub(crate) async fn call<S: KvsStore>(State(state): State<Arc<ApiState<S>>>, req
         Ok(body) => answer(&state, &parts, &body).await,
         Err(_) => Err(KvsError::new(StatusCode::BAD_REQUEST, "SerializationException", "The body breaks off.")),
     };
-    let mut response = answered.unwrap_or_else(KvsError::into_response);
-    dress(&mut response, &parts);
+    let mut response = answered.unwrap_or_else(|error| {
+        state.hub.refusals.note(error.name());
+        error.into_response()
+    });
+    dress(&mut response, parts.extensions.get());
     response
 }
 
@@ -142,10 +145,9 @@ async fn answer<S: KvsStore>(state: &ApiState<S>, parts: &Parts, body: &[u8]) ->
 }
 
 /// The headers every answer has.
-pub(crate) fn dress(response: &mut Response, parts: &Parts) {
+pub(crate) fn dress(response: &mut Response, id: Option<&RequestId>) {
     let headers = response.headers_mut();
-    let id = parts.extensions.get::<RequestId>().and_then(|id| HeaderValue::from_str(&id.0).ok());
-    if let Some(id) = id {
+    if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id.0).ok()) {
         headers.insert(HeaderName::from_static("x-amzn-requestid"), id);
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

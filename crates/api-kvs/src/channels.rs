@@ -55,7 +55,16 @@ pub(crate) async fn answer<S: KvsStore>(call: &Call<'_, S>, body: &Map<String, V
 
 /// The channel of an ARN, if the key may do this to it.
 pub(crate) async fn by_arn<S: KvsStore>(call: &Call<'_, S>, arn: &ChannelArn) -> Result<SignalChannel, KvsError> {
-    call.permit(&arn.name)?;
+    by_arn_as(call, arn, None).await
+}
+
+/// The same for a client of it.
+pub(crate) async fn by_arn_as<S: KvsStore>(
+    call: &Call<'_, S>,
+    arn: &ChannelArn,
+    client: Option<&str>,
+) -> Result<SignalChannel, KvsError> {
+    call.permit(&arn.name, client)?;
     let settings = &call.state.settings;
     if arn.region != settings.region || arn.account != settings.account {
         return Err(KvsError::not_found());
@@ -75,7 +84,7 @@ async fn named<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<Si
         }
         (_, Some(arn)) => by_arn(call, &arn).await,
         (Some(name), None) => {
-            call.permit(name)?;
+            call.permit(name, None)?;
             let channel = call.state.store.signal_channel(call.key.project, name).await?;
             channel.ok_or_else(KvsError::not_found)
         }
@@ -119,7 +128,7 @@ async fn create<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<V
     }
     let message_ttl = message_ttl(fields)?.unwrap_or(Duration::from_secs(MESSAGE_TTL_SECS.unsigned_abs()));
     let tags: BTreeMap<String, String> = fields.tags("Tags", 0)?.unwrap_or_default().into_iter().collect();
-    call.permit(name)?;
+    call.permit(name, None)?;
     let (state, project) = (call.state, call.key.project);
     let in_use = || {
         let message = format!("The channel {name} is in use: a channel of this name exists.");
@@ -167,7 +176,7 @@ async fn list<S: KvsStore>(call: &Call<'_, S>, fields: Fields<'_>) -> Result<Val
     if !call.key.grant.preset.allows(action) {
         return Err(call.operation.denied());
     }
-    if !state.rates.take(project, action, "", state.settings.profile.calls_per_project_per_sec) {
+    if !state.rates.take(project, action, "", None, state.settings.profile.calls_per_project_per_sec) {
         return Err(KvsError::too_fast());
     }
     // A key restricted to some channels sees only those, so a page may take several reads.

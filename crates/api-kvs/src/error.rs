@@ -20,6 +20,32 @@ pub(crate) struct KvsError {
     message: Cow<'static, str>,
 }
 
+/// Every name an error may have.
+pub(crate) const NAMES: &[&str] = &[
+    "AccessDeniedException",
+    "AccountChannelLimitExceededException",
+    "ClientLimitExceededException",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InternalFailure",
+    "InvalidArgumentException",
+    "InvalidClientException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "NotAuthorizedException",
+    "RequestEntityTooLargeException",
+    "RequestTimeoutException",
+    "ResourceInUseException",
+    "ResourceNotFoundException",
+    "SerializationException",
+    "ServiceUnavailable",
+    "SessionExpiredException",
+    "TagsPerResourceExceededLimitException",
+    "UnknownOperationException",
+    "UnrecognizedClientException",
+    "VersionMismatchException",
+];
+
 /// Errors whose models, or whose live texts, spell the text's member in lower case; they get both.
 const LOWER_CASE: &[&str] = &[
     "InvalidClientException",
@@ -33,7 +59,13 @@ const LOWER_CASE: &[&str] = &[
 
 impl KvsError {
     pub(crate) fn new(status: StatusCode, name: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        debug_assert!(NAMES.contains(&name), "{name} is in the list");
         Self { status, name, message: message.into() }
+    }
+
+    /// For programs.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
     }
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {

@@ -3,11 +3,13 @@
 //! A channel is served by one node. A connection whose channel is another's is *away*: its inputs are sent to the owner, and
 //! what the owner says comes back. The owner knows such a connection as *remote*.
 
+mod attached;
+mod expired;
 mod peers;
 mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
@@ -15,25 +17,39 @@ use std::{
 
 use causeway_app::{Cluster, NodeAddress, Owner, SignalChannelId};
 use causeway_signal_core::{
-    Attach, ChannelId, CloseReason, ConnectionId, Figures, Limits, Message, Output, Peer, Refusal, SignalChannels,
+    Attach, ChannelId, CloseReason, ConnectionId, Figures, Limits, Output, Peer, Refusal, SignalChannels,
 };
 use causeway_types::Now;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
+pub(crate) use self::attached::Attached;
+use self::{
+    expired::Expired,
+    wire::{Letter, Why},
+};
 use crate::{
-    hub::wire::{Letter, Why},
-    mailbox::{End, Event, Mailbox},
+    error::NAMES,
+    mailbox::{Event, Mailbox},
+    tally::Tally,
 };
 
-/// Ended sessions remembered, so that their clients can be told; one more and all are forgotten.
-const EXPIRED_MAX: usize = 10_000;
-/// How long they are remembered.
-const EXPIRED_FOR: Duration = Duration::from_secs(3600);
 /// How long the owner of a channel may take to answer.
 const OWNER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often the owner is looked for: it may change between the question and the attempt.
 const ATTEMPTS: usize = 3;
+/// How often channels that nobody uses any more are looked for: those whose waiting messages expired.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Connections told at once that relays changed, and the pause after that: at most 2000 a second come back.
+const TOLD_AT_ONCE: usize = 200;
+const TOLD_PAUSE: Duration = Duration::from_millis(100);
+/// Why this server closes a connection.
+const CLOSE_REASONS: &[&str] =
+    &["superseded", "channel_deleted", "idle", "too_old", "going_away", "too_slow", "frame_too_large", "silent"];
+/// A frame that was no message.
+pub(crate) const MALFORMED: &str = "malformed";
+/// A connection's frames came faster than they are read.
+pub(crate) const FLOOD: &str = "flood";
 
 /// Connects sockets with the core.
 pub struct Hub {
@@ -42,6 +58,12 @@ pub struct Hub {
     sooner: Notify,
     connections_max: usize,
     cluster: OnceLock<Arc<dyn Cluster>>,
+    /// Refused calls and upgrades by the name of their error.
+    pub(crate) refusals: Tally,
+    /// Connections this server closed, by reason.
+    pub(crate) closes: Tally,
+    /// [`MALFORMED`] and [`FLOOD`].
+    pub(crate) notes: Tally,
     /// For what must be done off the caller's stack.
     myself: Weak<Self>,
 }
@@ -58,8 +80,7 @@ struct Inner {
     owned: HashSet<ChannelId>,
     next: u64,
     n_sockets: usize,
-    /// Viewers whose connection outlived its time and that did not come back.
-    expired: BTreeMap<(ChannelId, Arc<str>), Instant>,
+    expired: Expired,
     /// Until when the timer sleeps.
     sleeps_until: Option<Instant>,
     /// For other nodes, in order.
@@ -79,12 +100,20 @@ struct Away {
 }
 
 /// What was counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HubFigures {
     /// Sockets there are.
     pub connections: usize,
     /// Messages.
     pub messages: Figures,
+    /// Refused calls and upgrades by the name of their error.
+    pub refusals: Vec<(&'static str, u64)>,
+    /// Connections this server closed, by reason.
+    pub closes: Vec<(&'static str, u64)>,
+    /// Frames that were no messages.
+    pub malformed: u64,
+    /// Times a connection's frames came faster than they are read.
+    pub floods: u64,
 }
 
 /// Why a peer is not connected.
@@ -93,15 +122,6 @@ pub(crate) enum AttachError {
     TooManyViewers,
     TooManyConnections,
     Unavailable,
-}
-
-/// A connected peer; disconnected when dropped.
-pub(crate) struct Attached {
-    hub: Arc<Hub>,
-    id: ConnectionId,
-    channel: ChannelId,
-    peer: Peer,
-    mailbox: Arc<Mailbox>,
 }
 
 impl fmt::Debug for Hub {
@@ -122,7 +142,7 @@ impl Hub {
             owned: HashSet::new(),
             next: 0,
             n_sockets: 0,
-            expired: BTreeMap::new(),
+            expired: Expired::default(),
             sleeps_until: None,
             letters: Vec::new(),
         };
@@ -131,6 +151,9 @@ impl Hub {
             sooner: Notify::new(),
             connections_max,
             cluster: OnceLock::new(),
+            refusals: Tally::of(NAMES),
+            closes: Tally::of(CLOSE_REASONS),
+            notes: Tally::of(&[MALFORMED, FLOOD]),
             myself: Weak::clone(myself),
         })
     }
@@ -142,6 +165,7 @@ impl Hub {
 
     /// Wakes the core in time, until `stop` changes.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut sweep = tokio::time::interval(SWEEP);
         loop {
             self.with(|inner| {
                 inner.core.handle_timeout(Now::read());
@@ -160,6 +184,7 @@ impl Hub {
             tokio::select! {
                 () = sleep => {}
                 () = self.sooner.notified() => {}
+                _ = sweep.tick() => self.release_unused(),
                 _ = stop.changed() => return,
             }
         }
@@ -176,9 +201,21 @@ impl Hub {
         });
     }
 
-    /// Tells every connection to fetch relay credentials anew.
-    pub fn relays_changed(&self) {
-        self.input(|core| core.handle_relays_changed(None));
+    /// Tells every connection of the channels this server owns to fetch relay credentials anew, some at a time.
+    pub async fn relays_changed(&self) {
+        let mut after = None;
+        loop {
+            let next = self.with(|inner| {
+                let next = inner.core.handle_relays_changed(after, TOLD_AT_ONCE);
+                inner.obey();
+                next
+            });
+            if next.is_none() {
+                return;
+            }
+            after = next;
+            tokio::time::sleep(TOLD_PAUSE).await;
+        }
     }
 
     /// Closes every connection, and waits a little until their peers were told.
@@ -209,7 +246,17 @@ impl Hub {
 
     /// What was counted since the start.
     pub fn figures(&self) -> HubFigures {
-        self.with(|inner| HubFigures { connections: inner.n_sockets, messages: inner.core.figures() })
+        let (connections, messages) = self.with(|inner| (inner.n_sockets, inner.core.figures()));
+        let notes = self.notes.counts();
+        let note = |word| notes.iter().find(|(noted, _)| *noted == word).map_or(0, |(_, count)| *count);
+        HubFigures {
+            connections,
+            messages,
+            refusals: self.refusals.counts(),
+            closes: self.closes.counts(),
+            malformed: note(MALFORMED),
+            floods: note(FLOOD),
+        }
     }
 
     /// A channel was removed.
@@ -219,6 +266,7 @@ impl Hub {
             self.with(|inner| inner.letters.push((owner, Letter::ChannelGone { channel: channel.0 })));
         } else {
             self.input(|core| core.handle_channel_gone(channel, CloseReason::ChannelGone));
+            self.release(channel);
         }
     }
 
@@ -230,6 +278,7 @@ impl Hub {
             self.with(|inner| inner.letters.push((owner, letter)));
         } else {
             self.input(|core| core.handle_message_ttl(channel, message_ttl));
+            self.release(channel);
         }
     }
 
@@ -248,7 +297,7 @@ impl Hub {
             };
             if let Some(attached) = attached {
                 if let Peer::Viewer(client) = &peer {
-                    self.with(|inner| inner.expired.remove(&(channel, Arc::clone(client))));
+                    self.session_is_back(channel, client);
                 }
                 return Ok(attached);
             }
@@ -318,12 +367,6 @@ impl Hub {
         }
     }
 
-    /// Whether a viewer's connection outlived its time and it did not come back.
-    pub(crate) fn has_session_expired(&self, channel: ChannelId, client: &str) -> bool {
-        let now = Instant::now();
-        self.with(|inner| inner.expired.get(&(channel, Arc::from(client))).is_some_and(|until| *until > now))
-    }
-
     /// Who serves a channel; this node when nobody did. None: nobody can tell.
     async fn owner(&self, channel: ChannelId) -> Option<Owner> {
         let Some(cluster) = self.cluster.get() else { return Some(Owner::Here) };
@@ -389,6 +432,22 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Gives back every channel that nobody uses.
+    fn release_unused(&self) {
+        if self.cluster.get().is_none() {
+            return;
+        }
+        let unused = self.with(|inner| {
+            let is_unused = |channel: &&ChannelId| !inner.core.is_in_use(**channel);
+            inner.owned.iter().filter(is_unused).copied().collect::<Vec<_>>()
+        });
+        for channel in unused {
+            self.release(channel);
+        }
+    }
+}
+
 /// A channel as the cluster knows it.
 fn claim_name(channel: ChannelId) -> String {
     format!("signal:{}", channel.0)
@@ -438,62 +497,5 @@ impl Inner {
                 }
             }
         }
-    }
-}
-
-impl Attached {
-    /// A message of the peer.
-    pub(crate) fn message(&self, message: Message) {
-        self.hub.with(|inner| match inner.away.get(&self.id.0) {
-            Some(away) => inner.letters.push((Arc::clone(&away.owner), Letter::message(self.id.0, message))),
-            None => {
-                inner.core.handle_message(Now::read(), self.id, message);
-                inner.obey();
-            }
-        });
-    }
-
-    /// A sign of life of the peer.
-    pub(crate) fn activity(&self) {
-        self.hub.with(|inner| match inner.away.get(&self.id.0) {
-            Some(away) => inner.letters.push((Arc::clone(&away.owner), Letter::Activity { n: self.id.0 })),
-            None => inner.core.handle_activity(Now::read(), self.id),
-        });
-    }
-
-    /// Tells the peer that a frame of its own was no message.
-    pub(crate) fn tell_bad_frame(&self, correlation: Arc<str>, what: &'static str) {
-        // One that is too slow for that ends by its mailbox.
-        let _has_room = self.mailbox.push(Event::BadFrame { correlation, what });
-    }
-
-    /// What to tell the peer next, or why nothing more comes. May be given up at any time.
-    pub(crate) async fn next(&self) -> Result<Event, End> {
-        let next = self.mailbox.next().await;
-        if let (Err(End::Closed(CloseReason::TooOld)), Peer::Viewer(client)) = (&next, &self.peer) {
-            self.hub.with(|inner| {
-                if inner.expired.len() >= EXPIRED_MAX {
-                    inner.expired.clear();
-                }
-                inner.expired.insert((self.channel, Arc::clone(client)), Instant::now() + EXPIRED_FOR);
-            });
-        }
-        next
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        self.hub.with(|inner| {
-            inner.n_sockets -= 1;
-            if let Some(away) = inner.away.remove(&self.id.0) {
-                inner.letters.push((away.owner, Letter::Closed { n: self.id.0 }));
-            } else {
-                inner.places.remove(&self.id);
-                inner.core.handle_closed(self.id);
-                inner.obey();
-            }
-        });
-        self.hub.release(self.channel);
     }
 }

@@ -1,6 +1,6 @@
 //! Relay credentials, and an offer over HTTP (`compat/aws-kvs.md#ice-servers`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{http::StatusCode, response::Response};
 use causeway_app::{ClientRole, KeyPreset, MintRequest, Minting, RegionWish};
@@ -12,13 +12,15 @@ use crate::{
     KvsStore,
     arn::{ChannelArn, is_reserved_client_id, label},
     call::Call,
-    channels::by_arn,
+    channels::by_arn_as,
     error::{KvsError, answer},
     fields::{Fields, Form},
     hub::AttachError,
     mailbox::Event,
 };
 
+/// The longest an offer over HTTP waits for its answer: the longest time to live a channel's messages may have.
+pub(crate) const OFFER_TTL_MAX: Duration = Duration::from_secs(120);
 /// Entries of an answer; more are cut by a client.
 const ENTRIES_MAX: usize = 5;
 /// URLs of an entry; more are an error to a client.
@@ -46,8 +48,10 @@ pub(crate) async fn get_config<S: KvsStore>(
             "The specified client is invalid.",
         ));
     }
-    let channel = by_arn(call, &arn).await?;
-    if client.is_some_and(|client| call.state.hub.has_session_expired(ChannelId(channel.id.0), client)) {
+    let channel = by_arn_as(call, &arn, client).await?;
+    if let Some(client) = client
+        && call.state.hub.has_session_expired(ChannelId(channel.id.0), client).await
+    {
         let message = "Your session has expired: its time is over and it has not reconnected.";
         return Err(KvsError::new(StatusCode::BAD_REQUEST, "SessionExpiredException", message));
     }
@@ -110,7 +114,7 @@ pub(crate) async fn send_offer<S: KvsStore>(
     if !call.key.grant.allows_client(Some(sender)) {
         return Err(call.operation.denied());
     }
-    let channel = by_arn(call, &arn).await?;
+    let channel = by_arn_as(call, &arn, Some(sender)).await?;
     let hub = &call.state.hub;
     let peer = Peer::Viewer(Arc::from(sender));
     let attached = hub.attach(ChannelId(channel.id.0), peer, channel.message_ttl).await.map_err(attach_error)?;

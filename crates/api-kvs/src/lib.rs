@@ -4,7 +4,7 @@
 //! It knows AWS's words and JSON and nothing else does. Who is connected to whom is decided by `signal-core`, which the
 //! [`Hub`] feeds; channels and keys are kept by the store; credentials are minted as everywhere.
 //!
-//! Entry points: [`router`], [`with_websocket`], [`Hub`]. Source: `docs/compat/aws-kvs.md`.
+//! Entry points: [`router`], [`with_websocket`], [`manners()`], [`Hub`]. Source: `docs/compat/aws-kvs.md`.
 
 #![forbid(unsafe_code)]
 
@@ -17,14 +17,17 @@ pub mod frames;
 mod hub;
 mod ice;
 mod mailbox;
+mod manners;
 mod rates;
 mod settings;
 mod signed;
 mod socket;
+mod tally;
 
 use std::{fmt, sync::Arc};
 
 use axum::{Router, middleware, routing::any};
+use causeway_api_http::Manners;
 use causeway_app::{AccessKeyStore, AccessKeys, Minting, SignalChannelStore, Store};
 
 pub use arn::{ChannelArn, is_channel_name, is_client_id};
@@ -72,6 +75,12 @@ pub fn router<S: KvsStore>(state: Arc<ApiState<S>>) -> Router {
         .iter()
         .fold(Router::new(), |router, (path, _)| router.route(path, any(call::call::<S>)))
         .with_state(state)
+}
+
+/// What the layers around all routes are to know of this family: the shape of its errors, how long and how large its calls are.
+#[must_use]
+pub fn manners(hub: &Arc<Hub>) -> Arc<dyn Manners> {
+    Arc::new(manners::KvsManners { hub: Arc::clone(hub) })
 }
 
 /// Serves the signalling WebSocket at `/` in front of `routes`: only upgrades whose query is signed as AWS clients do.

@@ -26,7 +26,7 @@ use crate::{
     error::KvsError,
     fields::read_arn,
     frames::{self, FRAME_BYTES_MAX},
-    hub::Attached,
+    hub::{Attached, FLOOD, MALFORMED},
     ice::attach_error,
     mailbox::{End, Event},
     signed::authenticate,
@@ -51,11 +51,11 @@ pub(crate) async fn upgrade<S: KvsStore>(
         return next.run(request).await;
     }
     let (mut parts, _) = request.into_parts();
-    let mut response = match open(&state, &mut parts).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    };
-    dress(&mut response, &parts);
+    let mut response = open(&state, &mut parts).await.unwrap_or_else(|error| {
+        state.hub.refusals.note(error.name());
+        error.into_response()
+    });
+    dress(&mut response, parts.extensions.get());
     response
 }
 
@@ -68,7 +68,12 @@ fn is_ours(request: &Request) -> bool {
     request.method() == Method::GET
         && request.uri().path() == "/"
         && wants_socket
-        && request.uri().query().is_some_and(|query| query.contains("X-Amz-"))
+        && request.uri().query().is_some_and(is_signed_query)
+}
+
+/// Whether a query is signed, or meant to be.
+pub(crate) fn is_signed_query(query: &str) -> bool {
+    query.contains("X-Amz-")
 }
 
 async fn open<S: KvsStore>(state: &Arc<ApiState<S>>, parts: &mut Parts) -> Result<Response, KvsError> {
@@ -90,7 +95,8 @@ async fn open<S: KvsStore>(state: &Arc<ApiState<S>>, parts: &mut Parts) -> Resul
         return Err(KvsError::access_denied(name));
     }
     let settings = &state.settings;
-    if !state.rates.take(key.project, action, &arn.name, settings.profile.connects_per_sec) {
+    let per_sec = settings.profile.connects_per_sec;
+    if !state.rates.take(key.project, action, &arn.name, client.as_deref(), per_sec) {
         return Err(KvsError::too_fast());
     }
     if arn.region != settings.region || arn.account != settings.account {
@@ -115,8 +121,8 @@ async fn open<S: KvsStore>(state: &Arc<ApiState<S>>, parts: &mut Parts) -> Resul
 enum Over {
     /// Its peer is gone.
     Gone,
-    /// It is told.
-    Close(u16, &'static str),
+    /// It is told: a word for the metric, the code, the text.
+    Close(&'static str, u16, &'static str),
 }
 
 /// One connection until it ends. Dropping `attached` tells the hub.
@@ -124,7 +130,8 @@ async fn serve(mut socket: WebSocket, attached: Attached) {
     let mut conversation =
         Conversation { frames: Pace::default(), heard: true, ping_at: Instant::now() + PING_INTERVAL };
     let over = conversation.hold(&mut socket, &attached).await;
-    if let Over::Close(code, reason) = over {
+    if let Over::Close(word, code, reason) = over {
+        attached.hub().closes.note(word);
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // The peer may be gone already, or read nothing; it was told as far as it could be.
         if let Ok(Ok(())) = timeout(WRITE_PATIENCE, socket.send(Frame::Close(Some(frame)))).await {
@@ -168,15 +175,18 @@ impl Conversation {
             // Clients send text; the server's own pings are no sign of use.
             Some(Ok(Frame::Binary(_) | Frame::Pong(_))) => {}
         }
-        while !self.frames.take(Instant::now(), FRAMES_PER_SEC) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if !self.frames.take(Instant::now(), FRAMES_PER_SEC) {
+            attached.hub().notes.note(FLOOD);
+            while !self.frames.take(Instant::now(), FRAMES_PER_SEC) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
         None
     }
 
     async fn ping(&mut self, socket: &mut WebSocket) -> Option<Over> {
         if !std::mem::take(&mut self.heard) {
-            return Some(Over::Close(close_code::POLICY, "no answer to pings"));
+            return Some(Over::Close("silent", close_code::POLICY, "no answer to pings"));
         }
         self.ping_at = Instant::now() + PING_INTERVAL;
         write(socket, Frame::Ping(axum::body::Bytes::new())).await
@@ -187,6 +197,7 @@ fn hear_text(attached: &Attached, text: &str) {
     match frames::read(text) {
         Ok(message) => attached.message(message),
         Err(bad) => {
+            attached.hub().notes.note(MALFORMED);
             attached.activity();
             if let Some(correlation) = bad.correlation {
                 attached.tell_bad_frame(correlation, bad.what);
@@ -216,18 +227,19 @@ fn render(event: Event) -> Utf8Bytes {
 }
 
 fn close(end: End) -> Over {
-    match end {
-        End::Closed(CloseReason::Superseded) => Over::Close(close_code::NORMAL, "superseded"),
-        End::Closed(CloseReason::ChannelGone) => Over::Close(close_code::NORMAL, "channel deleted"),
-        End::Closed(CloseReason::Idle) => Over::Close(close_code::AWAY, "idle"),
-        End::Closed(CloseReason::TooOld) => Over::Close(close_code::AWAY, "lifetime over"),
-        End::Closed(CloseReason::ServerEnds) => Over::Close(close_code::AWAY, "going away"),
-        End::TooSlow => Over::Close(close_code::POLICY, "too slow"),
-    }
+    let (word, code, text) = match end {
+        End::Closed(CloseReason::Superseded) => ("superseded", close_code::NORMAL, "superseded"),
+        End::Closed(CloseReason::ChannelGone) => ("channel_deleted", close_code::NORMAL, "channel deleted"),
+        End::Closed(CloseReason::Idle) => ("idle", close_code::AWAY, "idle"),
+        End::Closed(CloseReason::TooOld) => ("too_old", close_code::AWAY, "lifetime over"),
+        End::Closed(CloseReason::ServerEnds) => ("going_away", close_code::AWAY, "going away"),
+        End::TooSlow => ("too_slow", close_code::POLICY, "too slow"),
+    };
+    Over::Close(word, code, text)
 }
 
 /// A frame that cannot be read ends a connection; one that is too large is told so.
 fn fault(error: &axum::Error) -> Over {
     let is_too_large = error.to_string().contains("too long");
-    if is_too_large { Over::Close(close_code::SIZE, "frame too large") } else { Over::Gone }
+    if is_too_large { Over::Close("frame_too_large", close_code::SIZE, "frame too large") } else { Over::Gone }
 }

@@ -1,6 +1,6 @@
 //! The port between nodes: who owns a thing, and sending to its owner. It knows nothing of what the things are.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// A node as others address it: its name and which start of it this is.
 pub type NodeAddress = Arc<str>;
@@ -22,6 +22,9 @@ pub struct ClusterUnavailable;
 /// The answer of [`Cluster::claim`].
 pub type Claiming<'a> = Pin<Box<dyn Future<Output = Result<Owner, ClusterUnavailable>> + Send + 'a>>;
 
+/// The answer of [`Cluster::has_note`].
+pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<bool, ClusterUnavailable>> + Send + 'a>>;
+
 /// What a node may ask of the cluster.
 pub trait Cluster: Send + Sync + 'static {
     /// Who owns a thing; this node, from here on, if no living node did. Asking twice changes nothing.
@@ -29,6 +32,15 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Gives a thing back; done before any later claim of it is asked.
     fn release(&self, what: &str);
+
+    /// Writes something down that every node can read, for a while. Never waits; what is not written is not missed.
+    fn note(&self, what: &str, lasts: Duration);
+
+    /// Erases what was written down. Never waits.
+    fn erase(&self, what: &str);
+
+    /// Whether something is written down.
+    fn has_note<'a>(&'a self, what: &'a str) -> Reading<'a>;
 
     /// Sends to a node. Messages to one node arrive in order and at most once; when one may be lost,
     /// [`ClusterListener::node_lost`] tells. Never waits.

@@ -39,12 +39,12 @@ mod webhook_desk;
 
 pub use access_key::{
     ACCESS_KEYS_PER_PROJECT_MAX, AccessKey, AccessKeyError, AccessKeyStore, AccessKeys, ChannelAction, KeyGrant,
-    KeyPreset, NewAccessKey,
+    KeyPreset, NewAccessKey, TEMPORARY_KEYS_PER_PROJECT_MAX,
 };
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers, SignInLimits};
-pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner};
+pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner, Reading};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use doctor::{
     DOCTOR_LINKS_MAX, DOCTOR_OPENS_DEFAULT, DOCTOR_OPENS_MAX, DOCTOR_RESULT_BYTES_MAX, DOCTOR_RESULTS_MAX,

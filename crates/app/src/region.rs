@@ -14,7 +14,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -262,6 +262,8 @@ pub struct Regions {
     locator: RwLock<Option<Arc<dyn Locator>>>,
     /// Nodes of a region are handed out in turn.
     turn: AtomicUsize,
+    /// Times a relay server that clients were handed went out of service while another serves.
+    departures: AtomicU64,
     sink: Arc<dyn EventSink>,
 }
 
@@ -275,7 +277,14 @@ impl Regions {
     /// From a board that was told what is known at the start; changes from here on are told to `sink`.
     pub fn new(board: RegionBoard, locator: Option<Arc<dyn Locator>>, sink: Arc<dyn EventSink>, now: Now) -> Self {
         let snapshot = RwLock::new(Arc::new(board.snapshot(now)));
-        Self { board: Mutex::new(board), snapshot, locator: RwLock::new(locator), turn: AtomicUsize::new(0), sink }
+        Self {
+            board: Mutex::new(board),
+            snapshot,
+            locator: RwLock::new(locator),
+            turn: AtomicUsize::new(0),
+            departures: AtomicU64::new(0),
+            sink,
+        }
     }
 
     /// The newest picture.
@@ -291,6 +300,9 @@ impl Regions {
         change(&mut board);
         let new = Arc::new(board.snapshot(now));
         let old = std::mem::replace(&mut *self.snapshot.write(), Arc::clone(&new));
+        if departed(&old, &new) {
+            self.departures.fetch_add(1, Ordering::Relaxed);
+        }
         for view in &new.regions {
             let health = |view: &RegionView| (view.is_online, view.is_operational);
             if old.find(&view.site.slug).map(health) == Some(health(view)) {
@@ -303,6 +315,13 @@ impl Regions {
             };
             self.sink.emit(now.unix, ProjectId::DEFAULT, event);
         }
+    }
+
+    /// How often a relay server went out of service (drained, ended, silent) while another serves: whoever has credentials
+    /// for it had better get others.
+    #[must_use]
+    pub fn departures(&self) -> u64 {
+        self.departures.load(Ordering::Relaxed)
     }
 
     /// Whether an operator drained this server or its region.
@@ -331,4 +350,20 @@ impl Regions {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         Ok(ChosenRegion { slug: Arc::clone(&region.site.slug), urls: choice::urls(region, turn) })
     }
+}
+
+/// Whether a relay server that held clients does so no longer, while there is one to go to. A full one holds those it has.
+fn departed(old: &RegionSnapshot, new: &RegionSnapshot) -> bool {
+    let holds = |node: &NodeView| {
+        node.is_online && !node.is_drained && matches!(node.report.state, NodeState::Serving | NodeState::Full)
+    };
+    let is_held = |view: &RegionView, name: &str| view.nodes.iter().any(|node| node.report.name == name && holds(node));
+    let departs = |before: &RegionView| {
+        let after = new.find(&before.site.slug);
+        let is_gone = |node: &NodeView| holds(node) && !after.is_some_and(|view| is_held(view, &node.report.name));
+        // A region whose URLs are written down may have no nodes that speak.
+        let is_static = before.nodes.is_empty() && before.is_operational;
+        before.nodes.iter().any(is_gone) || (is_static && !after.is_some_and(|view| view.is_operational))
+    };
+    new.regions.iter().any(|view| view.is_operational) && old.regions.iter().any(departs)
 }

@@ -100,6 +100,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         revocation: Arc::clone(&revocation),
     };
     let access_keys = Arc::clone(&aws.keys);
+    let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
     let examine: Examine = Arc::new(|urls, username, password| probe::examine(&urls, username, password));
@@ -129,7 +130,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     let routes = families.merge(own::serve_document(&document())).layer(middleware::from_fn(console_at_root));
     // In front of the console: both live at `/`.
     let routes = kvs::with_websocket(routes, aws);
-    with_manners_and(routes, |request: Request| respond(EMBEDDED, request))
+    with_manners_and(routes, |request: Request| respond(EMBEDDED, request), Some(manners))
 }
 
 /// `/` belongs to the console, but for requests of the TURN REST draft.

@@ -1,10 +1,10 @@
 //! AWS clients as part of the server: the keys of the configuration, where clients are sent, the signalling hub.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use causeway_api_causeway::{Metric, Sample};
 use causeway_api_kvs::{ApiState, Endpoint, Hub, HubFigures, KvsSettings};
-use causeway_app::{AccessKey, AccessKeyStore, AccessKeys, Callers, KeyGrant, Minting};
+use causeway_app::{AccessKey, AccessKeyStore, AccessKeys, Callers, KeyGrant, Minting, Regions};
 use causeway_events::redis::RedisCluster;
 use causeway_store::SqlStore;
 use causeway_types::Now;
@@ -16,6 +16,9 @@ use crate::{
     node::Node,
     report::host_of,
 };
+
+/// How often it is looked whether a relay server went out of service.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The running part.
 pub(crate) struct Kvs {
@@ -73,22 +76,50 @@ impl Kvs {
         tokio::spawn(Arc::clone(&self.hub).run(stopped.clone()))
     }
 
+    /// Tells its clients to fetch relay credentials anew when a relay server goes out of service, until `stop` changes.
+    pub(crate) fn follow(&self, regions: &Arc<Regions>, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
+        let (hub, regions, mut stop) = (Arc::clone(&self.hub), Arc::clone(regions), stopped.clone());
+        tokio::spawn(async move {
+            let mut seen = regions.departures();
+            let mut tick = tokio::time::interval(LOOK);
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => {}
+                    _ = stop.changed() => return,
+                }
+                let now = regions.departures();
+                if std::mem::replace(&mut seen, now) != now {
+                    tracing::info!("a relay server goes out of service: signalling clients are told to get others");
+                    hub.relays_changed().await;
+                }
+            }
+        })
+    }
+
     /// Its counters.
     pub(crate) fn samples(&self) -> Vec<Sample> {
-        let HubFigures { connections, messages } = self.hub.figures();
-        let outcome = |outcome: &str, value| Sample {
-            metric: Metric::SignalMessages,
-            label: Some(("outcome", outcome.to_owned())),
-            value,
-        };
+        let HubFigures { connections, messages, refusals, closes, malformed, floods } = self.hub.figures();
+        let plain = |metric, value| Sample { metric, label: None, value };
         let connections = u64::try_from(connections).unwrap_or(u64::MAX);
-        vec![
-            Sample { metric: Metric::SignalConnections, label: None, value: connections },
-            outcome("delivered", messages.delivered),
-            outcome("stored", messages.stored),
-            outcome("expired", messages.expired),
-            outcome("refused", messages.refused),
-        ]
+        let outcomes = [
+            ("delivered", messages.delivered),
+            ("stored", messages.stored),
+            ("expired", messages.expired),
+            ("malformed", malformed),
+            ("no_recipient", messages.no_recipient),
+            ("payload_too_long", messages.payload_too_long),
+            ("too_fast", messages.too_fast),
+            ("too_many_waiting", messages.too_many_waiting),
+        ];
+        let by = |metric, name: &'static str| {
+            move |(word, value): (&'static str, u64)| Sample { metric, label: Some((name, word.to_owned())), value }
+        };
+        [plain(Metric::SignalConnections, connections), plain(Metric::SignalFloods, floods)]
+            .into_iter()
+            .chain(outcomes.into_iter().map(by(Metric::SignalMessages, "outcome")))
+            .chain(refusals.into_iter().map(by(Metric::SignalRefusals, "error")))
+            .chain(closes.into_iter().map(by(Metric::SignalCloses, "reason")))
+            .collect()
     }
 
     /// What the routes need.

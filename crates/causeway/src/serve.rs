@@ -197,6 +197,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let router = server.router(&regions, &stopped);
     let mut tasks = server.start_tasks(&stopped);
+    tasks.push(server.kvs.follow(regions.regions(), &stopped));
     tasks.push(tokio::spawn(regions.run(stopped.clone())));
     tasks.extend(listeners.into_iter().map(|l| tokio::spawn(l.serve(router.clone(), stopped.clone()))));
     let welcome = server.people.first_link(started).await?;

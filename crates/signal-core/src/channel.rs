@@ -96,6 +96,12 @@ impl Channel {
         self.waiting.entry(recipient).or_default().push_back(message);
     }
 
+    /// How many messages of a sender wait for a recipient, and their bytes.
+    pub(crate) fn waiting_of(&self, recipient: &Peer, sender: Option<&Arc<str>>) -> (usize, usize) {
+        let own = self.waiting.get(recipient).into_iter().flatten().filter(|message| message.sender.as_ref() == sender);
+        own.fold((0, 0), |(count, bytes), message| (count + 1, bytes + message.payload.len()))
+    }
+
     pub(crate) fn waiting_count(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum()
     }

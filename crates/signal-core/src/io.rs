@@ -147,6 +147,17 @@ impl Output {
     }
 }
 
+impl Figures {
+    pub(crate) const fn note(&mut self, problem: Problem) {
+        *match problem {
+            Problem::NoRecipient => &mut self.no_recipient,
+            Problem::PayloadTooLong => &mut self.payload_too_long,
+            Problem::TooFast => &mut self.too_fast,
+            Problem::TooManyWaiting => &mut self.too_many_waiting,
+        } += 1;
+    }
+}
+
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -156,6 +167,12 @@ pub struct Figures {
     pub stored: u64,
     /// Messages whose recipient did not come in time.
     pub expired: u64,
-    /// Messages that went nowhere: see [`Problem`].
-    pub refused: u64,
+    /// Messages that went nowhere: [`Problem::NoRecipient`].
+    pub no_recipient: u64,
+    /// [`Problem::PayloadTooLong`].
+    pub payload_too_long: u64,
+    /// [`Problem::TooFast`].
+    pub too_fast: u64,
+    /// [`Problem::TooManyWaiting`].
+    pub too_many_waiting: u64,
 }

@@ -19,6 +19,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
     sync::Arc,
     time::Instant,
 };
@@ -126,7 +127,7 @@ impl SignalChannels {
         self.handle_activity(now, from);
         let correlation = message.correlation.clone();
         if let Err(problem) = self.route(now, from, message) {
-            self.figures.refused += 1;
+            self.figures.note(problem);
             if let Some(correlation) = correlation {
                 self.outputs.push_back(Output::Status { to: from, correlation, problem });
             }
@@ -177,10 +178,22 @@ impl SignalChannels {
         }
     }
 
-    /// Asks the connections of a channel, or all, to fetch new relay addresses and to reconnect.
-    pub fn handle_relays_changed(&mut self, only: Option<ChannelId>) {
-        let told = self.connections_of(only);
-        self.outputs.extend(told.into_iter().map(|to| Output::RelaysChanged { to }));
+    /// Asks connections to fetch new relay addresses and to reconnect: those of the channels after one, until `n_told` or a
+    /// few more were told, for all at once would come back at once. Where to go on; none: all were told.
+    ///
+    /// A connection that was asked to go is not asked again.
+    pub fn handle_relays_changed(&mut self, after: Option<ChannelId>, n_told: usize) -> Option<ChannelId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let told_until = self.outputs.len() + n_told.max(1);
+        for (id, channel) in self.channels.range((from, Bound::Unbounded)) {
+            let stays = |to: &ConnectionId| self.connections.get(to).is_some_and(|c| c.leaves_at.is_none());
+            let told = channel.connections().into_iter().filter(stays);
+            self.outputs.extend(told.map(|to| Output::RelaysChanged { to }));
+            if self.outputs.len() >= told_until {
+                return Some(*id);
+            }
+        }
+        None
     }
 
     /// Closes what is too old or silent, and drops what waited too long. May be called at any time.
@@ -274,7 +287,10 @@ impl SignalChannels {
         }
         let bytes = waiting.payload.len();
         self.waiting_bytes -= channel.make_way_for(&recipient, &waiting);
-        if channel.waiting_count() >= limits.waiting_per_channel_max
+        let (own_count, own_bytes) = channel.waiting_of(&recipient, waiting.sender.as_ref());
+        if own_count >= limits.waiting_per_sender_max
+            || own_bytes + bytes > limits.waiting_bytes_per_sender_max
+            || channel.waiting_count() >= limits.waiting_per_channel_max
             || channel.waiting_bytes() + bytes > limits.waiting_bytes_per_channel_max
             || self.waiting_bytes + bytes > limits.waiting_bytes_max
         {

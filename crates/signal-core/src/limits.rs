@@ -23,6 +23,10 @@ pub struct Limits {
     pub waiting_per_channel_max: usize,
     /// Their payloads.
     pub waiting_bytes_per_channel_max: usize,
+    /// Of them, those of one sender for one recipient: one that sends a lot leaves room for the others.
+    pub waiting_per_sender_max: usize,
+    /// Their payloads.
+    pub waiting_bytes_per_sender_max: usize,
     /// Payloads that wait in all channels.
     pub waiting_bytes_max: usize,
 }
@@ -39,6 +43,8 @@ impl Limits {
         go_away_grace: Duration::from_secs(60),
         waiting_per_channel_max: 500,
         waiting_bytes_per_channel_max: 1024 * 1024,
+        waiting_per_sender_max: 100,
+        waiting_bytes_per_sender_max: 256 * 1024,
         waiting_bytes_max: 256 * 1024 * 1024,
     };
 

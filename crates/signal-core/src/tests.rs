@@ -95,7 +95,8 @@ fn a_master_that_names_nobody_is_told_and_so_is_who_sends_too_much() {
     let silent = Message { kind: Answer, recipient: None, payload: "a".into(), correlation: None };
     world.core.handle_message(world.now, master, silent);
     assert_eq!(world.outputs(), [], "without a name for the failure there is nothing to tell");
-    assert_eq!(world.core.figures().refused, 3);
+    let figures = world.core.figures();
+    assert_eq!((figures.no_recipient, figures.payload_too_long), (2, 1));
 }
 
 #[test]
@@ -255,13 +256,62 @@ fn everybody_is_sent_away_when_the_server_ends_and_closed_with_its_channel() {
     world.core.handle_go_away(world.now, None, CloseReason::ServerEnds);
     world.core.handle_go_away(world.now, None, CloseReason::ServerEnds);
     assert_eq!(world.outputs(), [master, alice, other].map(|to| Output::GoAway { to }), "once each");
-    world.core.handle_relays_changed(Some(CHANNEL));
-    assert_eq!(world.outputs(), [master, alice].map(|to| Output::RelaysChanged { to }));
     world.core.handle_channel_gone(CHANNEL, CloseReason::ChannelGone);
     assert_eq!(world.outputs(), [master, alice].map(|to| Output::Close { to, reason: CloseReason::ChannelGone }));
     world.pass(60);
     assert_eq!(world.outputs(), [Output::Close { to: other, reason: CloseReason::ServerEnds }]);
     assert_eq!((world.core.connection_count(), world.core.poll_timeout()), (0, None));
+}
+
+#[test]
+fn everybody_that_stays_is_told_of_changed_relays_some_at_a_time() {
+    let mut world = World::new(Limits::ROOMY);
+    let (master, alice) = (world.master(), world.viewer("alice"));
+    let others = [2, 3, 4].map(|id| world.try_attach(ChannelId(id), Peer::Master).unwrap());
+    world.core.handle_go_away(world.now, Some(ChannelId(3)), CloseReason::ServerEnds);
+    assert_eq!(world.outputs(), [Output::GoAway { to: others[1] }]);
+    let told = |world: &mut World, after, n_told| {
+        let next = world.core.handle_relays_changed(after, n_told);
+        let outputs = world.outputs();
+        (next, outputs.into_iter().map(|output| output.connection()).collect::<Vec<_>>())
+    };
+    assert_eq!(told(&mut world, None, 1), (Some(CHANNEL), vec![master, alice]), "a channel at a time");
+    assert_eq!(
+        told(&mut world, Some(CHANNEL), 2),
+        (Some(ChannelId(4)), vec![others[0], others[2]]),
+        "not the one that goes"
+    );
+    assert_eq!(told(&mut world, Some(ChannelId(4)), 2), (None, vec![]));
+    assert_eq!(told(&mut world, None, 100).1, [master, alice, others[0], others[2]]);
+}
+
+#[test]
+fn one_sender_fills_its_share_of_what_waits_and_not_that_of_others() {
+    let limits = Limits { waiting_per_sender_max: 3, waiting_bytes_per_sender_max: 6, ..Limits::ROOMY };
+    let mut world = World::new(limits);
+    let (alice, bob) = (world.viewer("alice"), world.viewer("bob"));
+    let full = |outputs: Vec<Output>| {
+        outputs.iter().filter(|o| matches!(o, Output::Status { problem: Problem::TooManyWaiting, .. })).count()
+    };
+    for (from, sizes, refused) in
+        [(alice, vec![1, 1, 1], 0), (alice, vec![1], 1), (bob, vec![3, 3], 0), (bob, vec![1], 1)]
+    {
+        for size in sizes {
+            world.send(from, Candidate, None, &"x".repeat(size));
+        }
+        assert_eq!(full(world.outputs()), refused);
+    }
+    // A master's messages for one that is away leave room for those for another.
+    let master = world.master();
+    assert_eq!(world.outputs().len(), 5);
+    for (to, refused) in [("carol", 1), ("dave", 1)] {
+        for _ in 0..4 {
+            world.send(master, Candidate, Some(to), "x");
+        }
+        assert_eq!(full(world.outputs()), refused);
+    }
+    let figures = world.core.figures();
+    assert_eq!((figures.stored, figures.too_many_waiting), (11, 4));
 }
 
 #[test]

@@ -329,3 +329,28 @@ fn urls_are_told_apart_by_their_scheme_and_anything_else_is_refused() {
         assert_eq!(IceUrls::sorted([bad.to_owned()]), Err(bad.to_owned()));
     }
 }
+
+#[test]
+fn a_relay_server_that_goes_while_another_serves_is_a_departure() {
+    let mut world = World::listed();
+    world.hear(&[("us-1", "us-east"), ("us-2", "us-east")]);
+    assert_eq!(world.regions.departures(), 0, "those who come are none");
+    let full = NodeReport { state: NodeState::Full, ..node("us-1", "us-east", world.now) };
+    world.hear_reports(vec![full, node("us-2", "us-east", world.now)]);
+    assert_eq!(world.regions.departures(), 0, "a full one holds whom it has");
+    world.drain("us-east", Some("us-1"), true);
+    assert_eq!(world.regions.departures(), 1);
+    world.drain("us-east", Some("us-1"), false);
+    assert_eq!(world.regions.departures(), 1, "one that is put back is none");
+    let ending = NodeReport { state: NodeState::Draining, ..node("us-1", "us-east", world.now) };
+    world.hear_reports(vec![ending, node("us-2", "us-east", world.now)]);
+    assert_eq!(world.regions.departures(), 2);
+    let stopped = NodeReport { state: NodeState::Stopped, ..node("us-1", "us-east", world.now) };
+    world.hear_reports(vec![stopped, node("us-2", "us-east", world.now)]);
+    assert_eq!(world.regions.departures(), 2, "it had gone before");
+    world.advance(TIMEOUT.as_secs());
+    world.regions.update(world.now, |_| ());
+    assert_eq!(world.regions.departures(), 3, "the other fell silent");
+    world.drain("eu-central", None, true);
+    assert_eq!(world.regions.departures(), 3, "there is nobody to go to");
+}

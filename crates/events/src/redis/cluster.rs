@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use causeway_app::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner};
+use causeway_app::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner, Reading};
 use parking_lot::Mutex;
 use redis::RedisResult;
 use tokio::{
@@ -53,6 +53,7 @@ const RELEASE: &str =
 const ALIVE: &str = "causeway:cluster:alive:";
 const INBOX: &str = "causeway:cluster:inbox:";
 const OWNER: &str = "causeway:cluster:owner:";
+const NOTE: &str = "causeway:cluster:note:";
 
 enum Command {
     Claim {
@@ -65,6 +66,17 @@ enum Command {
     Send {
         to: NodeAddress,
         message: Vec<u8>,
+    },
+    Note {
+        what: String,
+        lasts: Duration,
+    },
+    Erase {
+        what: String,
+    },
+    HasNote {
+        what: String,
+        reply: oneshot::Sender<Result<bool, ClusterUnavailable>>,
     },
     Heard {
         from: NodeAddress,
@@ -152,6 +164,24 @@ impl Cluster for RedisCluster {
         let _is_queued = self.commands.try_send(Command::Release { what: what.to_owned() });
     }
 
+    fn note(&self, what: &str, lasts: Duration) {
+        let _is_queued = self.commands.try_send(Command::Note { what: what.to_owned(), lasts });
+    }
+
+    fn erase(&self, what: &str) {
+        // One that is lost ends with its age.
+        let _is_queued = self.commands.try_send(Command::Erase { what: what.to_owned() });
+    }
+
+    fn has_note<'a>(&'a self, what: &'a str) -> Reading<'a> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let command = Command::HasNote { what: what.to_owned(), reply };
+            self.commands.try_send(command).map_err(|_| ClusterUnavailable)?;
+            timeout(PATIENCE, answer).await.map_err(|_| ClusterUnavailable)?.map_err(|_| ClusterUnavailable)?
+        })
+    }
+
     fn send(&self, to: &NodeAddress, message: Vec<u8>) {
         if self.commands.try_send(Command::Send { to: Arc::clone(to), message }).is_err() {
             self.listener.node_lost(to);
@@ -234,6 +264,23 @@ impl Keeper {
                 }
                 Command::Release { what } => self.release(&what).await,
                 Command::Send { to, message } => self.send(to, message).await,
+                Command::Note { what, lasts } => {
+                    let mut pipe = redis::pipe();
+                    pipe.cmd("SET").arg(format!("{NOTE}{what}")).arg(1).arg("EX").arg(lasts.as_secs().max(1)).ignore();
+                    let _is_written: Option<()> = self.ask(&pipe).await;
+                }
+                Command::Erase { what } => {
+                    let mut pipe = redis::pipe();
+                    pipe.cmd("DEL").arg(format!("{NOTE}{what}")).ignore();
+                    let _is_erased: Option<()> = self.ask(&pipe).await;
+                }
+                Command::HasNote { what, reply } => {
+                    let mut pipe = redis::pipe();
+                    pipe.cmd("EXISTS").arg(format!("{NOTE}{what}"));
+                    let found = self.ask::<(i64,)>(&pipe).await.map(|(n,)| n > 0);
+                    // Whoever asked may have given up.
+                    let _is_heard = reply.send(found.ok_or(ClusterUnavailable));
+                }
                 Command::Heard { from } => {
                     self.peers.insert(from);
                 }
