@@ -26,6 +26,7 @@ import { ErrorNote } from "./ui/note";
 import { say } from "./ui/toast";
 
 // Pages with charts or a lot of their own come when they are asked for.
+const Aws = lazy(() => import("./pages/aws").then((module) => module.Aws));
 const Check = lazy(() => import("./pages/check").then((module) => module.Check));
 const Overview = lazy(() => import("./pages/overview").then((module) => module.Overview));
 const SessionPage = lazy(() => import("./pages/session").then((module) => module.SessionPage));
@@ -85,6 +86,7 @@ function Console() {
           <Route path="/credentials" component={Credentials} />
           <Route path="/credentials/:username" component={CredentialPage} />
           <Route path="/tokens" component={Tokens} />
+          <Route path="/aws" component={Aws} />
           <Route path="/doctor" component={Doctor} />
           <Route path="/webhooks" component={Webhooks} />
           <Route path="/webhooks/:id" component={WebhookPage} />

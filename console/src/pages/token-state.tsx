@@ -1,7 +1,8 @@
 import type { Schemas } from "../api/client";
 import { Badge } from "../ui/badge";
 
-type Token = Schemas["Token"];
+/** Whatever is made once, may expire and may be revoked. */
+type Token = Pick<Schemas["Token"], "revokedAt" | "expiresAt">;
 
 export function stateOf(token: Token): "active" | "revoked" | "expired" {
   if (token.revokedAt) return "revoked";

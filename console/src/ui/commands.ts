@@ -16,6 +16,14 @@ export function tokenCommand(): string {
   ].join("\n");
 }
 
+export function accessKeyCommand(): string {
+  return [
+    `curl -X POST ${window.location.origin}/api/v1/aws/access-keys \\`,
+    `  -H "Authorization: Bearer $CAUSEWAY_API_TOKEN" -H "Content-Type: application/json" \\`,
+    `  -d '{"name":"front door","preset":"master","channel":"cam-*"}'`,
+  ].join("\n");
+}
+
 export function webhookCommand(): string {
   return [
     `curl -X POST ${window.location.origin}/api/v1/webhooks \\`,
