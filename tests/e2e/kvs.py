@@ -1,5 +1,6 @@
 """AWS clients against the program under test."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -45,8 +46,8 @@ def tables(**settings):
 class KvsServer(Causeway):
     """A server with a TLS listener, whose self-signed certificate `ca` is to be trusted."""
 
-    def __init__(self, kvs=None, listen="127.0.0.1", **settings):
-        self.https_port = free_port()
+    def __init__(self, kvs=None, listen="127.0.0.1", https_port=None, **settings):
+        self.https_port = https_port or free_port()
         settings = {"http_tls_listen": f"{listen}:{self.https_port}", "public_host": "localhost", **settings}
         self.host = settings["public_host"]
         super().__init__(tables=tables(**(kvs or {})), **settings)
@@ -57,7 +58,7 @@ class KvsServer(Causeway):
 
     @property
     def url(self):
-        return f"https://{self.host}:{self.https_port}"
+        return f"https://{self.host}" + (f":{self.https_port}" if self.https_port != 443 else "")
 
     def client(self, service="kinesisvideo", key=KEYS["admin"], url=None, region=REGION, **config):
         """A client of boto3, which does not try again."""
@@ -76,9 +77,9 @@ class KvsServer(Causeway):
     def signaling(self, key=KEYS["admin"], **more):
         return self.client("kinesis-video-signaling", key, **more)
 
-    def node(self, script, *arguments, timeout=90):
-        """What a script of clients/kvs prints as JSON."""
-        keys = {**KEYS, "unknown": ("AKIDUNKNOWN", "secret"), "wrong": (KEYS["admin"][0], "wrong")}
+    def node(self, script, *arguments, timeout=90, **keys):
+        """What a script of clients/kvs prints as JSON; `keys` are known to it beside the usual ones."""
+        keys = {**KEYS, "unknown": ("AKIDUNKNOWN", "secret"), "wrong": (KEYS["admin"][0], "wrong"), **keys}
         environment = {**os.environ, "NODE_EXTRA_CA_CERTS": self.ca, "KVS_KEYS": json.dumps(keys)}
         command = ["node", os.path.join(CLIENTS, script), *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, cwd=CLIENTS)
@@ -111,6 +112,11 @@ class Peer:
 
     def raw(self, frame):
         self.socket.send(frame)
+
+    def overdo(self, frame):
+        """Sends what ends the connection, perhaps before all of it was sent."""
+        with contextlib.suppress(ConnectionClosed):
+            self.raw(frame)
 
     def heard(self, timeout=10):
         """The next frame as text; raises when there is none in time."""

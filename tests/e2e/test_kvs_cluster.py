@@ -1,6 +1,9 @@
 """Two servers of one database that find each other through a real Redis: master here, viewer there."""
 
+import json
+
 import pytest
+from botocore.exceptions import ClientError
 from websockets.exceptions import InvalidStatus
 
 from causeway import wait_until
@@ -137,3 +140,88 @@ def test_a_redis_that_is_away_leaves_what_a_server_owns_alone(shared, request):
         with pytest.raises(InvalidStatus) as caught:
             Peer(server, other)
         assert caught.value.response.status_code == 503
+
+
+def ice(server, arn, client):
+    """`fine`, or the name of the error."""
+    try:
+        return server.signaling().get_ice_server_config(ChannelARN=arn, ClientId=client)["IceServerList"] and "fine"
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+
+
+def test_a_session_that_expired_at_one_server_is_expired_at_all_until_its_client_is_back(shared, request):
+    settings, _ = shared
+    servers = []
+    for name in ["node-x", "node-y"]:
+        limits = {"lifetime_max": "2s", "go_away_grace": "1s"}
+        server = KvsServer(kvs=limits, node_id=name, drain_timeout="1s", **settings)
+        request.addfinalizer(server.stop)
+        servers.append(server.__enter__())
+    first, second = servers
+    arn = first.client().create_signaling_channel(ChannelName="expired")["ChannelARN"]
+    # The first owns the channel; this one's socket is the second's.
+    near, far = Peer(first, arn, "near"), Peer(second, arn, "far")
+    for peer in [near, far]:
+        assert peer.frame() == {"messageType": "GO_AWAY"}
+        assert peer.closed() == (1001, "lifetime over")
+    for server in servers:
+        for client in ["near", "far"]:
+            wait_until(lambda: ice(server, arn, client) == "SessionExpiredException", 20, "the others to know")
+        assert ice(server, arn, "never-connected") == "fine"
+    back = Peer(second, arn, "near")
+    for server in servers:
+        wait_until(lambda: ice(server, arn, "near") == "fine", 20, "the client to be back")
+        assert ice(server, arn, "far") == "SessionExpiredException"
+    back.close()
+
+
+REGIONS = [
+    {"slug": slug, "nat2": "DE", "city": slug, "name": slug, "lat": 50.0, "lon": 8.0} for slug in ("here", "there")
+]
+
+
+def test_clients_are_told_to_fetch_relay_credentials_anew_when_a_relay_server_goes(shared, request):
+    settings, _ = shared
+    servers = []
+    for slug in ["here", "there"]:
+        server = KvsServer(
+            node_id=f"relay-{slug}", region=slug, regions=REGIONS, node_timeout="3s", drain_timeout="1s", **settings)
+        request.addfinalizer(server.stop)
+        servers.append(server.__enter__())
+    here, there = servers
+
+    def operational(server):
+        regions = json.loads(server.request("/api/v1/regions")[2])
+        return {region["slug"] for region in regions if region["is_operational"]}
+
+    def drain(slug, verb="drain"):
+        status, _, body = here.request(f"/api/v1/regions/{slug}/{verb}", "POST", {})
+        assert status in (200, 204), body
+
+    for server in servers:
+        wait_until(lambda: operational(server) == {"here", "there"}, 20, "both regions")
+    arn = here.client().create_signaling_channel(ChannelName="relays")["ChannelARN"]
+    master, near, far = Peer(here, arn), Peer(here, arn, "near"), Peer(there, arn, "far")
+    assert master.silent() and near.silent() and far.silent()
+    told = {"messageType": "RECONNECT_ICE_SERVER"}
+    drain("there")
+    for peer in [master, near, far]:
+        assert peer.frame(20) == told
+    # What is handed out from here on is of the other region, and the connections live on.
+    assert ice(here, arn, "near") == ice(there, arn, "far") == "fine"
+    near.send("SDP_OFFER")
+    assert master.frame()["senderClientId"] == "near"
+    # With the last one drained there is nowhere to go, and nobody is sent.
+    drain("here")
+    for server in servers:
+        wait_until(lambda: operational(server) == set(), 20, "no region to serve")
+    for slug in ["here", "there"]:
+        drain(slug, "undrain")
+    for server in servers:
+        wait_until(lambda: operational(server) == {"here", "there"}, 20, "both regions again")
+    assert master.silent() and near.silent() and far.silent()
+    # One that falls silent has gone too. Its own connections went with it, and not the others'.
+    there.stop()
+    assert master.frame(20) == told and near.frame(20) == told
+    assert master.silent()

@@ -1,10 +1,13 @@
 """AWS SDK for JavaScript v3 and amazon-kinesis-video-streams-webrtc, as published, in Node."""
 
+import json
 import re
 
 import pytest
 
-from kvs import KvsServer
+from causeway import wait_until
+from kvs import KvsServer, SESSION
+from test_kvs_keys import key_of, works
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +54,27 @@ def test_a_whole_exchange_of_the_signalling_client(kvs):
     assert (status["correlationId"], status["success"], status["errorType"], status["statusCode"]) == (
         "name-1", False, "InvalidArgumentException", "400"
     )
+
+
+def test_the_errors_of_limits_and_an_offer_over_http_with_the_sdk_v3():
+    limits = {"limits": "aws-strict", "channels_max": 2, "lifetime_max": "5s", "go_away_grace": "1s"}
+    with KvsServer(kvs=limits) as kvs:
+        kvs.client().create_signaling_channel(ChannelName="cam-1")
+        status, _, body = kvs.request("/api/v1/aws/temporary-credentials", "POST", {"preset": "describe", "ttl": 1})
+        assert status == 201, body
+        expired = key_of(json.loads(body))
+        wait_until(lambda: works(kvs, expired) == "ExpiredTokenException", 10, "the credentials to expire")
+        out = kvs.node("limits.mjs", kvs.url, kvs.url.replace("https", "wss"), expired=expired, tokenless=SESSION[:2])
+    assert out.pop("alexa") == {"type": "answer", "sdp": "v=0"} and out.pop("from") == "alexa"
+    assert out.pop("fine") >= 5
+    assert all(error["message"] and error["id"] for error in out.values())
+    assert {name: (error["name"], error["status"]) for name, error in out.items()} == {
+        "channels": ("AccountChannelLimitExceededException", 400),
+        "rate": ("ClientLimitExceededException", 400),
+        "storage": ("InvalidArgumentException", 400),
+        "large": ("RequestEntityTooLargeException", 413),
+        "token": ("ExpiredTokenException", 403),
+        "session": ("UnrecognizedClientException", 403),
+        "expired": ("SessionExpiredException", 400),
+        "nobody": ("ResourceNotFoundException", 404),
+    }
