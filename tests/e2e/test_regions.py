@@ -259,3 +259,73 @@ def test_the_days_of_a_certificate_are_told(start, tmp_path):
     assert node["live_sessions"] == 0 and node["version"] and node["urls"]
     (node,) = nodes(start()).values()
     assert node["certificate_days_left"] is None, "a self-signed one is nobody's concern"
+
+
+def send(server, method, path, body, token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    status, _, text = server.request(path, method, body, headers)
+    return status, json.loads(text)
+
+
+def test_a_token_and_its_project_are_bounded_to_their_regions(pair):
+    eu, us = pair
+    request = {"name": "only-us", "scopes": ["credentials"], "regions": ["us-east"]}
+    status, made = send(eu, "POST", "/api/v1/tokens", request)
+    assert (status, made["regions"]) == (201, ["us-east"])
+    ice = "/api/v1/credentials/ice"
+    for server in pair:
+        wait_until(lambda: send(server, "POST", ice, {}, made["value"])[1].get("region") == "us-east", 5, "the rule")
+        refused = send(server, "POST", ice, {"fixed_region": "eu-central"}, made["value"])
+        assert (refused[0], refused[1]["error"]) == (403, "region_forbidden")
+        assert send(server, "POST", ice, {"preferred_region": "eu-central"}, made["value"])[1]["region"] == "us-east"
+    assert send(eu, "PATCH", "/api/v1/projects/default", {"regions": ["eu-central"]})[0] == 200
+    wait_until(lambda: mint(us)[1]["region"] == "eu-central", 5, "the other server to hear")
+    assert mint(us, fixed_region="us-east")[1]["error"] == "region_forbidden"
+    wait_until(lambda: send(eu, "POST", ice, {}, made["value"])[1].get("error") == "no_region", 5, "nothing is left to both")
+    assert send(eu, "PATCH", "/api/v1/projects/default", {"regions": []})[1]["regions"] == []
+    wait_until(lambda: mint(us, fixed_region="us-east")[0] == 200, 5, "every region again")
+
+
+def test_a_quota_ends_minting_at_every_server_and_leaves_sessions_alone(pair):
+    eu, us = pair
+    # All before the limit is set counts too.
+    answer = mint(eu, fixed_region="eu-central", ttl=600)[1]
+    turn = answer["iceServers"][-1]
+    with TurnClient((HOST, eu.turn_port), turn["username"], turn["credential"]) as client:
+        assert client.allocate().code == 0
+        assert send(us, "PATCH", "/api/v1/projects/default", {"credentialsPerMonthMax": 3})[0] == 200
+        wait_until(lambda: mint(eu)[0] == 403 and mint(us)[0] == 403, 15, "the quota")
+        status, refused = mint(eu)
+        assert (status, refused["error"]) == (403, "quota_exceeded")
+        assert client.refresh().code == 0
+    assert send(us, "PATCH", "/api/v1/projects/default", {"credentialsPerMonthMax": 0})[1]["credentialsPerMonthMax"] is None
+    wait_until(lambda: mint(eu)[0] == 200, 5, "no quota again")
+
+
+def test_pages_of_named_origins_may_ask_and_no_others(start):
+    preflight = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    preflight["Access-Control-Request-Headers"] = "authorization,content-type"
+    path = "/api/v1/credentials/ice"
+
+    def cors(server, method, path, headers, **options):
+        status, answered, _ = server.request(path, method, headers=headers, **options)
+        return status, answered["Access-Control-Allow-Origin"], answered
+
+    closed = start()
+    status, origin, answered = cors(closed, "OPTIONS", path, preflight, token=False)
+    assert (status, origin) == (405, None)
+    assert cors(closed, "POST", path, preflight)[:2] == (200, None)
+    named = start(cors_origins=["https://app.example.com", "http://localhost:5173"], ttl_over_max="clamp", credential_ttl_max="60s")
+    status, origin, answered = cors(named, "OPTIONS", path, preflight, token=False)
+    assert (status, origin) == (200, "https://app.example.com")
+    assert {"authorization", "content-type"} <= set(answered["Access-Control-Allow-Headers"].split(","))
+    assert "Access-Control-Allow-Credentials" not in answered
+    for path, expected in ((path, "https://app.example.com"), ("/api/v1/turn-rest?service=turn", "https://app.example.com"), ("/api/v1/tokens", None)):
+        assert cors(named, "OPTIONS", path, preflight, token=False)[1] == expected, path
+    assert cors(named, "POST", "/api/v1/credentials/ice", {"Origin": "http://localhost:5173"})[:2] == (200, "http://localhost:5173")
+    # A refusal is for the page to read, too.
+    wrong = {"Origin": "https://app.example.com", "Authorization": "Bearer wrong"}
+    assert cors(named, "POST", "/api/v1/credentials/ice", wrong)[:2] == (401, "https://app.example.com")
+    assert cors(named, "POST", "/api/v1/credentials/ice", {"Origin": "https://evil.example"})[1] is None
+    status, answer = mint(named, ttl=86400)
+    assert status == 200, "cut, not refused"

@@ -10,6 +10,7 @@ use axum::{
 use causeway_api_http::{ApiError, Parameters, Timestamp, json};
 use causeway_app::{
     AccessKey as Stored, AccessKeyError, KeyGrant, KeyPreset, NewAccessKey, Page, PageRequest, Scope, SignalChannel,
+    TtlLimit,
 };
 use causeway_types::Now;
 use serde::Serialize;
@@ -216,7 +217,7 @@ pub(crate) async fn rotate<S: ApiStore>(
     Segment(id): Segment,
     Sent(mut sent): Sent,
 ) -> Result<Response, ApiError> {
-    let overlap = sent.ttl("overlap", OVERLAP_MAX).unwrap_or(OVERLAP_DEFAULT);
+    let overlap = sent.ttl("overlap", TtlLimit::reject_over(OVERLAP_MAX)).unwrap_or(OVERLAP_DEFAULT);
     sent.finish()?;
     let made = state.access_keys.rotate(caller, &id, overlap, Now::read().unix).await.map_err(error)?;
     Ok(json(StatusCode::CREATED, &shown_once(&made)))
@@ -264,7 +265,7 @@ pub(crate) async fn mint<S: ApiStore>(
 ) -> Result<Response, ApiError> {
     let now = Now::read().unix;
     let grant = read_grant(&mut sent);
-    let ttl = sent.ttl("ttl", TTL_MAX).unwrap_or(TTL_DEFAULT);
+    let ttl = sent.ttl("ttl", TtlLimit::reject_over(TTL_MAX)).unwrap_or(TTL_DEFAULT);
     sent.finish()?;
     if grant.preset == KeyPreset::Admin && !caller.scopes.has(Scope::Admin) {
         let message = "admin credentials need an API token with the scope `admin`";

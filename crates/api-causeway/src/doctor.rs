@@ -10,7 +10,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use causeway_api_http::{ApiError, Timestamp, json};
 use causeway_app::{
     AuditEntry, DOCTOR_OPENS_DEFAULT, DOCTOR_OPENS_MAX, DOCTOR_RESULT_BYTES_MAX, DOCTOR_TTL_DEFAULT, DOCTOR_TTL_MAX,
-    DoctorDesk, DoctorError, DoctorLinkView, InsightStore, Minted,
+    DoctorDesk, DoctorError, DoctorLinkView, InsightStore, Minted, TtlLimit,
 };
 use causeway_types::{Now, Secret};
 use parking_lot::Mutex;
@@ -241,7 +241,7 @@ pub(crate) async fn make<S: InsightStore>(
     Sent(mut sent): Sent,
 ) -> Result<Response, ApiError> {
     let name = sent.plain_text("name", NAME_BYTES_MAX).unwrap_or_default();
-    let ttl = sent.ttl("ttl", DOCTOR_TTL_MAX).unwrap_or(DOCTOR_TTL_DEFAULT);
+    let ttl = sent.ttl("ttl", TtlLimit::reject_over(DOCTOR_TTL_MAX)).unwrap_or(DOCTOR_TTL_DEFAULT);
     let opens = if sent.has("maxOpens") { sent.count("maxOpens") } else { None };
     if opens.is_some_and(|opens| opens > u64::from(DOCTOR_OPENS_MAX)) {
         sent.fault("maxOpens", "too_large", format!("maxOpens: at most {DOCTOR_OPENS_MAX}"));

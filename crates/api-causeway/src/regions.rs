@@ -1,10 +1,10 @@
 //! `/api/v1/regions/{region}/drain` and `/undrain`: taking a region, or a node of it, out of service and back.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use causeway_api_http::{ApiError, json};
-use causeway_app::{ApiCaller, Drain, Identifier, Store};
+use causeway_api_http::{ApiError, Parameters, json};
+use causeway_app::{ApiCaller, Drain, Identifier, RegionSnapshot, Store};
 use causeway_types::Now;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -108,4 +108,17 @@ async fn switch<S: Store>(
         drained_nodes: drained_nodes.collect(),
     };
     Ok(json(StatusCode::OK, &answer))
+}
+
+/// The list `regions` of a request: none of them unknown.
+pub(crate) fn slugs(sent: &mut Parameters, known: &RegionSnapshot) -> Option<BTreeSet<String>> {
+    if !sent.has("regions") {
+        return None;
+    }
+    let slugs = sent.list("regions")?;
+    if slugs.iter().any(|slug| known.find(slug).is_none()) {
+        sent.fault("regions", "region_unknown", "regions: there is no such region".to_owned());
+        return None;
+    }
+    Some(slugs.into_iter().collect())
 }

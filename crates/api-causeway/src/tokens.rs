@@ -17,6 +17,7 @@ use crate::{
     ApiState,
     extract::{Caller, Segment, Sent},
     page::{self, List},
+    regions,
 };
 
 /// Longest name.
@@ -44,6 +45,8 @@ pub(crate) struct Token {
     expires_at: Option<Timestamp>,
     /// When it was revoked.
     revoked_at: Option<Timestamp>,
+    /// Slugs of the regions it may mint for; empty: every one of its project.
+    regions: Vec<String>,
 }
 
 /// A token that was just made.
@@ -67,6 +70,7 @@ impl From<TokenView> for Token {
             last_used_at: view.last_used_at.map(Into::into),
             expires_at: view.expires_at.map(Into::into),
             revoked_at: view.revoked_at.map(Into::into),
+            regions: view.regions.into_iter().collect(),
         }
     }
 }
@@ -104,6 +108,8 @@ pub(crate) struct MakeTokenRequest {
     expires_at: Option<String>,
     /// Whether it stands for every project; only an organization-wide token may ask for that.
     organization_wide: Option<bool>,
+    /// Slugs of the regions it may mint for; every one of its project when empty or not given.
+    regions: Option<Vec<String>>,
 }
 
 /// Make a token
@@ -138,8 +144,10 @@ pub(crate) async fn make<S: Store>(
         sent.fault("expiresAt", "in_the_past", "expiresAt: must lie ahead".to_owned());
     }
     let organization_wide = sent.flag("organizationWide");
+    let regions = regions::slugs(&mut sent, &state.regions.regions().snapshot()).unwrap_or_default();
     sent.finish()?;
-    let request = TokenRequest { name, scopes: scopes.unwrap_or_default(), organization_wide, expires_at };
+    let scopes = scopes.unwrap_or_default();
+    let request = TokenRequest { name, scopes, organization_wide, expires_at, regions };
     let made = state.management.make_token(caller, request, now).await.map_err(error)?;
     Ok(json(StatusCode::CREATED, &NewToken { token: made.view.into(), value: made.value.expose().clone() }))
 }

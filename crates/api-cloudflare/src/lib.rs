@@ -20,7 +20,9 @@ use axum::{
 use causeway_api_http::{
     Access, ApiError, Claim, Gate, Guard, Parameters, RouteAccess, Routes, authorize, bearer, json, requester, taken,
 };
-use causeway_app::{ApiCaller, Identifier, LiveSessions, MintRequest, Minted, Minting, Revocation, Scope, Store};
+use causeway_app::{
+    ApiCaller, Identifier, LiveSessions, MintRequest, Minted, Minting, Revocation, Scope, Store, TtlLimit,
+};
 use causeway_types::Now;
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::OpenApi};
@@ -188,15 +190,15 @@ async fn revoke<S: Store>(State(state): State<Arc<ApiState<S>>>, request: Reques
 async fn mint<S: Store>(state: &ApiState<S>, request: Request) -> Result<Minted, ApiError> {
     let (parts, body) = request.into_parts();
     let caller = caller(&parts.extensions)?;
-    let mut request = read(&parts.headers, &taken(body).await?, state.minting.policy().ttl_max)?;
+    let mut request = read(&parts.headers, &taken(body).await?, state.minting.policy().ttl_limit())?;
     request.region.client = requester(&parts.extensions);
     Ok(state.minting.mint(caller, request, Now::read().unix).await?)
 }
 
-fn read(headers: &HeaderMap, body: &[u8], ttl_max: Duration) -> Result<MintRequest, ApiError> {
+fn read(headers: &HeaderMap, body: &[u8], limit: TtlLimit) -> Result<MintRequest, ApiError> {
     let mut parameters = Parameters::default();
     parameters.add_body(headers, body)?;
-    let ttl = parameters.ttl("ttl", ttl_max).unwrap_or_else(|| TTL_DEFAULT.min(ttl_max));
+    let ttl = parameters.ttl("ttl", limit).unwrap_or_else(|| TTL_DEFAULT.min(limit.max));
     let custom = parameters.plain_text("customIdentifier", CUSTOM_IDENTIFIER_MAX);
     parameters.finish()?;
     Ok(MintRequest {

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use causeway_app::{MintError, RegionRefusal, StoreError};
+use causeway_app::{MintError, QuotaExceeded, RegionRefusal, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -196,6 +196,7 @@ impl From<MintError> for ApiError {
         match error {
             MintError::Store(error) => error.into(),
             MintError::Region(refusal) => refusal.into(),
+            MintError::Quota(quota) => quota.into(),
             MintError::NoSecret => {
                 let message = "TURN REST is off: set CAUSEWAY_TURN_SECRET on the server";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "relay_unavailable", message).retry_after(60)
@@ -205,6 +206,12 @@ impl From<MintError> for ApiError {
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<QuotaExceeded> for ApiError {
+    fn from(quota: QuotaExceeded) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "quota_exceeded", quota.to_string())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::http::{HeaderMap, StatusCode, header};
-use causeway_app::{Identifier, IdentifierError};
+use causeway_app::{Identifier, IdentifierError, OverMax, TtlLimit};
 use causeway_types::UnixTime;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -102,7 +102,7 @@ impl Parameters {
     }
 
     /// A lifetime in whole seconds, as an integer or its digits.
-    pub fn ttl(&mut self, name: &'static str, max: Duration) -> Option<Duration> {
+    pub fn ttl(&mut self, name: &'static str, limit: TtlLimit) -> Option<Duration> {
         let secs = match self.values.get(name)? {
             // Too many digits for a number is too long a lifetime, not a bad one.
             Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -114,11 +114,14 @@ impl Parameters {
             self.fault(name, "bad_ttl", format!("{name}: must be a whole number of seconds, at least 1"));
             return None;
         }
-        if secs > max.as_secs() {
-            self.fault(name, "ttl_too_long", format!("{name}: at most {} seconds", max.as_secs()));
-            return None;
+        let secs_max = limit.max.as_secs();
+        match limit.over {
+            OverMax::Reject if secs > secs_max => {
+                self.fault(name, "ttl_too_long", format!("{name}: at most {secs_max} seconds"));
+                None
+            }
+            OverMax::Reject | OverMax::Clamp => Some(Duration::from_secs(secs.min(secs_max))),
         }
-        Some(Duration::from_secs(secs))
     }
 
     /// A text of at most `max` bytes without control characters.
@@ -193,6 +196,20 @@ impl Parameters {
             self.fault(name, "bad_count", format!("{name}: must be a whole number, at least 1"));
         }
         count
+    }
+
+    /// A whole number, as an integer or its digits; zero counts.
+    pub fn amount(&mut self, name: &'static str) -> Option<u64> {
+        let amount = match self.values.get(name)? {
+            Given::Text(text) | Given::Integer(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+            Given::Text(_) | Given::Integer(_) | Given::Flag(_) | Given::Object(_) | Given::List(_) | Given::Other => {
+                None
+            }
+        };
+        if amount.is_none() {
+            self.fault(name, "bad_count", format!("{name}: must be a whole number"));
+        }
+        amount
     }
 
     /// `true` or `false`, as JSON or as text; absent is `false`.

@@ -131,7 +131,7 @@ async fn mint_checked<S: CredentialStore>(
         receiver_client: parameters.identifier("receiver_client"),
         room: parameters.identifier("room"),
         client_type: client_type(&mut parameters),
-        ttl: parameters.ttl("ttl", policy.ttl_max),
+        ttl: parameters.ttl("ttl", policy.ttl_limit()),
         ..MintRequest::default()
     };
     let client_ip = client_ip(&mut parameters, &parts.headers);

@@ -10,7 +10,7 @@ use axum::{
 use causeway_api_http::{
     ApiError, Claim, Parameters, bearer, json, project, requester, taken, unknown_method, unknown_path,
 };
-use causeway_app::{CredentialStore, RegionWish, RestRequest};
+use causeway_app::{ApiCaller, CredentialStore, RegionWish, RestRequest};
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -72,10 +72,10 @@ pub(crate) async fn mint<S: CredentialStore>(
         token = parameters.key();
     }
     let claim = token.map(Claim::Token);
-    let (_, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), NEEDED).await?;
+    let (caller, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), NEEDED).await?;
     let answer = if allowance.granted {
         let region = RegionWish { client: requester(&parts.extensions), ..RegionWish::default() };
-        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&state, parameters, region, now))
+        parameters.add_body(&parts.headers, &body).and_then(|()| mint_checked(&state, caller, parameters, region, now))
     } else {
         Err(ApiError::too_many())
     };
@@ -84,6 +84,7 @@ pub(crate) async fn mint<S: CredentialStore>(
 
 fn mint_checked<S: CredentialStore>(
     state: &ApiState<S>,
+    caller: ApiCaller,
     mut parameters: Parameters,
     region: RegionWish,
     now: UnixTime,
@@ -97,10 +98,10 @@ fn mint_checked<S: CredentialStore>(
         let message = "username: only letters, digits and _ . @ + - are allowed, at most 100 characters";
         parameters.fault("username", code, message.to_owned());
     }
-    let ttl = parameters.ttl("ttl", state.minting.policy().ttl_max);
+    let ttl = parameters.ttl("ttl", state.minting.policy().ttl_limit());
     drop(parameters.identifier("room"));
     parameters.finish()?;
-    let minted = state.minting.mint_rest(&RestRequest { user, ttl, region }, now)?;
+    let minted = state.minting.mint_rest(caller, &RestRequest { user, ttl, region }, now)?;
     let body = Answer {
         username: &minted.username,
         password: minted.password.expose(),

@@ -146,10 +146,10 @@ async fn create<S: Store>(State(state): State<Arc<ApiState<S>>>, request: Reques
     let caller = parts.extensions.get::<ApiCaller>().copied().ok_or_else(ApiError::internal)?;
     let path = axum::RequestPartsExt::extract::<Path<String>>(&mut parts).await;
     let Path(account_sid) = path.map_err(|_| ApiError::not_found())?;
-    let ttl_max = state.minting.policy().ttl_max;
+    let limit = state.minting.policy().ttl_limit();
     let mut parameters = Parameters::default();
     parameters.add_body(&parts.headers, &taken(body).await?)?;
-    let ttl = parameters.ttl("Ttl", ttl_max).unwrap_or_else(|| TTL_DEFAULT.min(ttl_max));
+    let ttl = parameters.ttl("Ttl", limit).unwrap_or_else(|| TTL_DEFAULT.min(limit.max));
     parameters.finish()?;
     let region = RegionWish { client: requester(&parts.extensions), ..RegionWish::default() };
     let request = MintRequest { ttl: Some(ttl), region, ..MintRequest::default() };

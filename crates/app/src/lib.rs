@@ -29,6 +29,7 @@ mod region;
 mod region_desk;
 mod relay_control;
 mod revocation;
+mod rules;
 mod settings;
 mod signal_channel;
 mod store;
@@ -58,8 +59,8 @@ pub use failures::{
 pub use feed::{EventFeed, FeedBatch, FeedReader, NextBatch, WantedProjects};
 pub use identifier::{Identifier, IdentifierError};
 pub use insight_store::InsightStore;
-pub use management::{MadeToken, Management, ManagementError, TokenRequest};
-pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, RestMinted, RestRequest};
+pub use management::{MadeToken, Management, ManagementError, ProjectChange, TokenRequest};
+pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, OverMax, RestMinted, RestRequest, TtlLimit};
 pub use model::{
     ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,
     CredentialState, CredentialView, DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup,
@@ -82,6 +83,7 @@ pub use region::{
 pub use region_desk::RegionDesk;
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
+pub use rules::{ProjectRules, ProjectUse, QuotaExceeded, RuleBook, Rules, month_of};
 pub use settings::OrganizationSettings;
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
 pub use store::{

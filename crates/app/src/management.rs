@@ -1,13 +1,13 @@
 //! Tokens and projects: making them, taking them back.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use causeway_credentials::token;
 use causeway_types::{Secret, UnixTime};
 
 use crate::{
     ApiCaller, AuditEntry, Callers, CredentialDirectory, DomainEvent, EventSink, Identifier, NewToken, Notice,
-    ProjectId, Scopes, Store, StoreError, StoreResult, TokenId, TokenView,
+    ProjectId, ProjectRules, Scopes, Store, StoreError, StoreResult, TokenId, TokenView,
 };
 
 /// A checked request for a token.
@@ -21,6 +21,19 @@ pub struct TokenRequest {
     pub organization_wide: bool,
     /// When it stops working.
     pub expires_at: Option<UnixTime>,
+    /// Regions it may mint for; empty: every one of its project.
+    pub regions: BTreeSet<String>,
+}
+
+/// What an operator changes of what a project may use; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProjectChange {
+    /// Slugs of regions; empty: every one.
+    pub regions: Option<BTreeSet<String>>,
+    /// Credentials in a month; zero: as many as it likes.
+    pub credentials_per_month_max: Option<u64>,
+    /// Bytes in a month; zero: as many as it likes.
+    pub bytes_per_month_max: Option<u64>,
 }
 
 /// A token that was just made: the only time its value is seen.
@@ -99,6 +112,7 @@ impl<S: Store> Management<S> {
             scopes: request.scopes,
             organization_wide: request.organization_wide,
             expires_at: request.expires_at,
+            regions: request.regions,
         };
         let id = self.store.insert_token(caller.project, &token, now).await?;
         self.sink.emit(
@@ -117,6 +131,7 @@ impl<S: Store> Management<S> {
             last_used_at: None,
             expires_at: token.expires_at,
             revoked_at: None,
+            regions: token.regions,
         };
         Ok(MadeToken { value, view })
     }
@@ -165,6 +180,34 @@ impl<S: Store> Management<S> {
         self.store.tell(&[Notice::ProjectsSwitched], now).await?;
         let action = if is_disabled { "project.disable" } else { "project.enable" };
         self.note(caller, action, slug.to_owned(), now).await?;
+        Ok(true)
+    }
+
+    /// Changes what a project of the caller's organization may use; whether there is such a project. It counts at every
+    /// server within two seconds.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn limit_project(
+        &self,
+        caller: ApiCaller,
+        slug: &str,
+        change: ProjectChange,
+        now: UnixTime,
+    ) -> StoreResult<bool> {
+        let projects = self.store.projects(caller.organization).await?;
+        let Some(project) = projects.into_iter().find(|project| project.slug == slug) else { return Ok(false) };
+        let or_none = |max: Option<u64>, old| max.map_or(old, |max| (max > 0).then_some(max));
+        let rules = ProjectRules {
+            regions: change.regions.unwrap_or(project.rules.regions),
+            credentials_per_month_max: or_none(
+                change.credentials_per_month_max,
+                project.rules.credentials_per_month_max,
+            ),
+            bytes_per_month_max: or_none(change.bytes_per_month_max, project.rules.bytes_per_month_max),
+        };
+        self.store.set_project_rules(project.id, &rules).await?;
+        self.note(caller, "project.limit", slug.to_owned(), now).await?;
         Ok(true)
     }
 

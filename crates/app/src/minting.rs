@@ -7,8 +7,8 @@ use causeway_stun_codec::key;
 use causeway_types::{Secret, UnixTime};
 
 use crate::{
-    CredentialDirectory, CredentialStore, DomainEvent, EventSink, IceUrls, Identifier, RegionRefusal, RegionWish,
-    Regions, StoreError,
+    CredentialDirectory, CredentialStore, DomainEvent, EventSink, IceUrls, Identifier, QuotaExceeded, RegionRefusal,
+    RegionWish, Regions, RuleBook, StoreError,
     model::{ApiCaller, ClientRole, CredentialLimits, CredentialRecord, ProjectId, TokenId},
 };
 
@@ -19,10 +19,47 @@ pub struct MintPolicy {
     pub ttl_default: Duration,
     /// Longest lifetime (86 400 s).
     pub ttl_max: Duration,
+    /// What becomes of a longer one.
+    pub ttl_over_max: OverMax,
     /// The realm of long-term credentials.
     pub realm: String,
     /// Between expiry and user in TURN REST names.
     pub rest_separator: char,
+}
+
+/// What becomes of a lifetime that is longer than the longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverMax {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// It is made the longest.
+    Clamp,
+}
+
+/// The longest lifetime a request may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtlLimit {
+    /// The longest.
+    pub max: Duration,
+    /// What becomes of a longer one.
+    pub over: OverMax,
+}
+
+impl TtlLimit {
+    /// Longer ones are refused.
+    #[must_use]
+    pub const fn reject_over(max: Duration) -> Self {
+        Self { max, over: OverMax::Reject }
+    }
+}
+
+impl MintPolicy {
+    /// What limits the lifetime in a request.
+    #[must_use]
+    pub const fn ttl_limit(&self) -> TtlLimit {
+        TtlLimit { max: self.ttl_max, over: self.ttl_over_max }
+    }
 }
 
 /// A checked request for an issued credential.
@@ -92,6 +129,9 @@ pub enum MintError {
     /// The store did not take it; try again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The project has used up what it may use.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// No region can serve it.
     #[error(transparent)]
     Region(#[from] RegionRefusal),
@@ -112,6 +152,7 @@ pub struct Minting<S> {
     directory: Arc<CredentialDirectory>,
     policy: MintPolicy,
     regions: Arc<Regions>,
+    rules: Arc<RuleBook>,
     sink: Arc<dyn EventSink>,
 }
 
@@ -122,15 +163,16 @@ impl<S> fmt::Debug for Minting<S> {
 }
 
 impl<S: CredentialStore> Minting<S> {
-    /// Over a store, a directory the relay reads, a policy, the regions there are, and where events go.
+    /// Over a store, a directory the relay reads, a policy, the regions there are, what projects may use, and where events go.
     pub fn new(
         store: Arc<S>,
         directory: Arc<CredentialDirectory>,
         policy: MintPolicy,
         regions: Arc<Regions>,
+        rules: Arc<RuleBook>,
         sink: Arc<dyn EventSink>,
     ) -> Self {
-        Self { store, directory, policy, regions, sink }
+        Self { store, directory, policy, regions, rules, sink }
     }
 
     /// What the operator allows.
@@ -164,7 +206,8 @@ impl<S: CredentialStore> Minting<S> {
         request: MintRequest,
         now: UnixTime,
     ) -> Result<Minted, MintError> {
-        let region = self.regions.choose(&request.region, None)?;
+        self.rules.check_quota(project, now)?;
+        let region = self.regions.choose(&request.region, self.rules.regions_of(project, token).as_ref())?;
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| MintError::NoRandomness)?;
         let pair = IssuedPair::from_random(random);
@@ -187,6 +230,7 @@ impl<S: CredentialStore> Minting<S> {
             metadata: request.metadata,
         };
         self.store.insert_credential(record.clone()).await?;
+        self.rules.count_credential(project, now);
         self.directory.remember(&record);
         self.tell(&record);
         Ok(Minted {
@@ -212,11 +256,13 @@ impl<S: CredentialStore> Minting<S> {
     /// Derives a TURN REST credential; nothing is stored.
     ///
     /// # Errors
-    /// No secret is configured, or no region serves.
-    pub fn mint_rest(&self, request: &RestRequest, now: UnixTime) -> Result<RestMinted, MintError> {
+    /// No secret is configured, no region serves, or the project's quota is used up.
+    pub fn mint_rest(&self, caller: ApiCaller, request: &RestRequest, now: UnixTime) -> Result<RestMinted, MintError> {
         let config = self.directory.config();
         let secret = config.secrets.signing().ok_or(MintError::NoSecret)?;
-        let urls = self.regions.choose(&request.region, None)?.urls;
+        self.rules.check_quota(caller.project, now)?;
+        let urls =
+            self.regions.choose(&request.region, self.rules.regions_of(caller.project, caller.token).as_ref())?.urls;
         let ttl = request.ttl.unwrap_or(REST_TTL_DEFAULT).min(self.policy.ttl_max);
         let username =
             turn_rest::username(now.saturating_add(ttl), request.user.as_deref(), self.policy.rest_separator);

@@ -12,6 +12,7 @@ use crate::{
         SessionView, SignInHolder, TokenId, TokenView, UsageQuery, UsageRow, UserId,
     },
     region::{Drain, NodeReport},
+    rules::{ProjectRules, ProjectUse, Rules},
 };
 
 /// Why the store did not do it.
@@ -304,6 +305,19 @@ pub trait Store: CredentialStore {
 
     /// The highest number of a notice so far: where a server that starts begins to read.
     fn newest_notice(&self) -> impl Future<Output = StoreResult<i64>> + Send;
+
+    /// Replaces what a project may use.
+    fn set_project_rules(
+        &self,
+        project: ProjectId,
+        rules: &ProjectRules,
+    ) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// What every project and token may use, of those that may not use everything.
+    fn rules(&self) -> impl Future<Output = StoreResult<Rules>> + Send;
+
+    /// What a project used since a moment, which begins an hour.
+    fn used_since(&self, project: ProjectId, since: UnixTime) -> impl Future<Output = StoreResult<ProjectUse>> + Send;
 
     /// Keeps what a server tells of itself, over what it told before.
     fn write_node(&self, report: &NodeReport) -> impl Future<Output = StoreResult<()>> + Send;

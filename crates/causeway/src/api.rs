@@ -5,27 +5,26 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::Request,
+    http::HeaderValue,
     middleware::{self, Next},
     response::Response,
 };
 use causeway_api_causeway::{self as own, Doctor, EventStreams, Examine, HealthCheck, LiveView, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_console as console;
-use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners_and};
+use causeway_api_http::{Gate, RateLimit, RouteAccess, unknown_method, with_manners_and};
 use causeway_api_kvs as kvs;
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
     Callers, CredentialDirectory, DoctorDesk, EventSink, Management, MintPolicy, Minting, People, RegionDesk, Regions,
-    Revocation, WebhookControl, WebhookDesk,
+    Revocation, RuleBook, WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
-use crate::probe;
-
-use crate::{calls::Calls, kvs::Kvs};
+use crate::{calls::Calls, cors, kvs::Kvs, probe};
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -38,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) policy: MintPolicy,
     pub(crate) rate_limit: RateLimit,
     pub(crate) regions: Arc<Regions>,
+    pub(crate) rules: Arc<RuleBook>,
+    pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) events: Arc<EventStreams>,
     pub(crate) webhooks: Arc<dyn WebhookControl>,
     pub(crate) live: LiveView,
@@ -73,6 +74,8 @@ pub(crate) fn router(parts: Parts) -> Router {
         policy,
         rate_limit,
         regions,
+        rules,
+        cors_origins,
         events,
         webhooks,
         live,
@@ -88,6 +91,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         Arc::clone(&directory),
         policy,
         Arc::clone(&regions),
+        rules,
         Arc::clone(&sink),
     ));
     let regions = Arc::new(RegionDesk::new(Arc::clone(&store), regions));
@@ -121,9 +125,15 @@ pub(crate) fn router(parts: Parts) -> Router {
         health,
         metrics,
     };
+    let mut credentials = turnix::router(turnix);
+    // Not a layer that does nothing: it would answer every OPTIONS.
+    if !cors_origins.is_empty() {
+        // With a fallback of its own, which the layer answers preflights before; one that is set later would not be in it.
+        credentials = credentials.method_not_allowed_fallback(unknown_method).layer(cors::layer(&cors_origins));
+    }
     let families = own::router(own)
         .merge(console::router(console))
-        .merge(turnix::router(turnix))
+        .merge(credentials)
         .merge(cloudflare::router(cloudflare))
         .merge(twilio::router(twilio))
         .merge(kvs::router(Arc::clone(&aws)));

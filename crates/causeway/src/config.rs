@@ -18,7 +18,8 @@ use std::{
     time::Duration,
 };
 
-use causeway_app::{RegionSite, StaticUser};
+use axum::http::HeaderValue;
+use causeway_app::{OverMax, RegionSite, StaticUser};
 use causeway_certificates::Pair;
 use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
@@ -89,6 +90,8 @@ pub(crate) struct Settings {
     pub(crate) rest_ttl_max: Option<Duration>,
     pub(crate) credential_ttl_default: Duration,
     pub(crate) credential_ttl_max: Duration,
+    pub(crate) ttl_over_max: OverMax,
+    pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) terminate_on_expiry: bool,
     pub(crate) region: String,
     pub(crate) regions: Vec<RegionSite>,

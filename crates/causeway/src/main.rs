@@ -5,6 +5,7 @@ mod api;
 mod calls;
 mod cli;
 mod config;
+mod cors;
 mod credential;
 mod event_ids;
 mod event_log;

@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::Context;
 use causeway_app::{
-    BoardSettings, Drain, EventSink, IceUrls, Locator, NodeReport, NodeState, RegionBoard, Regions, Store, StoreResult,
+    BoardSettings, Drain, EventSink, IceUrls, Locator, NodeReport, NodeState, RegionBoard, Regions, RuleBook, Store,
+    StoreResult,
 };
 use causeway_certificates::CertificateStore;
 use causeway_relay::RelayHandle;
@@ -26,6 +27,8 @@ use crate::{config::Settings, geoip};
 
 /// How often other servers and drains are read, and this server looks at itself.
 const TICK: Duration = Duration::from_secs(1);
+/// What projects used of their quotas is counted every so many ticks.
+const TICKS_PER_COUNT: u32 = 5;
 /// A server tells of itself so many times before it would count as gone.
 const BEATS_PER_TIMEOUT: u32 = 3;
 /// How long the last word of a server that ends may take.
@@ -66,6 +69,7 @@ pub(crate) struct Own {
 pub(crate) struct RegionKeeper<S> {
     store: Arc<S>,
     regions: Arc<Regions>,
+    rules: Arc<RuleBook>,
     own: Own,
     region: String,
     allocations_max: u32,
@@ -90,10 +94,13 @@ impl<S: Store> RegionKeeper<S> {
         let now = Now::read();
         board.handle_nodes(now, nodes, drains);
         own.draining.is_drained.store(board.is_own_drained(), Ordering::Relaxed);
+        let rules = Arc::new(RuleBook::default());
+        rules.refresh(&**store, now.unix, true).await?;
         let locator = settings.geoip_database.as_deref().map(locator).transpose()?;
         Ok(Self {
             store: Arc::clone(store),
             regions: Arc::new(Regions::new(board, locator, sink, now)),
+            rules,
             own,
             region: settings.region.clone(),
             allocations_max: settings.allocations_max,
@@ -104,6 +111,10 @@ impl<S: Store> RegionKeeper<S> {
 
     pub(crate) fn regions(&self) -> &Arc<Regions> {
         &self.regions
+    }
+
+    pub(crate) const fn rules(&self) -> &Arc<RuleBook> {
+        &self.rules
     }
 
     /// Reads the database of places anew; one that cannot be read leaves the old one.
@@ -127,7 +138,7 @@ impl<S: Store> RegionKeeper<S> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told: Option<(NodeState, Instant)> = None;
-        loop {
+        for count in 0_u32.. {
             tokio::select! {
                 _ = tick.tick() => {}
                 _ = stop.changed() => break,
@@ -140,6 +151,9 @@ impl<S: Store> RegionKeeper<S> {
                 }
             }
             self.hear().await;
+            if let Err(error) = self.rules.refresh(&*self.store, Now::read().unix, count % TICKS_PER_COUNT == 0).await {
+                tracing::debug!(%error, "what projects may use was not read");
+            }
         }
         if self.is_shared {
             let last = NodeReport { state: NodeState::Stopped, live_sessions: 0, ..self.look_at_own() };

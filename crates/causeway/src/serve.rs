@@ -269,6 +269,7 @@ fn new_token(token: &Secret<String>, name: &str) -> NewToken {
         scopes: Scopes::ALL,
         organization_wide: true,
         expires_at: None,
+        regions: std::collections::BTreeSet::new(),
     }
 }
 
@@ -465,11 +466,14 @@ impl Server {
             policy: MintPolicy {
                 ttl_default: settings.credential_ttl_default,
                 ttl_max: settings.credential_ttl_max,
+                ttl_over_max: settings.ttl_over_max,
                 realm: settings.realm.clone(),
                 rest_separator: settings.rest_separator,
             },
             rate_limit: RateLimit { per_sec: settings.api_requests_per_sec, burst: settings.api_requests_burst },
             regions: Arc::clone(regions.regions()),
+            rules: Arc::clone(regions.rules()),
+            cors_origins: settings.cors_origins.clone(),
             live: live_view(settings, self.relays.per_family(), &self.sessions, &self.relay, regions.regions()),
             health: self.health(),
             metrics: self.metrics(Arc::clone(&events)),

@@ -19,6 +19,7 @@ mod notices;
 mod open;
 mod people;
 mod rows;
+mod rules;
 mod servers;
 mod sessions;
 mod signal_channels;
@@ -32,9 +33,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use causeway_app::{
     ApiCaller, AuditEntry, AuditView, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView,
-    Cursor, Drain, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId, ProjectView,
-    RevokeBy, RoomView, SessionFilter, SessionRecord, SessionView, SignInHolder, Store, StoreError, StoreResult,
-    TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
+    Cursor, Drain, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId,
+    ProjectRules, ProjectUse, ProjectView, RevokeBy, RoomView, Rules, SessionFilter, SessionRecord, SessionView,
+    SignInHolder, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
@@ -216,6 +217,18 @@ impl Store for SqlStore {
 
     async fn newest_notice(&self) -> StoreResult<i64> {
         notices::newest(&self.pool).await.map_err(store_error)
+    }
+
+    async fn set_project_rules(&self, project: ProjectId, rules: &ProjectRules) -> StoreResult<()> {
+        rules::set(&self.writes, project, rules).await.map_err(store_error)
+    }
+
+    async fn rules(&self) -> StoreResult<Rules> {
+        rules::all(&self.pool).await.map_err(store_error)
+    }
+
+    async fn used_since(&self, project: ProjectId, since: UnixTime) -> StoreResult<ProjectUse> {
+        rules::used_since(&self.pool, project, since).await.map_err(store_error)
     }
 
     async fn write_node(&self, report: &NodeReport) -> StoreResult<()> {

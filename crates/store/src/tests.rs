@@ -1,13 +1,14 @@
 //! Every test runs on SQLite, and on a real PostgreSQL where one is installed (the test tools install it).
 
-use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use causeway_app::{
     ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
     CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, EventPlace, IceUrls, Identifier, NameFilter,
-    NewToken, NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, RevokeBy, Role, Scope,
-    Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord, SessionStart, Store,
-    StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId, WebhookStore,
+    NewToken, NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, ProjectRules, ProjectUse,
+    RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord,
+    SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId,
+    WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -75,6 +76,7 @@ on_both!(
     a_cursor_of_another_list_is_refused,
     notices_reach_whoever_reads_on_from_before_them,
     nodes_and_drains_come_back_as_they_were_told,
+    rules_come_back_and_what_was_used_is_counted_from_a_moment,
     access_keys_come_back_and_end_with_their_token,
     signalling_channels_are_found_changed_and_removed_with_their_tags,
 );
@@ -91,6 +93,7 @@ fn token(hash: u8, name: &str) -> NewToken {
         scopes: Scopes::ALL,
         organization_wide: false,
         expires_at: None,
+        regions: BTreeSet::new(),
     }
 }
 
@@ -612,4 +615,36 @@ async fn nodes_and_drains_come_back_as_they_were_told(store: &SqlStore) {
     store.set_drain(&Drain { node: None, ..node.clone() }, false, NOW).await.expect("kept");
     store.set_drain(&region, false, NOW).await.expect("kept");
     assert_eq!(store.drains().await.expect("told"), BTreeSet::from([node]));
+}
+
+async fn rules_come_back_and_what_was_used_is_counted_from_a_moment(store: &SqlStore) {
+    assert_eq!(store.rules().await.expect("told"), Rules::default(), "who may use everything is left out");
+    let regions = BTreeSet::from(["eu".to_owned(), "us".to_owned()]);
+    let rules = ProjectRules {
+        regions: regions.clone(),
+        credentials_per_month_max: Some(3),
+        bytes_per_month_max: Some(u64::MAX),
+    };
+    store.set_project_rules(ProjectId::DEFAULT, &rules).await.expect("kept");
+    let narrow = NewToken { regions: regions.clone(), ..token(5, "narrow") };
+    let id = store.insert_token(ProjectId::DEFAULT, &narrow, NOW).await.expect("made");
+    let kept = ProjectRules { bytes_per_month_max: Some(i64::MAX.unsigned_abs()), ..rules };
+    let expected = Rules {
+        projects: BTreeMap::from([(ProjectId::DEFAULT, kept.clone())]),
+        tokens: BTreeMap::from([(id, regions.clone())]),
+    };
+    assert_eq!(store.rules().await.expect("told"), expected);
+    let caller = store.token_holder([5; 32], None).await.expect("told").expect("known").caller;
+    assert_eq!(store.projects(caller.organization).await.expect("told")[0].rules, kept);
+    assert_eq!(store.tokens(caller).await.expect("told")[0].regions, regions);
+    assert!(store.revoke_token(caller, id, NOW).await.expect("revoked"));
+    assert!(store.rules().await.expect("told").tokens.is_empty(), "a revoked token needs none");
+
+    store.insert_credential(credential("a", "room")).await.expect("kept");
+    store.insert_credential(credential("b", "room")).await.expect("kept");
+    store.write_sessions(&[session(1, "room", 100)]).await.expect("written");
+    let used = async |since| store.used_since(ProjectId::DEFAULT, since).await.expect("counted");
+    assert_eq!(used(UnixTime::from_secs(0)).await, ProjectUse { credentials: 2, bytes: 300 });
+    let later = NOW.saturating_add(Duration::from_secs(7200));
+    assert_eq!(used(later).await, ProjectUse::default());
 }

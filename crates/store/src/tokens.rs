@@ -7,7 +7,7 @@ use causeway_app::{
 use causeway_types::UnixTime;
 use sqlx::AnyPool;
 
-use crate::{SqlStore, millis, sql::Sql, store_error, time};
+use crate::{SqlStore, millis, rules, sql::Sql, store_error, time};
 
 impl SqlStore {
     /// Makes the first organization, project and token unless there is a token already; whether it made them.
@@ -54,7 +54,7 @@ async fn add_token(pool: &AnyPool, token: &NewToken, now: UnixTime) -> Result<()
 
 fn insert_token(project: ProjectId, token: &NewToken, at: i64, tail: &str) -> Sql {
     Sql::new(
-        "INSERT INTO api_tokens (project_id, name, hash, created_at, prefix, scopes, is_organization_wide, expires_at) \
+        "INSERT INTO api_tokens (project_id, name, hash, created_at, prefix, scopes, is_organization_wide, expires_at, regions) \
          VALUES (",
     )
     .bind(project.0)
@@ -70,6 +70,8 @@ fn insert_token(project: ProjectId, token: &NewToken, at: i64, tail: &str) -> Sq
     .bind(token.organization_wide)
     .push(", ")
     .bind(token.expires_at.map(millis))
+    .push(", ")
+    .bind(rules::to_text(&token.regions))
     .push(")")
     .push(tail)
 }
@@ -145,6 +147,7 @@ struct TokenRow {
     last_used_at: Option<i64>,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
+    regions: String,
 }
 
 /// Which tokens of table `t` a caller sees: its project's own, and all organization-wide ones if it holds such a one;
@@ -163,7 +166,7 @@ fn visible(sql: Sql, caller: ApiCaller) -> Sql {
 pub(crate) async fn list(pool: &AnyPool, caller: ApiCaller) -> Result<Vec<TokenView>, sqlx::Error> {
     let sql = Sql::new(
         "SELECT t.id, t.name, t.prefix, t.scopes, t.is_organization_wide, t.created_at, t.last_used_at, t.expires_at, \
-         t.revoked_at FROM api_tokens t WHERE ",
+         t.revoked_at, t.regions FROM api_tokens t WHERE ",
     );
     let sql = visible(sql, caller).push(" ORDER BY t.id DESC");
     let rows: Vec<TokenRow> = sql.rows().fetch_all(pool).await?;
@@ -177,6 +180,7 @@ pub(crate) async fn list(pool: &AnyPool, caller: ApiCaller) -> Result<Vec<TokenV
         last_used_at: row.last_used_at.map(time),
         expires_at: row.expires_at.map(time),
         revoked_at: row.revoked_at.map(time),
+        regions: rules::from_text(&row.regions),
     };
     Ok(rows.into_iter().map(view).collect())
 }
@@ -206,16 +210,31 @@ pub(crate) async fn revoke(
     Ok(done.rows_affected() > 0)
 }
 
+#[derive(sqlx::FromRow)]
+struct ProjectRow {
+    id: i64,
+    slug: String,
+    created_at: i64,
+    is_disabled: i64,
+    regions: String,
+    credentials_per_month_max: Option<i64>,
+    bytes_per_month_max: Option<i64>,
+}
+
 pub(crate) async fn projects(pool: &AnyPool, organization: OrganizationId) -> Result<Vec<ProjectView>, sqlx::Error> {
-    let sql = Sql::new("SELECT id, slug, created_at, is_disabled FROM projects WHERE organization_id = ")
-        .bind(organization.0)
-        .push(" ORDER BY slug");
-    let rows: Vec<(i64, String, i64, i64)> = sql.rows().fetch_all(pool).await?;
-    let view = |(id, slug, created_at, is_disabled)| ProjectView {
-        id: ProjectId(id),
-        slug,
-        created_at: time(created_at),
-        is_disabled: is_disabled != 0,
+    let sql = Sql::new(
+        "SELECT id, slug, created_at, is_disabled, regions, credentials_per_month_max, bytes_per_month_max \
+         FROM projects WHERE organization_id = ",
+    )
+    .bind(organization.0)
+    .push(" ORDER BY slug");
+    let rows: Vec<ProjectRow> = sql.rows().fetch_all(pool).await?;
+    let view = |row: ProjectRow| ProjectView {
+        id: ProjectId(row.id),
+        slug: row.slug,
+        created_at: time(row.created_at),
+        is_disabled: row.is_disabled != 0,
+        rules: rules::of_row(&row.regions, row.credentials_per_month_max, row.bytes_per_month_max),
     };
     Ok(rows.into_iter().map(view).collect())
 }

@@ -80,6 +80,7 @@ pub(crate) async fn first_token(store: &SqlStore, now: UnixTime) -> Result<ApiCa
         scopes: Scopes::ALL,
         organization_wide: true,
         expires_at: None,
+        regions: std::collections::BTreeSet::new(),
     };
     store.add_token(&token, now).await?;
     Ok(store.token_holder(token.hash, None).await?.context("the token just made")?.caller)

@@ -147,6 +147,7 @@ fn new_token(text: &str, scopes: Scopes) -> NewToken {
         scopes,
         organization_wide: false,
         expires_at: None,
+        regions: std::collections::BTreeSet::new(),
     }
 }
 

@@ -16,9 +16,9 @@ use causeway_app::{
     AccessKeys, Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord,
     CredentialStore, Cursor, DirectoryConfig, DoctorDesk, DomainEvent, EventPlace, EventSink, Failure, FailureReason,
     IceUrls, Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewDoctorLink, NewToken,
-    NewUser, NodeReport, OrganizationId, People, PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk, Regions,
-    RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, Store, TokenId, UserRole,
-    Webhook, WebhookDesk, WebhookId, WebhookStore,
+    NewUser, NodeReport, OrganizationId, OverMax, People, PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk,
+    Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, Store, TokenId,
+    UserRole, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{sign_in, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -210,6 +210,7 @@ fn new_token(value: &str, scopes: Scopes) -> NewToken {
         scopes,
         organization_wide: true,
         expires_at: None,
+        regions: std::collections::BTreeSet::new(),
     }
 }
 
@@ -365,6 +366,7 @@ fn routes(
     let policy = MintPolicy {
         ttl_default: Duration::from_secs(30),
         ttl_max: Duration::from_secs(86_400),
+        ttl_over_max: OverMax::Reject,
         realm: "causeway".to_owned(),
         rest_separator: ':',
     };
@@ -376,8 +378,14 @@ fn routes(
         ],
     };
     let regions = regions(urls, &sink);
-    let minting =
-        Minting::new(Arc::clone(store), Arc::clone(directory), policy, Arc::clone(&regions), Arc::clone(&sink));
+    let minting = Minting::new(
+        Arc::clone(store),
+        Arc::clone(directory),
+        policy,
+        Arc::clone(&regions),
+        Arc::default(),
+        Arc::clone(&sink),
+    );
     let minting = Arc::new(minting);
     let revocation = Arc::new(Revocation::new(
         Arc::clone(store),

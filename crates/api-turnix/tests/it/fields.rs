@@ -3,7 +3,7 @@
 use causeway_app::{CredentialLimits, PeerScope};
 use serde_json::json;
 
-use crate::world::{JSON, MINT, World, head_of};
+use crate::world::{Conditions, JSON, MINT, World, head_of};
 
 #[tokio::test]
 async fn lifetimes_are_whole_seconds_within_the_limit() {
@@ -133,4 +133,19 @@ async fn limits_travel_with_the_credential() {
         let metadata = format!(r#"{{"a":"{}"}}"#, "x".repeat(extra - 8));
         assert_eq!(ask(&format!(r#"{{"metadata":{metadata}}}"#)).await.status, status, "{extra} bytes");
     }
+}
+
+#[tokio::test]
+async fn a_lifetime_that_is_too_long_is_cut_where_the_operator_says_so() {
+    let world = World::under(Conditions { clamps: true, ..Conditions::default() }).await;
+    for (value, secs) in [("86400", 86_400), ("86401", 86_400), (r#""99999999999999999999""#, 86_400), ("60", 60)] {
+        let answer = world.post(MINT, Some(JSON), format!(r#"{{"ttl":{value}}}"#)).await;
+        assert_eq!(answer.status, 200, "{value}: {}", answer.bytes);
+        let record = world.last_record();
+        assert_eq!(record.expires_at.as_millis() - record.issued_at.as_millis(), secs * 1000, "{value}");
+        let told = causeway_api_http::timestamp(record.expires_at);
+        assert_eq!(answer.json()["expiresAt"], json!(told), "the answer tells the truth");
+    }
+    let bad = world.post(MINT, Some(JSON), r#"{"ttl":0}"#).await;
+    assert_eq!(bad.details(), ["ttl bad_ttl"]);
 }

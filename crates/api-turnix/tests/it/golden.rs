@@ -81,6 +81,8 @@ fn conditions(request: &str) -> Conditions {
         Some("the store down") => Conditions { store_is_down: true, ..Conditions::default() },
         Some("no TURN REST secret") => Conditions { no_secret: true, ..Conditions::default() },
         Some("no region that serves") => Conditions { no_region: true, ..Conditions::default() },
+        Some("only the region local") => Conditions { only_local: true, ..Conditions::default() },
+        Some("a quota that is used up") => Conditions { used_up: true, ..Conditions::default() },
         Some("no UDP listener") => Conditions { no_udp: true, ..Conditions::default() },
         Some(other) => panic!("unknown conditions {other:?}"),
     }

@@ -1,13 +1,18 @@
 //! The routes behind a listener of their own, served as the binary serves them, and clients that send bytes.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_api_turnix::{ApiState, router};
 use causeway_app::{
     BoardSettings, Callers, CredentialDirectory, CredentialRecord, DirectoryConfig, Drain, IceUrls, MintPolicy,
-    Minting, NodeReport, RegionBoard, RegionSite, Regions,
+    Minting, NodeReport, OverMax, ProjectId, ProjectRules, RegionBoard, RegionSite, Regions, RuleBook, Rules,
 };
 use causeway_credentials::turn_rest::SharedSecrets;
 use causeway_types::{Now, Secret};
@@ -44,6 +49,9 @@ pub(crate) struct Conditions {
     pub(crate) no_secret: bool,
     pub(crate) no_udp: bool,
     pub(crate) no_region: bool,
+    pub(crate) clamps: bool,
+    pub(crate) only_local: bool,
+    pub(crate) used_up: bool,
 }
 
 /// A running server; it ends with this value.
@@ -219,6 +227,7 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
     let policy = MintPolicy {
         ttl_default: Duration::from_secs(30),
         ttl_max: Duration::from_secs(86_400),
+        ttl_over_max: if conditions.clamps { OverMax::Clamp } else { OverMax::Reject },
         realm: "causeway".to_owned(),
         rest_separator: ':',
     };
@@ -244,6 +253,7 @@ fn routes(store: &Arc<Memory>, conditions: Conditions) -> Router {
             Arc::new(directory),
             policy,
             Arc::clone(&regions),
+            Arc::new(rules(conditions)),
             Arc::new(Deaf),
         )),
         gate: Arc::new(Gate::new(callers, limit)),
@@ -271,4 +281,16 @@ fn regions(urls: IceUrls) -> Regions {
     let own = NodeReport::serving("node-1", "local", urls, now.unix);
     let settings = BoardSettings { sites, node_timeout: Duration::from_secs(15) };
     Regions::new(RegionBoard::new(settings, own), None, Arc::new(Deaf), now)
+}
+
+/// What the project of the tokens may use.
+fn rules(conditions: Conditions) -> RuleBook {
+    let rules = ProjectRules {
+        regions: if conditions.only_local { BTreeSet::from(["local".to_owned()]) } else { BTreeSet::new() },
+        credentials_per_month_max: conditions.used_up.then_some(0),
+        bytes_per_month_max: None,
+    };
+    let book = RuleBook::default();
+    book.set_rules(Rules { projects: BTreeMap::from([(ProjectId(1), rules)]), tokens: BTreeMap::new() });
+    book
 }

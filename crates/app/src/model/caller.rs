@@ -1,8 +1,11 @@
 //! Who may call the API: organizations, projects and their tokens.
 
+use std::collections::BTreeSet;
+
 use causeway_types::UnixTime;
 
 use super::person::{Person, UserRole};
+use crate::rules::ProjectRules;
 
 /// An organization's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +143,8 @@ pub struct NewToken {
     pub organization_wide: bool,
     /// When it stops working.
     pub expires_at: Option<UnixTime>,
+    /// Regions it may mint for; empty: every one of its project.
+    pub regions: BTreeSet<String>,
 }
 
 /// A token as its owner may see it.
@@ -163,6 +168,8 @@ pub struct TokenView {
     pub expires_at: Option<UnixTime>,
     /// When it was revoked.
     pub revoked_at: Option<UnixTime>,
+    /// Regions it may mint for; empty: every one of its project.
+    pub regions: BTreeSet<String>,
 }
 
 /// A project.
@@ -176,6 +183,8 @@ pub struct ProjectView {
     pub created_at: UnixTime,
     /// No credential is minted for it, and none of its credentials opens a new allocation.
     pub is_disabled: bool,
+    /// What it may use.
+    pub rules: ProjectRules,
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The table of configuration keys: flags, environment names, file keys, checks and the reference page all come from it.
 
+use causeway_app::OverMax;
+
 use super::{
     LogFormat, Settings,
     parse::{
@@ -162,6 +164,12 @@ keys! {
     credential_ttl_max "DURATION" single "86400s"
         "Longest lifetime a request may name."
         |s, v| one(v, duration, &mut s.credential_ttl_max);
+    ttl_over_max "WHAT" single "reject"
+        "reject: a request that names a longer lifetime is refused. clamp: its credential gets the longest, and its expiry says so."
+        |s, v| one(v, |t| choice(t, &[("reject", OverMax::Reject), ("clamp", OverMax::Clamp)]), &mut s.ttl_over_max);
+    cors_origins "ORIGIN" many ""
+        "Web pages that may ask for credentials and regions themselves, e.g. https://app.example.com; * for every page. None by default: API tokens belong on servers."
+        |s, v| list(v, super::parse::page_origin, &mut s.cors_origins);
     on_expiry "WHAT" single "gate_new"
         "gate_new: an expired credential makes no new allocations. terminate: its live ones end too."
         |s, v| one(v, |t| choice(t, &[("gate_new", false), ("terminate", true)]), &mut s.terminate_on_expiry);

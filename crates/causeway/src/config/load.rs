@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use causeway_app::StaticUser;
+use causeway_app::{OverMax, StaticUser};
 use causeway_certificates::Pair;
 use causeway_types::Secret;
 use toml::{Table, Value};
@@ -336,6 +336,8 @@ fn empty(sources: Sources) -> Settings {
         rest_ttl_max: None,
         credential_ttl_default: Duration::ZERO,
         credential_ttl_max: Duration::ZERO,
+        ttl_over_max: OverMax::Reject,
+        cors_origins: Vec::new(),
         terminate_on_expiry: false,
         region: String::new(),
         regions: Vec::new(),

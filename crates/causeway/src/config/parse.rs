@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::{HeaderValue, Uri};
 use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
@@ -183,4 +184,21 @@ pub(super) fn ratio(text: &str) -> Result<f64, String> {
 
 pub(super) fn node_id(text: &str) -> Result<String, String> {
     causeway_app::Identifier::new(text).map(|name| name.to_string()).map_err(|error| error.to_string())
+}
+
+/// As a browser names it: scheme, host, and a port that is not the scheme's own.
+pub(super) fn page_origin(text: &str) -> Result<HeaderValue, String> {
+    let advice = || "write it as a browser does, e.g. \"https://app.example.com\", or \"*\" for every page".to_owned();
+    if text == "*" {
+        return Ok(HeaderValue::from_static("*"));
+    }
+    let uri: Uri = text.parse().map_err(|_| advice())?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let plain = uri.scheme_str().zip(uri.authority()).map(|(scheme, authority)| format!("{scheme}://{authority}"));
+    match plain {
+        Some(plain) if is_web && plain == text && !plain.contains('@') => {
+            HeaderValue::try_from(plain).map_err(|_| advice())
+        }
+        Some(_) | None => Err(advice()),
+    }
 }
