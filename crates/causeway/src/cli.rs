@@ -167,7 +167,8 @@ fn explain(key: Option<&str>) -> ExitCode {
     };
     let name = key.trim_start_matches("config.").replace('-', "_");
     let page = KEYS.iter().find(|key| key.name == name).map(Key::page);
-    match page.or_else(|| TABLES.iter().find(|table| table.name == name).map(FileTable::page)) {
+    let page = page.or_else(|| TABLES.iter().find(|table| table.name == name).map(FileTable::page));
+    match page.or_else(|| config::fixed().iter().find(|limit| limit.name == name).map(config::FixedLimit::page)) {
         Some(page) => {
             say(&page);
             ExitCode::SUCCESS

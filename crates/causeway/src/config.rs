@@ -4,6 +4,7 @@ mod calls;
 mod example;
 mod keys;
 mod kvs;
+mod limits;
 mod load;
 mod parse;
 mod regions;
@@ -29,6 +30,7 @@ pub(crate) use calls::CallsConfig;
 pub(crate) use example::example;
 pub(crate) use keys::{KEYS, Key, reference};
 pub(crate) use kvs::{ConfiguredKey, KvsConfig};
+pub(crate) use limits::{FixedLimit, fixed};
 pub(crate) use load::{Faults, Sources, load};
 pub(crate) use tables::{FileTable, TABLES};
 

@@ -60,12 +60,12 @@ use crate::{
 /// Issued credentials kept in memory.
 const CACHE_MAX: usize = 100_000;
 /// Events a consumer may lag behind.
-const EVENTS_KEPT: usize = 65_536;
+pub(crate) const EVENTS_KEPT: usize = 65_536;
 /// Relay events taken under one lock, and the pause after them.
 const EVENTS_AT_ONCE: usize = 4096;
 const EVENTS_PAUSE: Duration = Duration::from_millis(5);
 /// Ended sessions that wait for a store that does not answer.
-const SESSIONS_WAITING_MAX: usize = 200_000;
+pub(crate) const SESSIONS_WAITING_MAX: usize = 200_000;
 /// How often certificate files are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 

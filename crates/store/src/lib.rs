@@ -42,6 +42,7 @@ use sqlx::AnyPool;
 use tokio::time::timeout;
 
 pub use open::OpenError;
+pub use writer::{MINT_PATIENCE, MINTS_PER_COMMIT_MAX, MINTS_WAITING_MAX};
 
 use crate::{insight::Privacy, migrations::Dialect, sql::Sql, writer::Writer};
 

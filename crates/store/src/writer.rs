@@ -11,12 +11,12 @@ use tokio::{
 
 use crate::{many, millis, sql::Value, store_error};
 
-/// Inserts that may wait; one more is refused.
-pub(crate) const QUEUE_MAX: usize = 4096;
-/// Inserts in one transaction.
-pub(crate) const BATCH_MAX: usize = 512;
-/// How long an insert may take, from waiting to being durable.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Credentials that may wait to be written; one more is refused.
+pub const MINTS_WAITING_MAX: usize = 4096;
+/// Credentials in one transaction.
+pub const MINTS_PER_COMMIT_MAX: usize = 512;
+/// How long a credential may take, from waiting to being durable.
+pub const MINT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The queue's end. The task stops when it is dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Insert {
 
 impl Writer {
     pub(crate) fn start(pool: AnyPool) -> Self {
-        let (queue, inserts) = mpsc::channel(QUEUE_MAX);
+        let (queue, inserts) = mpsc::channel(MINTS_WAITING_MAX);
         tokio::spawn(write_all(pool, inserts));
         Self { queue }
     }
@@ -45,7 +45,7 @@ impl Writer {
             mpsc::error::TrySendError::Full(_) => unavailable("too many credentials wait for it already"),
             mpsc::error::TrySendError::Closed(_) => unavailable("the store is closing"),
         })?;
-        match timeout(PATIENCE, outcome).await {
+        match timeout(MINT_PATIENCE, outcome).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(unavailable("the store is closing")),
             Err(_) => Err(unavailable("a credential was not written in time")),
@@ -54,11 +54,11 @@ impl Writer {
 }
 
 async fn write_all(pool: AnyPool, mut inserts: mpsc::Receiver<Insert>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while inserts.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    let mut batch = Vec::with_capacity(MINTS_PER_COMMIT_MAX);
+    while inserts.recv_many(&mut batch, MINTS_PER_COMMIT_MAX).await > 0 {
         // Nobody waits for the rest.
         batch.retain(|insert| !insert.done.is_closed());
-        let outcome = match timeout(PATIENCE, commit(&pool, &batch)).await {
+        let outcome = match timeout(MINT_PATIENCE, commit(&pool, &batch)).await {
             Ok(outcome) => outcome.map_err(store_error),
             Err(_) => Err(StoreError::Unavailable { reason: "a transaction took too long".to_owned() }),
         };

@@ -330,5 +330,6 @@ pub(crate) fn reference() -> String {
     }
     page.push_str(&super::kvs::reference());
     page.push_str(&super::calls::reference());
+    page.push_str(&super::limits::reference());
     page
 }

@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::writer::{BATCH_MAX, QUEUE_MAX};
+use crate::{MINTS_PER_COMMIT_MAX, MINTS_WAITING_MAX};
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_what_waits_is_written_when_the_database_is_free() {
@@ -13,7 +13,7 @@ async fn a_full_queue_refuses_and_what_waits_is_written_when_the_database_is_fre
     let mut other = store.pool.acquire().await.unwrap();
     Sql::new("BEGIN IMMEDIATE").query().execute(&mut *other).await.unwrap();
     let mut inserts = JoinSet::new();
-    let all = QUEUE_MAX + 2 * BATCH_MAX;
+    let all = MINTS_WAITING_MAX + 2 * MINTS_PER_COMMIT_MAX;
     for number in 0..all {
         let store = Arc::clone(&store);
         inserts.spawn(async move { store.insert_credential(credential(&format!("user-{number}"), "room")).await });
@@ -29,7 +29,7 @@ async fn a_full_queue_refuses_and_what_waits_is_written_when_the_database_is_fre
             Err(other) => panic!("{other}"),
         }
     }
-    assert!((QUEUE_MAX..=QUEUE_MAX + BATCH_MAX).contains(&written), "{written} of {all}");
+    assert!((MINTS_WAITING_MAX..=MINTS_WAITING_MAX + MINTS_PER_COMMIT_MAX).contains(&written), "{written} of {all}");
     let (stored,): (i64,) = Sql::new("SELECT COUNT(*) FROM credentials").rows().fetch_one(&store.pool).await.unwrap();
     assert_eq!(stored, i64::try_from(written).unwrap());
     store.insert_credential(credential("after", "room")).await.unwrap();
