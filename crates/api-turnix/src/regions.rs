@@ -13,7 +13,7 @@ use causeway_types::{Now, UnixTime};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{ApiState, NEEDED};
+use crate::{ApiState, TO_LIST};
 
 /// A region as clients list it.
 #[derive(Serialize, ToSchema)]
@@ -139,7 +139,7 @@ pub(crate) async fn list<S: CredentialStore>(
     let now = Now::read().unix;
     let (parts, _) = request.into_parts();
     let claim = Claim::of(&parts);
-    let (caller, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), NEEDED).await?;
+    let (caller, allowance) = state.gate.identify(claim.as_ref(), project(&parts.headers), TO_LIST).await?;
     let answer = if allowance.granted {
         let snapshot = state.minting.regions().snapshot();
         listed(&snapshot, caller, Parameters::of_query(parts.uri.query()), now)
