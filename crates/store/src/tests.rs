@@ -7,8 +7,8 @@ use causeway_app::{
     CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, EventPlace, IceUrls, Identifier, NameFilter,
     NewToken, NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, ProjectRules, ProjectUse,
     RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord,
-    SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, Webhook, WebhookId,
-    WebhookStore,
+    SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, UsageRow, Webhook,
+    WebhookId, WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -311,6 +311,27 @@ async fn usage_equals_the_sum_of_the_sessions(store: &SqlStore) {
         assert_eq!(rows.iter().map(|row| row.bytes_in).sum::<u64>(), total, "{group:?}");
         assert_eq!(rows.iter().map(|row| row.sessions).sum::<u64>(), 20, "{group:?}");
     }
+    // What has no room and no client is told under no name, so that the sums stay the same.
+    let unlabelled = |mut record: SessionRecord| {
+        let attribution = Attribution { room: None, clients: Vec::new(), ..(*record.start.attribution).clone() };
+        let start = SessionStart { attribution: Arc::new(attribution), ..(*record.start).clone() };
+        record.start = Arc::new(start);
+        record
+    };
+    store.write_sessions(&[unlabelled(session(21, "none", 7))]).await.unwrap();
+    let of = async |group| store.usage(&usage(group)).await.unwrap();
+    let sums = |rows: &[UsageRow]| {
+        let sum = |figure: fn(&UsageRow) -> u64| rows.iter().map(figure).sum::<u64>();
+        [sum(|row| row.bytes_in), sum(|row| row.bytes_out), sum(|row| row.sessions), sum(|row| row.seconds)]
+    };
+    let all = sums(&of(UsageGroup::Total).await);
+    assert_eq!(all[2], 21);
+    for group in [UsageGroup::Room, UsageGroup::Client] {
+        let rows = of(group).await;
+        assert_eq!((rows[0].key.as_str(), rows[0].sessions, rows[0].seconds), ("", 1, 10), "{group:?}");
+        assert_eq!(sums(&rows), all, "{group:?}");
+    }
+    let total = total + 11;
     let days = store.usage(&UsageQuery { interval: UsageInterval::Day, ..usage(UsageGroup::Total) }).await.unwrap();
     assert_eq!((days.len(), days[0].start.as_secs() % 86_400, days[0].bytes_in), (1, 0, total));
 }

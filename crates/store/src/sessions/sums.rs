@@ -89,6 +89,10 @@ impl Sums {
         if !room.is_empty() {
             self.rooms.entry((project, room)).or_default().add(added);
         }
+        if attribution.clients.is_empty() {
+            // The sum over clients tells of every session: of those without a name under none.
+            self.client_usage.entry((project, hour, String::new())).or_default().add(added);
+        }
         for (client, _) in &attribution.clients {
             let client = client.as_str().to_owned();
             self.client_usage.entry((project, hour, client.clone())).or_default().add(added);
