@@ -7,6 +7,7 @@ import time
 import pytest
 
 from causeway import HOST, PASSWORD, USER, wait_until
+from event_stream import EventStream
 from turn_client import TurnClient
 
 
@@ -56,6 +57,7 @@ def test_relay_ports(start):
 @pytest.mark.parametrize("limit", ["bandwidth_per_allocation", "bandwidth_total"])
 def test_bandwidth_is_shaped_in_both_directions(start, limit):
     server = start(**{limit: "200k"})
+    stream = EventStream(server, "?types=limit.reached")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, client(server) as turn:
         peer.bind((HOST, 0))
         peer.settimeout(0.3)
@@ -68,6 +70,8 @@ def test_bandwidth_is_shaped_in_both_directions(start, limit):
         down = transfer(lambda: peer.sendto(bytes(1000), turn.relayed), turn.sock)
     for rate in (up, down):
         assert 100_000 < rate < 320_000, (up, down)
+    wait_until(lambda: stream.events, 20, "the limit to be told")
+    assert [event["limit"] for event in stream.events] == [limit], "once, however many packets are dropped"
 
 
 def transfer(send, receiver, seconds=1.5):

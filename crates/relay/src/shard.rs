@@ -20,7 +20,7 @@ use std::{
 
 use causeway_net_io::{Epoll, Event, Events, Interest};
 use causeway_turn_core::{ClientLeg, DropCounts, DropReason, RelayId, TurnServer};
-use causeway_types::{Now, ShardIndex};
+use causeway_types::{LimitName, Now, RelayEvent, ShardIndex};
 use crossbeam_channel::Receiver;
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -46,6 +46,8 @@ const EVENTS_PER_WAIT: usize = 256;
 const COMMANDS_PER_WAKE: usize = 256;
 /// Longest wait, so that counters and idle checks stay fresh.
 const TICK: Duration = Duration::from_millis(500);
+/// That `bandwidth_total` is used up is told no more often.
+const TOTAL_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// A relay socket.
 #[derive(Debug)]
@@ -84,6 +86,8 @@ pub(crate) struct Shard {
     followups: VecDeque<outputs::Followup>,
     /// The shell's own drops.
     drops: DropCounts,
+    /// When it was last told that `bandwidth_total` is used up.
+    total_told: Option<Instant>,
     panics: u64,
     inbox: inbox::Inbox,
     /// TCP listeners that found no descriptor free.
@@ -140,6 +144,7 @@ impl Shard {
             forwarded: Routes::new(hasher),
             followups: VecDeque::new(),
             drops: DropCounts::default(),
+            total_told: None,
             panics: 0,
             inbox: inbox::Inbox::new(),
             resting_listeners: Vec::new(),
@@ -330,6 +335,16 @@ impl Shard {
 
     fn relay(&self, relay: RelayId) -> Option<&RelayEntry> {
         self.relays.get(usize::try_from(relay.0).ok()?)
+    }
+
+    /// `bandwidth_total` is used up for the moment: counted always, told once in a while.
+    fn drop_over_total(&mut self, now: Now, n: u64) {
+        self.count_drop(DropReason::BandwidthTotal, n);
+        if self.total_told.is_none_or(|told| now.mono.saturating_duration_since(told) >= TOTAL_TOLD_EVERY) {
+            self.total_told = Some(now.mono);
+            let limit = LimitName::BandwidthTotal;
+            self.shared.emit(RelayEvent::LimitReached { limit, username: None, five_tuple: None });
+        }
     }
 
     fn count_drop(&mut self, reason: DropReason, n: u64) {

@@ -96,13 +96,15 @@ pub(crate) enum BindConflict {
 pub(crate) struct Buckets {
     pub(crate) from_client: TokenBucket,
     pub(crate) to_client: TokenBucket,
+    /// Whether the control plane was told that it is reached: once of an allocation.
+    pub(crate) is_told: bool,
 }
 
 impl Buckets {
     /// Full ones.
     pub(crate) fn new(bytes_per_sec: u64, now: Instant) -> Self {
         let bucket = TokenBucket::for_bandwidth(bytes_per_sec, now);
-        Self { from_client: bucket, to_client: bucket }
+        Self { from_client: bucket, to_client: bucket, is_told: false }
     }
 }
 

@@ -146,6 +146,7 @@ impl TurnServer {
             && !buckets.from_client.take(payload.bytes(), now.mono)
         {
             self.drops.add(DropReason::BandwidthFromClient, u64::from(count));
+            self.tell_bandwidth(key);
             self.tell_traffic(key);
             return Forward::Nothing;
         }
@@ -201,6 +202,7 @@ impl TurnServer {
             && !buckets.to_client.take(payload.bytes(), now.mono)
         {
             self.drops.add(DropReason::BandwidthToClient, u64::from(count));
+            self.tell_bandwidth(key);
             return Forward::Nothing;
         }
         let first = allocation.is_first(StreamDirection::ToClient);
@@ -235,6 +237,14 @@ impl TurnServer {
     pub(crate) fn end_over_quota(&mut self, now: Now, key: usize) {
         self.limit_reached_by(LimitName::BytesPerCredential, key);
         self.end_allocation(now, key, AllocationEndReason::QuotaReached);
+    }
+
+    /// An allocation's bandwidth is used up for the moment: told the first time.
+    pub(crate) fn tell_bandwidth(&mut self, key: usize) {
+        let buckets = self.allocations.get_mut(key).and_then(|allocation| allocation.buckets.as_mut());
+        if buckets.is_some_and(|buckets| !std::mem::replace(&mut buckets.is_told, true)) {
+            self.limit_reached_by(LimitName::BandwidthPerAllocation, key);
+        }
     }
 
     /// Everything of a Data indication that goes before its payload.

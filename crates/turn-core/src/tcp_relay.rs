@@ -245,6 +245,9 @@ impl TurnServer {
         if first || allocation.is_report_due() {
             self.tell_passage(now, key, first.then_some(direction));
         }
+        if pause.is_some() {
+            self.tell_bandwidth(key);
+        }
         pause
     }
 

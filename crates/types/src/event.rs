@@ -100,9 +100,9 @@ pub enum LimitName {
     ConnectionsPerAllocation,
     /// `relay_ports` (508).
     RelayPorts,
-    /// `bandwidth_per_allocation` (drops, counted).
+    /// `bandwidth_per_allocation`, or a credential's own (drops, counted): told once of an allocation.
     BandwidthPerAllocation,
-    /// `bandwidth_total` (drops, counted).
+    /// `bandwidth_total` (drops, counted): told at most once a minute of a thread.
     BandwidthTotal,
     /// A credential's own limit on its live allocations (486).
     AllocationsPerCredential,

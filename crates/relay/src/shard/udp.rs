@@ -108,7 +108,7 @@ impl Shard {
             Forward::ToPeer { relay, peer, start, len, dont_fragment, own_relay_only } => {
                 let payload = Payload { segments, start: usize::from(start), len: usize::from(len) };
                 if !self.shared.rate.take(payload.total(), now.mono) {
-                    self.count_drop(DropReason::BandwidthTotal, segments.count as u64);
+                    self.drop_over_total(now, segments.count as u64);
                     return;
                 }
                 if let Some((shard, target)) = self.shared.ports.route(peer) {
@@ -234,7 +234,7 @@ impl Shard {
             && !self.shared.rate.take(u64::from(len) * u64::from(count), now.mono)
         {
             self.drain(now);
-            self.count_drop(DropReason::BandwidthTotal, u64::from(count));
+            self.drop_over_total(now, u64::from(count));
             return;
         }
         self.forward(now, forward, segments);

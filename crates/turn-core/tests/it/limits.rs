@@ -152,6 +152,8 @@ fn new_limits_take_effect_on_live_allocations() {
     limit(&mut world, GrantLimits { bandwidth: Some(1000), ..GrantLimits::default() });
     assert!(passed(&mut world) < 100);
     assert!(world.drops(DropReason::BandwidthFromClient) > 100);
+    let reached = |event: &&RelayEvent| matches!(event, RelayEvent::LimitReached { limit: LimitName::BandwidthPerAllocation, username: Some(name), five_tuple: Some(_) } if &**name == "alice");
+    assert_eq!(world.events.iter().filter(reached).count(), 1, "told the first time");
     limit(&mut world, GrantLimits::default());
     assert_eq!(passed(&mut world), 200);
     // What it has carried by now is more than this: it ends at once.
