@@ -271,6 +271,37 @@ def test_attempts_go_on_counting_after_a_kill(start, sink):
     wait_until(lambda: log() == [2, 1], 20, "both in the log")
 
 
+def test_sessions_of_a_killed_server_are_told_to_end_as_their_records_do(start, sink):
+    server = serve(start, usage_flush_interval="1s")
+    call(server, method="POST", body={"url": sink.url, "events": ["session.ended", "room.closed"]}, status=201)
+    stream = EventStream(server)
+    entry = server.mint(room="cut", initiator_client="alice", client_type="initiator", ttl=600)["iceServers"][1]
+    recorded = lambda server: json.loads(server.request("/api/v1/sessions?room=cut")[2])["data"]
+    with TurnClient((HOST, server.turn_port), entry["username"], entry["credential"]) as client:
+        assert client.allocate().code == 0
+        assert client.bind(0x4000, client.relayed).code == 0
+        client.send_channel(0x4000, b"x" * 100)
+        assert client.receive_payload() == b"x" * 100
+        wait_until(lambda: recorded(server) and recorded(server)[0]["peerBytesOut"] == 100, 20, "the record")
+        wait_until(lambda: "session.first_data" in stream.names(), 20, "the events")
+        server.signal(signal.SIGKILL)
+        server.process.wait()
+    again = serve(start, data_dir=server.data_dir)
+    wait_until(lambda: len(sink.taken()) == 2, 20, "the end, and that of the room")
+    assert {event["type"] for event in sink.taken()} == {"session.ended", "room.closed"}
+    [ended] = sink.sessions()
+    [session] = recorded(again)
+    assert (ended["reason"], session["endReason"]) == ("server_restart", "server_restart")
+    assert (ended["session"]["id"], ended["at"]) == (session["id"], session["endedAt"])
+    for figure in ["bytesIn", "bytesOut", "packetsIn", "packetsOut", "peerBytesIn", "peerBytesOut"]:
+        assert session[figure] == ended[figure], figure
+    begun = next(event for event in stream.events if event["type"] == "session.started")
+    assert ended["session"] == begun["session"] | {"lifetimeSecs": 0}
+    # Whoever reads the stream resumes behind a gap, and is told too.
+    resumed = EventStream(again, "?types=session.ended,room.closed", after=stream.events[-1]["id"])
+    wait_until(lambda: resumed.names()[-2:] == ["session.ended", "room.closed"], 20, "the end")
+
+
 def test_a_disabled_webhook_is_silent_until_it_is_switched_on(start, sink):
     server = serve(start)
     made = call(server, method="POST", body={"url": sink.url, "events": ["session.ended"]}, status=201)

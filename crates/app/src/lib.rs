@@ -19,6 +19,7 @@ mod failures;
 mod feed;
 mod identifier;
 mod insight_store;
+mod left_open;
 mod management;
 mod minting;
 mod model;
@@ -59,6 +60,7 @@ pub use failures::{
 pub use feed::{EventFeed, FeedBatch, FeedReader, NextBatch, WantedProjects};
 pub use identifier::{Identifier, IdentifierError};
 pub use insight_store::InsightStore;
+pub use left_open::{LeftOpen, tell_left_open};
 pub use management::{MadeToken, Management, ManagementError, ProjectChange, TokenRequest};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, OverMax, RestMinted, RestRequest, TtlLimit};
 pub use model::{

@@ -6,6 +6,7 @@ use causeway_types::{AllocationId, UnixTime};
 
 use crate::{
     event::Cursor,
+    left_open::LeftOpen,
     model::{
         ApiCaller, ClientView, CredentialFilter, CredentialRecord, CredentialView, NameFilter, NewToken,
         OrganizationId, Page, PageRequest, ProjectId, ProjectView, RevokeBy, RoomView, SessionFilter, SessionRecord,
@@ -251,8 +252,8 @@ pub trait Store: CredentialStore {
     /// absolute: writing the same record twice counts nothing twice.
     fn write_sessions(&self, sessions: &[SessionRecord]) -> impl Future<Output = StoreResult<()>> + Send;
 
-    /// Closes what a killed process of this node left open; how many.
-    fn close_left_open(&self) -> impl Future<Output = StoreResult<u64>> + Send;
+    /// Closes what a killed process of this node left open; what that was, the oldest first.
+    fn close_left_open(&self) -> impl Future<Output = StoreResult<Vec<LeftOpen>>> + Send;
 
     /// Live sessions of these user names at other servers of this database, by what those have written.
     fn live_elsewhere(

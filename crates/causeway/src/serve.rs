@@ -13,7 +13,7 @@ use causeway_api_causeway::{EventStreams, Health, HealthCheck, Metric, MetricsSo
 use causeway_api_http::RateLimit;
 use causeway_app::{
     BookSettings, Callers, CredentialDirectory, CredentialStore, Cursor, DirectoryConfig, MintPolicy, NewToken, People,
-    Revocation, Scopes, SessionBook, Store,
+    Revocation, Scopes, SessionBook, Store, tell_left_open,
 };
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
@@ -118,8 +118,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let store = Arc::new(open_store(&settings, &node).await?);
     let new_token = first_token(&store, &settings).await?;
     let left_open = store.close_left_open().await?;
-    if left_open > 0 {
-        tracing::warn!(sessions = left_open, "sessions of a process that was killed are closed: server_restart");
+    if !left_open.is_empty() {
+        tracing::warn!(sessions = left_open.len(), "sessions of a process that was killed are closed: server_restart");
     }
     let directory = Arc::new(open_directory(&settings, &store, started).await?);
     let relays = RelayAddresses::of(&settings);
@@ -151,6 +151,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         &node.name,
     );
     let webhooks = webhooks::start(&settings, &relays, &store, &bus).await?;
+    tell_left_open(&*bus, left_open);
     let callers = people::callers(&settings, &store, &bus);
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
     let calls = Arc::new(Calls::start(&settings, &node)?);

@@ -2,7 +2,7 @@
 //!
 //! Names and meanings are stable; consumers must expect new fields and new types.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use causeway_app::{DomainEvent, EventRecord, Identifier, Role, SessionStart, StoredEvent};
 use causeway_types::{AuthRefusal, CredentialKind, FiveTuple, RelayTransport, TrafficCounters, UnixTime};
@@ -123,12 +123,17 @@ fn session(start: &Arc<SessionStart>) -> Value {
             RelayTransport::Tcp => "tcp",
         },
         "listener": start.five_tuple.server.to_string(),
-        "clientAddress": start.five_tuple.client.to_string(),
+        "clientAddress": known(start.five_tuple.client),
         "relayedAddresses": start.relayed.iter().flatten().map(ToString::to_string).collect::<Vec<_>>(),
         "tls": start.security.map(|tls| json!({ "version": tls.version, "cipher": tls.cipher })),
         "lifetimeSecs": start.lifetime.as_secs(),
         "startedAt": rfc3339(start.at),
     })
+}
+
+/// An address, unless nothing of it was kept.
+fn known(address: SocketAddr) -> Option<String> {
+    (!address.ip().is_unspecified()).then(|| address.to_string())
 }
 
 fn client_list(clients: &[(Identifier, Role)]) -> Value {

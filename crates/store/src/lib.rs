@@ -33,7 +33,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use causeway_app::{
     ApiCaller, AuditEntry, AuditView, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView,
-    Cursor, Drain, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId,
+    Cursor, Drain, LeftOpen, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId,
     ProjectRules, ProjectUse, ProjectView, RevokeBy, RoomView, Rules, SessionFilter, SessionRecord, SessionView,
     SignInHolder, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
 };
@@ -168,7 +168,7 @@ impl Store for SqlStore {
         sessions::write(&self.writes, &self.node, &self.privacy, sessions).await.map_err(store_error)
     }
 
-    async fn close_left_open(&self) -> StoreResult<u64> {
+    async fn close_left_open(&self) -> StoreResult<Vec<LeftOpen>> {
         sessions::close_left_open(&self.writes, &self.node).await.map_err(store_error)
     }
 

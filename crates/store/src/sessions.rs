@@ -1,6 +1,7 @@
 //! Writing sessions. Figures are absolute; what is new against the stored row goes to usage, rooms and clients in the
 //! same transaction, so a batch that is written twice (after a lost answer to COMMIT, say) counts once.
 
+mod left_open;
 mod sums;
 
 use std::{
@@ -12,6 +13,7 @@ use causeway_app::{Identifier, SessionRecord};
 use causeway_types::{AllocationId, CredentialKind, RelayTransport};
 use sqlx::{Any, AnyPool, Transaction};
 
+pub(crate) use self::left_open::close as close_left_open;
 use self::sums::{Added, Sums};
 use crate::{
     insight::{Privacy, Shown},
@@ -178,33 +180,6 @@ fn client_rows(session: &SessionRecord, id: &str) -> Vec<Vec<Value>> {
         vec![start.attribution.project.0.into(), client.into(), id.into(), role.into(), millis(start.at).into()]
     };
     start.attribution.clients.iter().map(|(client, role)| row(client.as_str(), role.as_str())).collect()
-}
-
-pub(crate) async fn close_left_open(pool: &AnyPool, node: &str) -> Result<u64, sqlx::Error> {
-    let left_open = |sql: Sql| sql.push(" s.node = ").bind(node).push(" AND s.ended_at IS NULL");
-    let mut transaction = pool.begin().await?;
-    for (table, sessions, name) in [
-        ("rooms", "sessions s WHERE", "s.room"),
-        ("clients", "session_clients c JOIN sessions s ON s.id = c.session_id WHERE", "c.client"),
-    ] {
-        let sql =
-            Sql::new("UPDATE ").push(table).push(" SET active_sessions = active_sessions - (SELECT COUNT(*) FROM ");
-        let sql =
-            left_open(sql.push(sessions)).push(" AND s.project_id = ").push(table).push(".project_id AND ").push(name);
-        let sql =
-            sql.push(" = ").push(table).push(".name) WHERE (project_id, name) IN (SELECT s.project_id, ").push(name);
-        let sql = left_open(sql.push(" FROM ").push(sessions)).push(")");
-        sql.query().execute(&mut *transaction).await?;
-    }
-    // The last sign of life is the end: nothing is counted for the time nobody looked.
-    let done = Sql::new("UPDATE sessions SET ended_at = last_seen_at, end_reason = 'server_restart' WHERE node = ")
-        .bind(node)
-        .push(" AND ended_at IS NULL")
-        .query()
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(done.rows_affected())
 }
 
 fn figures(session: &SessionRecord) -> [i64; 8] {

@@ -342,7 +342,14 @@ async fn sessions_left_open_are_closed_at_their_last_sign_of_life(store: &SqlSto
         ..session(2, "room", 1)
     };
     store.write_sessions(&[session(1, "room", 1), ended]).await.unwrap();
-    assert_eq!(store.close_left_open().await.unwrap(), 1);
+    let [left] = store.close_left_open().await.unwrap().try_into().expect("one");
+    let told = session(1, "room", 1);
+    assert_eq!((left.start.id, left.start.number, left.start.at), (told.start.id, 1, told.start.at));
+    assert_eq!(left.start.attribution, told.start.attribution);
+    assert_eq!((&left.start.username, left.start.five_tuple), (&told.start.username, told.start.five_tuple));
+    assert_eq!((left.start.relayed, left.start.credential), (told.start.relayed, told.start.credential));
+    assert_eq!((left.last_seen, left.traffic, left.messages), (told.last_seen, told.traffic, told.messages));
+    assert!(store.close_left_open().await.unwrap().is_empty(), "it is told once");
     let found = store.session(ProjectId::DEFAULT, AllocationId(1)).await.unwrap().unwrap();
     assert_eq!(found.end_reason.as_deref(), Some("server_restart"));
     assert_eq!(found.ended_at, Some(found.last_seen_at));

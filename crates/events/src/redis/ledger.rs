@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use causeway_app::{DomainEvent, EventRecord, SessionStart};
+use causeway_app::{DomainEvent, EventRecord, SessionEndReason, SessionStart};
 use causeway_types::{AllocationId, FiveTuple, UnixTime};
 
 use super::render::{self, Figures, Leaf, Word};
@@ -133,6 +133,8 @@ impl Ledger {
                 let now = Figures { payload: *traffic, messages: *messages };
                 self.known(session, commands).tell_interval(now, commands);
             }
+            // The keys of a process that was killed are found by its list of them, and told from there.
+            DomainEvent::SessionEnded { reason: SessionEndReason::ServerRestart, .. } => {}
             DomainEvent::SessionEnded { session, traffic, messages, .. } => {
                 let mut known = self.known.remove(&session.id).unwrap_or_else(|| Known::new(session));
                 known.tell_interval(Figures { payload: *traffic, messages: *messages }, commands);
