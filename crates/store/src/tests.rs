@@ -672,7 +672,7 @@ async fn rules_come_back_and_what_was_used_is_counted_from_a_moment(store: &SqlS
     store.insert_credential(credential("b", "room")).await.expect("kept");
     store.write_sessions(&[session(1, "room", 100)]).await.expect("written");
     let used = async |since| store.used_since(ProjectId::DEFAULT, since).await.expect("counted");
-    assert_eq!(used(UnixTime::from_secs(0)).await, ProjectUse { credentials: 2, bytes: 300 });
+    assert_eq!(used(UnixTime::from_secs(0)).await, ProjectUse { credentials: 2, bytes: 312 });
     let later = NOW.saturating_add(Duration::from_secs(7200));
     assert_eq!(used(later).await, ProjectUse::default());
 }
