@@ -12,6 +12,7 @@ import { Failures } from "./pages/failures";
 import { Gate } from "./pages/gate";
 import { NotFound } from "./pages/not-found";
 import { RoomPage } from "./pages/room";
+import { Registrations } from "./pages/registrations";
 import { Rooms } from "./pages/rooms";
 import { Sessions } from "./pages/sessions";
 import { Tokens } from "./pages/tokens";
@@ -79,6 +80,7 @@ function Console() {
           <Route path="/rooms/:room" component={RoomPage} />
           <Route path="/clients" component={Clients} />
           <Route path="/clients/:client" component={ClientPage} />
+          <Route path="/registrations" component={Registrations} />
           <Route path="/sessions" component={Sessions} />
           <Route path="/sessions/:id" component={SessionPage} />
           <Route path="/failures" component={Failures} />

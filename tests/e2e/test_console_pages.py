@@ -19,6 +19,7 @@ LISTS = [
     "/",
     "/rooms",
     "/clients",
+    "/registrations",
     "/sessions",
     "/failures",
     "/failures?by=reason",

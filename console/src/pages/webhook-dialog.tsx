@@ -21,6 +21,8 @@ const EVENTS = [
   "token.created",
   "token.used_first_time",
   "token.revoked",
+  "registration.opened",
+  "registration.closed",
 ];
 
 export function WebhookDialog(props: { onClose: () => void; onMade: (hook: Schemas["WebhookWithSecret"]) => void }) {

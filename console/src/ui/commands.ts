@@ -31,3 +31,11 @@ export function webhookCommand(): string {
     `  -d '{"url":"https://example.com/hook","events":["session.ended"]}'`,
   ].join("\n");
 }
+
+export function clientTokenCommand(): string {
+  return [
+    `curl -X POST ${window.location.origin}/api/v1/client-tokens \\`,
+    `  -H "Authorization: Bearer $CAUSEWAY_API_TOKEN" -H "Content-Type: application/json" \\`,
+    `  -d '{"clientId":"alice","callees":["*"]}'`,
+  ].join("\n");
+}

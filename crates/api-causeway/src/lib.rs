@@ -10,6 +10,7 @@
 
 mod audit;
 mod aws;
+mod client_tokens;
 mod clients;
 mod credentials;
 mod doctor;
@@ -23,6 +24,7 @@ mod overview;
 mod page;
 mod projects;
 mod regions;
+mod registrations;
 mod rooms;
 mod sessions;
 mod stream;
@@ -37,8 +39,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{Router, middleware};
 use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
-    AccessKeyStore, AccessKeys, InsightStore, Management, RegionDesk, Revocation, SignalChannelStore, WebhookDesk,
-    WebhookStore,
+    AccessKeyStore, AccessKeys, ClientTokenStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
+    Revocation, SignalChannelStore, WebhookDesk, WebhookStore,
 };
 use utoipa::openapi::OpenApi;
 
@@ -55,8 +57,8 @@ pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Sen
 pub type MetricsSource = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
 /// What the store must keep for these routes.
-pub trait ApiStore: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore {}
-impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore> ApiStore for S {}
+pub trait ApiStore: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + ClientTokenStore {}
+impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + ClientTokenStore> ApiStore for S {}
 
 /// What the routes need.
 pub struct ApiState<S> {
@@ -74,6 +76,10 @@ pub struct ApiState<S> {
     pub webhooks: Arc<WebhookDesk<S>>,
     /// Access keys of clients that sign.
     pub access_keys: Arc<AccessKeys<S>>,
+    /// Tokens of clients that register and call.
+    pub client_tokens: Arc<ClientTokens<S>>,
+    /// Which of them are there.
+    pub registrations: Arc<dyn Registrations>,
     /// Event streams.
     pub events: Arc<EventStreams>,
     /// The connection doctor; none where nothing is minted.

@@ -9,8 +9,8 @@ use causeway_api_http::{Access, RouteAccess, Routes};
 use causeway_app::Scope;
 
 use crate::{
-    ApiState, ApiStore, audit, aws, clients, credentials, doctor, erasure, failures, health, metrics, openapi,
-    overview, projects, regions, rooms, sessions, stream, timeline, tokens, usage, webhooks,
+    ApiState, ApiStore, audit, aws, client_tokens, clients, credentials, doctor, erasure, failures, health, metrics,
+    openapi, overview, projects, regions, registrations, rooms, sessions, stream, timeline, tokens, usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -64,6 +64,15 @@ pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/aws/temporary-credentials", READ),
     row("POST", "/api/v1/aws/temporary-credentials", Access::Scope(Scope::Credentials)),
     row("GET", "/api/v1/aws/channels", READ),
+    row("GET", "/.well-known/jwks.json", Access::Open),
+    row("GET", "/api/v1/client-tokens", READ),
+    row("POST", "/api/v1/client-tokens", Access::Scope(Scope::Credentials)),
+    row("DELETE", "/api/v1/client-tokens/{id}", Access::End),
+    row("POST", "/api/v1/client-tokens/revoke", Access::End),
+    row("GET", "/api/v1/client-tokens/access", READ),
+    row("PATCH", "/api/v1/client-tokens/access", ADMIN),
+    row("POST", "/api/v1/client-tokens/rotate-key", Access::Organization(Scope::Admin)),
+    row("GET", "/api/v1/registrations", READ),
     row("GET", "/api/v1/webhooks", ADMIN),
     row("POST", "/api/v1/webhooks", ADMIN),
     row("GET", "/api/v1/webhooks/{id}", ADMIN),
@@ -127,6 +136,15 @@ pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
         .add(aws::__path_temporary, aws::temporary::<S>)
         .add(aws::__path_mint, aws::mint::<S>)
         .add(aws::__path_channels, aws::channels::<S>)
+        .add(client_tokens::__path_jwks, client_tokens::jwks::<S>)
+        .add(client_tokens::__path_list, client_tokens::list::<S>)
+        .add(client_tokens::__path_mint, client_tokens::mint::<S>)
+        .add(client_tokens::__path_revoke_one, client_tokens::revoke_one::<S>)
+        .add(client_tokens::__path_revoke, client_tokens::revoke::<S>)
+        .add(client_tokens::__path_access, client_tokens::access::<S>)
+        .add(client_tokens::__path_change_access, client_tokens::change_access::<S>)
+        .add(client_tokens::__path_rotate_key, client_tokens::rotate_key::<S>)
+        .add(registrations::__path_list, registrations::list::<S>)
         .add(webhooks::__path_list, webhooks::list::<S>)
         .add(webhooks::__path_make, webhooks::make::<S>)
         .add(webhooks::__path_one, webhooks::one::<S>)

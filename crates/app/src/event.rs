@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use causeway_types::{AllocationId, AuthRefusal, ClientTransport, FiveTuple, LimitName, TrafficCounters, UnixTime};
 
 use crate::{
-    Identifier,
+    Identifier, Registration, RegistrationEnd,
     model::{ProjectId, Role, SessionEndReason, SessionStart, TokenId},
 };
 
@@ -156,11 +156,20 @@ pub enum DomainEvent {
         /// Which.
         token: TokenId,
     },
+    /// A client registered, at one more place.
+    RegistrationOpened(Arc<Registration>),
+    /// A registration is over.
+    RegistrationClosed {
+        /// As it was.
+        registration: Arc<Registration>,
+        /// Why.
+        reason: RegistrationEnd,
+    },
 }
 
 impl DomainEvent {
     /// The names of all public events.
-    pub const PUBLIC_NAMES: [&'static str; 16] = [
+    pub const PUBLIC_NAMES: [&'static str; 18] = [
         "credential.minted",
         "credential.revoked",
         "credential.expired",
@@ -177,6 +186,8 @@ impl DomainEvent {
         "token.created",
         "token.used_first_time",
         "token.revoked",
+        "registration.opened",
+        "registration.closed",
     ];
 
     /// Its public name.
@@ -200,6 +211,8 @@ impl DomainEvent {
             Self::TokenCreated { .. } => "token.created",
             Self::TokenFirstUsed { .. } => "token.used_first_time",
             Self::TokenRevoked { .. } => "token.revoked",
+            Self::RegistrationOpened(_) => "registration.opened",
+            Self::RegistrationClosed { .. } => "registration.closed",
         }
     }
 
@@ -223,7 +236,9 @@ impl DomainEvent {
             | Self::RegionChanged { .. }
             | Self::TokenCreated { .. }
             | Self::TokenFirstUsed { .. }
-            | Self::TokenRevoked { .. } => None,
+            | Self::TokenRevoked { .. }
+            | Self::RegistrationOpened(_)
+            | Self::RegistrationClosed { .. } => None,
         }
     }
 

@@ -2,8 +2,9 @@
 //! keys, keep the book of sessions.
 //!
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
-//! [`Callers`], [`Revocation`], [`Management`], [`People`], [`Regions`], [`AccessKeys`]; ports: [`CredentialStore`], [`Store`], [`PeopleStore`], [`WebhookStore`],
-//! [`AccessKeyStore`], [`SignalChannelStore`], [`EventSink`], [`RelayControl`].
+//! [`Callers`], [`Revocation`], [`Management`], [`People`], [`Regions`], [`AccessKeys`],
+//! [`ClientTokens`]; ports: [`CredentialStore`], [`Store`], [`PeopleStore`], [`WebhookStore`],
+//! [`AccessKeyStore`], [`SignalChannelStore`], [`EventSink`], [`RelayControl`], [`ClientTokenStore`], [`Registrations`].
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,8 @@ mod access_key;
 mod bitrate;
 mod book;
 mod callers;
+mod client_token;
+mod client_tokens;
 mod cluster;
 mod directory;
 mod doctor;
@@ -28,6 +31,7 @@ mod people_store;
 mod privacy;
 mod region;
 mod region_desk;
+mod registrations;
 mod relay_control;
 mod revocation;
 mod rules;
@@ -46,6 +50,14 @@ pub use access_key::{
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use callers::{CallerError, Callers, SignInLimits};
+pub use client_token::{
+    ClientAccount, ClientTokenFilter, ClientTokenStore, ClientTokenView, NewClientToken, RevokeClientTokens,
+    StoredSigningKey,
+};
+pub use client_tokens::{
+    CLIENT_TOKEN_TTL_DEFAULT, CLIENT_TOKEN_TTL_MAX, CLIENT_TOKEN_TTL_MIN, ClientIdentity, ClientTokenError,
+    ClientTokenRequest, ClientTokenSettings, ClientTokens, MintTokenError, MintedClientToken,
+};
 pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner, Reading};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use doctor::{
@@ -83,6 +95,7 @@ pub use region::{
     RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
 };
 pub use region_desk::RegionDesk;
+pub use registrations::{Admission, NoRegistrations, Registration, RegistrationEnd, Registrations};
 pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
 pub use rules::{ProjectRules, ProjectUse, QuotaExceeded, RuleBook, Rules, month_of};

@@ -78,7 +78,7 @@ impl<S: Store> Revocation<S> {
                     let _is_ours = self.relay.end_session(*session);
                 }
                 // For others here.
-                Notice::WebhooksChanged | Notice::ProjectsSwitched => {}
+                Notice::WebhooksChanged | Notice::ProjectsSwitched | Notice::ClientTokensRevoked => {}
             }
         }
         if !ending.is_empty() {

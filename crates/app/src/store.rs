@@ -78,6 +78,8 @@ pub enum Notice {
     WebhooksChanged,
     /// A project was disabled or enabled.
     ProjectsSwitched,
+    /// Client tokens were revoked.
+    ClientTokensRevoked,
 }
 
 /// An entry of the audit log.

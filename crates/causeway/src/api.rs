@@ -9,6 +9,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
+use causeway_api_aculab as aculab;
 use causeway_api_causeway::{self as own, Doctor, EventStreams, Examine, HealthCheck, LiveView, MetricsSource};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_console as console;
@@ -24,7 +25,7 @@ use causeway_console::{EMBEDDED, respond};
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
-use crate::{calls::Calls, cors, kvs::Kvs, probe};
+use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, probe};
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -46,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: MetricsSource,
     pub(crate) kvs: Arc<Kvs>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) clients: Clients,
 }
 
 /// What every route is, as `/openapi.json` says.
@@ -56,9 +58,11 @@ pub(crate) fn document() -> OpenApi {
         turnix::document::<SqlStore>(),
         cloudflare::document::<SqlStore>(),
         twilio::document::<SqlStore>(),
+        aculab::document::<SqlStore>(),
     ];
     let table: Vec<RouteAccess> =
-        [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
+        [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES, aculab::ROUTES]
+            .concat();
     own::describe(documents, &table)
 }
 
@@ -83,6 +87,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         metrics,
         kvs: aws,
         calls: _calls,
+        clients,
     } = parts;
     let sign_in_lifetime = callers.sign_in_limits().lifetime;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
@@ -107,12 +112,20 @@ pub(crate) fn router(parts: Parts) -> Router {
     let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
+    let Clients { tokens: client_tokens, registrations } = clients;
+    let aculab = aculab::ApiState {
+        gate: Arc::clone(&gate),
+        tokens: Arc::clone(&client_tokens),
+        registrations: Arc::clone(&registrations),
+    };
     let examine: Examine = Arc::new(|urls, username, password| probe::examine(&urls, username, password));
     let doctor = Doctor::new(DoctorDesk::new(Arc::clone(&store), Arc::clone(&minting)), examine);
     let console =
         console::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), people, lifetime: sign_in_lifetime };
     let own = own::ApiState {
         access_keys,
+        client_tokens,
+        registrations,
         gate,
         store,
         revocation,
@@ -136,6 +149,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         .merge(credentials)
         .merge(cloudflare::router(cloudflare))
         .merge(twilio::router(twilio))
+        .merge(aculab::router(aculab))
         .merge(kvs::router(Arc::clone(&aws)));
     let routes = families.merge(own::serve_document(&document())).layer(middleware::from_fn(console_at_root));
     // In front of the console: both live at `/`.
@@ -174,7 +188,9 @@ mod tests {
             let methods = item.as_object().unwrap().keys().filter(|key| key.len() < 8 && *key != "summary");
             told.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
         }
-        let tables = [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat();
+        let tables =
+            [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES, aculab::ROUTES]
+                .concat();
         let mut rows: Vec<String> = tables.iter().map(|row| format!("{} {}", row.method, row.path)).collect();
         told.sort();
         rows.sort();

@@ -22,6 +22,7 @@ use std::{
 use axum::http::HeaderValue;
 use causeway_app::{OverMax, RegionSite, StaticUser};
 use causeway_certificates::Pair;
+use causeway_credentials::client_token::CloudId;
 use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
@@ -65,6 +66,9 @@ pub(crate) struct Settings {
     pub(crate) console_url: Option<String>,
     pub(crate) console_idle_timeout: Duration,
     pub(crate) console_session_lifetime: Duration,
+    pub(crate) client_cloud_id: CloudId,
+    pub(crate) client_tokens_per_month: u64,
+    pub(crate) client_token_key_lifetime: Duration,
     pub(crate) public_host: Option<String>,
     pub(crate) turn_listen: Vec<SocketAddr>,
     pub(crate) turn_tls_listen: Vec<SocketAddr>,

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{
-    AccessKeyStore, Callers, CredentialDirectory, DomainEvent, EventSink, InsightStore, Notice, OrganizationId,
-    OrganizationSettings, PeopleStore, Revocation, Store, StoreResult,
+    AccessKeyStore, Callers, ClientTokenStore, ClientTokens, CredentialDirectory, DomainEvent, EventSink, InsightStore,
+    Notice, OrganizationId, OrganizationSettings, PeopleStore, Revocation, Store, StoreResult,
 };
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
@@ -18,6 +18,9 @@ const SLOW: u64 = 10;
 /// What notices tell is read without one every so many ticks, should one have been missed.
 const VERY_SLOW: u64 = 60;
 
+/// Expired client tokens stay in their list for a week.
+const CLIENT_TOKENS_KEPT_SECS: u64 = 7 * 86_400;
+
 /// Numbers read again each time: two servers that tell at once may have the lower number appear last.
 const READ_AGAIN: i64 = 100;
 
@@ -29,6 +32,8 @@ struct Heard {
     numbers: BTreeSet<i64>,
     /// Which projects are disabled is to be read: stays until the store answered.
     is_project_switched: bool,
+    /// Which client tokens are revoked is to be read: stays until the store answered.
+    is_client_token_revoked: bool,
 }
 
 pub(crate) struct Housekeeping<S> {
@@ -38,12 +43,13 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) revocation: Arc<Revocation<S>>,
     pub(crate) webhooks: Arc<Webhooks>,
+    pub(crate) client_tokens: Arc<ClientTokens<S>>,
 }
 
 /// Batches of old records forgotten at a time, so that nobody waits for a long clean-up.
 const FORGOTTEN_AT_ONCE: usize = 20;
 
-impl<S: Store + AccessKeyStore + PeopleStore + InsightStore> Housekeeping<S> {
+impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + ClientTokenStore> Housekeeping<S> {
     /// Works until `stop` changes.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
@@ -67,6 +73,18 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore> Housekeeping<S> {
                         heard.is_project_switched = false;
                     }
                     Err(error) => tracing::debug!(%error, "disabled projects are not known"),
+                }
+            }
+            if count % VERY_SLOW == 0 {
+                // Keys too: one is made at the first start, and when the one there is has signed long enough.
+                if let Err(error) = self.client_tokens.refresh(now).await {
+                    tracing::debug!(%error, "what signs client tokens is not known");
+                }
+            }
+            if heard.is_client_token_revoked {
+                match self.client_tokens.heed_revocations(now).await {
+                    Ok(()) => heard.is_client_token_revoked = false,
+                    Err(error) => tracing::debug!(%error, "which client tokens are revoked is not known"),
                 }
             }
             if count % EVERY_SECOND == 0 {
@@ -100,6 +118,7 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore> Housekeeping<S> {
         let notices: Vec<Notice> = notices.into_iter().map(|(_, notice)| notice).collect();
         self.revocation.heed(&notices, now);
         heard.is_project_switched |= notices.contains(&Notice::ProjectsSwitched);
+        heard.is_client_token_revoked |= notices.contains(&Notice::ClientTokensRevoked);
         if notices.contains(&Notice::WebhooksChanged) {
             self.webhooks.note_change();
         }
@@ -144,6 +163,10 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore> Housekeeping<S> {
         let before = UnixTime::from_secs(now.as_secs().saturating_sub(3600));
         if let Err(error) = self.store.forget_access_keys(before).await {
             tracing::debug!(%error, "expired access keys are still kept");
+        }
+        let before = UnixTime::from_secs(now.as_secs().saturating_sub(CLIENT_TOKENS_KEPT_SECS));
+        if let Err(error) = self.store.forget_client_tokens(before).await {
+            tracing::debug!(%error, "expired client tokens are still kept");
         }
     }
 

@@ -4,6 +4,7 @@ mod addresses;
 mod api;
 mod calls;
 mod cli;
+mod clients;
 mod config;
 mod cors;
 mod credential;

@@ -37,6 +37,7 @@ use crate::{
     api::{self, Parts},
     calls::Calls,
     cli::say,
+    clients::Clients,
     config::{self, Settings},
     event_ids,
     housekeeping::Housekeeping,
@@ -90,6 +91,7 @@ struct Server {
     traces: Arc<HttpTraces>,
     directory: Arc<CredentialDirectory>,
     certificates: Arc<CertificateStore>,
+    clients: Clients,
     nonce_key: Secret<[u8; 32]>,
     webhooks: Arc<Webhooks>,
     kvs: Arc<Kvs>,
@@ -155,6 +157,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let callers = people::callers(&settings, &store, &bus);
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
     let calls = Arc::new(Calls::start(&settings, &node)?);
+    let clients = Clients::start(&settings, &store);
     let server = Server {
         webhooks,
         kvs,
@@ -174,6 +177,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         bus,
         directory: Arc::clone(&directory),
         certificates,
+        clients,
         nonce_key,
         relay,
         draining: Arc::default(),
@@ -344,6 +348,7 @@ impl Server {
             sink: Arc::<EventBus>::clone(&self.bus),
             revocation: Arc::clone(&self.revocation),
             webhooks: Arc::clone(&self.webhooks),
+            client_tokens: Arc::clone(&self.clients.tokens),
         };
         let (store, bus) = (Arc::clone(&self.store), Arc::clone(&self.bus));
         let event_ids = event_ids::keep_claimed(store, bus, self.event_ids, stopped.clone());
@@ -482,6 +487,7 @@ impl Server {
             webhooks: Arc::<Webhooks>::clone(&self.webhooks),
             kvs: Arc::clone(&self.kvs),
             calls: Arc::clone(&self.calls),
+            clients: self.clients.clone(),
         };
         self.traces.layer(api::router(parts))
     }

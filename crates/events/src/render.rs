@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use causeway_app::{DomainEvent, EventRecord, Identifier, Role, SessionStart, StoredEvent};
+use causeway_app::{DomainEvent, EventRecord, Identifier, Registration, Role, SessionStart, StoredEvent};
 use causeway_types::{AuthRefusal, CredentialKind, FiveTuple, RelayTransport, TrafficCounters, UnixTime};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -97,11 +97,29 @@ fn fields(event: &DomainEvent) -> Map<String, Value> {
         }
         DomainEvent::TokenCreated { token, name } => json!({ "tokenId": token.0, "name": &**name }),
         DomainEvent::TokenFirstUsed { token } | DomainEvent::TokenRevoked { token } => json!({ "tokenId": token.0 }),
+        DomainEvent::RegistrationOpened(live) => json!({ "registration": registration(live) }),
+        DomainEvent::RegistrationClosed { registration: live, reason } => {
+            json!({ "registration": registration(live), "reason": reason.as_str() })
+        }
     };
     match value {
         Value::Object(fields) => fields,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
+}
+
+/// A registration as it is, or was.
+fn registration(live: &Registration) -> Value {
+    json!({
+        "id": live.id,
+        "clientId": &*live.client,
+        "dialect": live.dialect,
+        "enableIncoming": live.is_ringable,
+        "since": rfc3339(live.since),
+        "expiresAt": rfc3339(live.expires_at),
+        "address": live.address.map(|address| address.to_string()),
+        "userAgent": live.user_agent.as_deref(),
+    })
 }
 
 /// What is known of a session from its start on.

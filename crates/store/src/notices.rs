@@ -27,6 +27,7 @@ pub(crate) async fn tell(pool: &AnyPool, notices: &[Notice], now: UnixTime) -> R
             Notice::EndSession { session } => ("end_session", session.to_string(), now),
             Notice::WebhooksChanged => ("webhooks_changed", String::new(), now),
             Notice::ProjectsSwitched => ("projects_switched", String::new(), now),
+            Notice::ClientTokensRevoked => ("client_tokens_revoked", String::new(), now),
         };
         Sql::new("INSERT INTO notices (at, kind, subject, until_at) VALUES (")
             .bind(millis(now))
@@ -61,6 +62,7 @@ pub(crate) async fn after(pool: &AnyPool, number: i64) -> Result<Vec<(i64, Notic
             "end_session" => Notice::EndSession { session: AllocationId(u64::from_str_radix(&subject, 16).ok()?) },
             "webhooks_changed" => Notice::WebhooksChanged,
             "projects_switched" => Notice::ProjectsSwitched,
+            "client_tokens_revoked" => Notice::ClientTokensRevoked,
             // Of a newer release.
             _ => return None,
         };

@@ -17,6 +17,7 @@ use causeway_types::{
 
 use super::*;
 
+use client_tokens::*;
 use servers::*;
 use signalling::{
     access_keys_come_back_and_end_with_their_token, signalling_channels_are_found_changed_and_removed_with_their_tags,
@@ -48,6 +49,7 @@ macro_rules! on_both {
     };
 }
 
+mod client_tokens;
 mod full;
 mod insight;
 mod people;
@@ -79,6 +81,10 @@ on_both!(
     rules_come_back_and_what_was_used_is_counted_from_a_moment,
     access_keys_come_back_and_end_with_their_token,
     signalling_channels_are_found_changed_and_removed_with_their_tags,
+    client_tokens_come_back_and_are_revoked_by_id_client_and_project,
+    a_project_mints_its_quota_of_client_tokens_in_a_month_and_not_one_more,
+    the_newest_signing_key_signs_and_others_end_after_the_overlap,
+    an_account_is_found_by_its_project_and_its_label,
 );
 
 fn identifier(text: &str) -> Identifier {

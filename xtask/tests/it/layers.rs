@@ -49,6 +49,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-console", Layer::Adapter),
     ("causeway-api-kvs", Layer::Adapter),
     ("causeway-signal-sip", Layer::Adapter),
+    ("causeway-api-aculab", Layer::Adapter),
     ("causeway", Layer::Binary),
     ("causeway-sim", Layer::Tool),
     ("causeway-bench", Layer::Tool),
@@ -67,6 +68,7 @@ const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-api-kvs", "causeway-api-http"),
     ("causeway-signal-sip", "causeway-api-http"),
     ("causeway-signal-sip", "causeway-switchboard"),
+    ("causeway-api-aculab", "causeway-api-http"),
 ];
 
 /// What would give the vocabulary or a core a socket, a clock, a thread pool or the system's randomness.

@@ -5,11 +5,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use causeway_api_causeway::{ApiState, EventStreams, Health, LiveView, router};
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
-    AccessKeys, BoardSettings, Callers, CredentialDirectory, Cursor, DirectoryConfig, DomainEvent, EventSink, IceUrls,
-    Identifier, Management, NewToken, NodeReport, ProjectId, RegionBoard, RegionDesk, Regions, RelayControl,
-    Revocation, Scope, Scopes, Store, WebhookDesk,
+    AccessKeys, BoardSettings, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory, Cursor,
+    DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier, Management, NewToken, NoRegistrations, NodeReport,
+    ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope, Scopes, Store, WebhookDesk,
 };
-use causeway_credentials::{token, turn_rest::SharedSecrets};
+use causeway_credentials::{client_token::CloudId, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
 use causeway_store::SqlStore;
 use causeway_types::{AllocationId, Now};
@@ -170,6 +170,16 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         Revocation::new(Arc::clone(store), Arc::clone(&directory), Arc::new(NoRelay), Arc::clone(&sink), "here");
     ApiState {
         access_keys: Arc::new(AccessKeys::new(Arc::clone(store), Arc::clone(&callers), Vec::new())),
+        client_tokens: Arc::new(ClientTokens::new(
+            Arc::clone(store),
+            Arc::new(NoRegistrations),
+            ClientTokenSettings {
+                cloud: CloudId::default(),
+                monthly_quota: 0,
+                key_lifetime: Duration::from_secs(86_400),
+            },
+        )),
+        registrations: Arc::new(NoRegistrations),
         gate: Arc::new(Gate::new(Arc::clone(&callers), RateLimit { per_sec: 10_000, burst: 10_000 })),
         store: Arc::clone(store),
         revocation: Arc::new(revocation),

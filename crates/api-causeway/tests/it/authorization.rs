@@ -48,7 +48,7 @@ async fn what_is_organization_wide_is_refused_to_a_projects_own_token() {
     let world = World::start().await;
     let rows: Vec<RouteAccess> =
         tables().into_iter().filter(|row| matches!(row.access, Access::Organization(_))).collect();
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 11);
     for row in rows {
         assert_eq!(send(&world, &row, Some(OWN)).await.status, 403, "{row:?}");
     }
@@ -90,7 +90,7 @@ async fn each_role_may_do_on_each_route_what_it_is_for_and_nothing_else() {
         let secret = world.sign_in(role).await;
         for row in tables() {
             // Facades speak to programs that hold tokens: a cookie means nothing to them.
-            let is_facade = row.path.starts_with("/v1/") || row.path.starts_with("/2010");
+            let is_facade = is_facade(row.path);
             let takes_tokens_only = is_facade || row.path == "/api/v1/turn-rest";
             let answer = send_by_cookie(&world, &row, &secret, true).await;
             if takes_tokens_only {
@@ -118,7 +118,7 @@ async fn what_changes_something_by_cookie_needs_the_csrf_token_on_every_route() 
     let world = World::start().await;
     let secret = world.sign_in(UserRole::Owner).await;
     for row in tables() {
-        let is_facade = row.path.starts_with("/v1/") || row.path.starts_with("/2010");
+        let is_facade = is_facade(row.path);
         if row.method == "GET" || row.access == Access::Open || is_facade || row.path == "/api/v1/turn-rest" {
             continue;
         }
@@ -138,6 +138,11 @@ async fn the_owner_is_shown_what_others_are_not() {
     }
 }
 
+/// Whether a path belongs to a family that takes API tokens only.
+fn is_facade(path: &str) -> bool {
+    ["/v1/", "/2010", "/webrtc_"].iter().any(|start| path.starts_with(start))
+}
+
 /// A request to a route, by somebody who signed in.
 async fn send_by_cookie(world: &World, row: &RouteAccess, secret: &str, with_csrf_token: bool) -> Answer {
     let mut headers = format!("Cookie: causeway={secret}\r\nSec-Fetch-Site: same-origin\r\n");
@@ -153,6 +158,9 @@ async fn send(world: &World, row: &RouteAccess, token: Option<&str>) -> Answer {
     let authorization = match token {
         None => String::new(),
         Some(token) if row.path.starts_with("/2010") => format!("Basic {}", STANDARD.encode(format!("any:{token}"))),
+        Some(token) if row.path.starts_with("/webrtc_") => {
+            format!("Basic {}", STANDARD.encode(format!("1-2-0/me@example.net:{token}")))
+        }
         Some(token) => format!("Bearer {token}"),
     };
     world.ask(row.method, &path, &authorization, "").await
@@ -176,6 +184,7 @@ fn path_of(row: &RouteAccess) -> String {
         ("{region}", "local"),
         ("{key}", "any"),
         ("{sid}", "AC1"),
+        ("/webrtc_generate_token", "/webrtc_generate_token?client_id=bob"),
     ]
     .into_iter()
     .fold(row.path.to_owned(), |path, (name, value)| path.replace(name, value))

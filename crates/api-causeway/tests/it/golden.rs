@@ -37,6 +37,7 @@ async fn what_is_recorded_is_told() {
             "/api/v1/usage?from=2025-06-01T00:00:00Z&to=2025-07-01T00:00:00Z&interval=day&group_by=room&format=csv",
         ),
         ("overview", "/api/v1/overview"),
+        ("registrations", "/api/v1/registrations?clientId=client-a&limit=1"),
         ("doctor-links", "/api/v1/doctor"),
         ("tokens", "/api/v1/tokens"),
         ("projects", "/api/v1/projects"),
@@ -87,6 +88,18 @@ async fn what_is_asked_wrongly_is_told_field_by_field() {
             r#"{"scopes":["root"],"expiresAt":"2020-01-01T00:00:00Z","organizationWide":"maybe"}"#,
         ),
         ("error-token-unknown", "DELETE", "/api/v1/tokens/99", ""),
+        (
+            "error-client-token-fields",
+            "POST",
+            "/api/v1/client-tokens",
+            r#"{"clientId":"a b","ttl":599,"enableIncoming":"perhaps","callees":["a*b"]}"#,
+        ),
+        ("error-client-token-missing", "POST", "/api/v1/client-tokens", "{}"),
+        ("error-client-token-unknown", "DELETE", "/api/v1/client-tokens/nobody", ""),
+        ("error-client-token-filters", "GET", "/api/v1/client-tokens?clientId=a%20b&active=2", ""),
+        ("error-client-tokens-revoke", "POST", "/api/v1/client-tokens/revoke", r#"{"clientId":"a","all":true}"#),
+        ("error-client-access-field", "PATCH", "/api/v1/client-tokens/access", r#"{"accessKey":"A-b"}"#),
+        ("error-registration-fields", "GET", "/api/v1/registrations?clientId=a%20b&cursor=MQ", ""),
         ("error-project-fields", "POST", "/api/v1/projects", r#"{"slug":"a b"}"#),
         ("error-project-exists", "POST", "/api/v1/projects", r#"{"slug":"other"}"#),
         ("error-project-switch-field", "PATCH", "/api/v1/projects/other", "{}"),
@@ -320,6 +333,35 @@ async fn the_facades_answer_in_their_own_shapes() {
     }
 }
 
+#[tokio::test]
+async fn the_token_service_answers_in_its_own_shape() {
+    let world = World::start().await;
+    // "1-2-0/me:cwp_own", "1-3-0/me:cwp_own", "me:cwp_own", "1-2-0/me:cwp_wrong"
+    let (good, other_cloud) = ("Basic MS0yLTAvbWU6Y3dwX293bg==", "Basic MS0zLTAvbWU6Y3dwX293bg==");
+    let (no_cloud, wrong) = ("Basic bWU6Y3dwX293bg==", "Basic MS0yLTAvbWU6Y3dwX3dyb25n");
+    let mint = "/webrtc_generate_token";
+    for (name, method, path, authorization) in [
+        ("aculab-registered", "GET", "/webrtc_registered_clients".to_owned(), good),
+        ("aculab-registered-post", "POST", "/webrtc_registered_clients".to_owned(), good),
+        ("aculab-error-missing", "GET", mint.to_owned(), good),
+        ("aculab-error-malformed", "GET", format!("{mint}?client_id=a@b"), good),
+        ("aculab-error-repeated", "POST", format!("{mint}?client_id=a&client_id=b"), good),
+        ("aculab-error-zero", "GET", format!("{mint}?client_id=a&ttl=0"), good),
+        ("aculab-error-several", "GET", format!("{mint}?ttl=599&enable_incoming=yes&call_client=,"), good),
+        ("aculab-error-no-key", "GET", mint.to_owned(), ""),
+        ("aculab-error-wrong-key", "GET", mint.to_owned(), wrong),
+        ("aculab-error-no-cloud", "GET", mint.to_owned(), no_cloud),
+        ("aculab-error-other-cloud", "GET", format!("{mint}?client_id=a"), other_cloud),
+        ("aculab-error-method", "DELETE", mint.to_owned(), good),
+    ] {
+        check(name, (method, &path, ""), &world.ask(method, &path, authorization, "").await);
+    }
+    let json = world.ask("POST", mint, good, r#"{"client_id":"a"}"#).await;
+    check("aculab-error-json", ("POST", mint, r#"{"client_id":"a"}"#), &json);
+    world.store.close().await;
+    check("aculab-error-store-down", ("GET", mint, ""), &world.ask("GET", mint, good, "").await);
+}
+
 /// Compares an exchange with the file of this name.
 #[track_caller]
 fn check(name: &str, (method, path, body): (&str, &str, &str), answer: &Answer) {
@@ -346,11 +388,12 @@ fn normal(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let forms: [(&str, &str); 7] = [
+        let forms: [(&str, &str); 8] = [
             ("xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx", "<uuid>"),
             ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "<32 hex digits>"),
             ("xxxxxxxxxxxxxxxx", "<16 hex digits>"),
             ("202d-dd-ddTdd:dd:dd.dddZ", "<time>"),
+            ("202d-dd-dd_dd:dd:dd", "<time>"),
             ("Aaa, dd Aaa dddd dd:dd:dd +0000", "<date>"),
             ("cwp_wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "<project token>"),
             ("cwo_wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww", "<organization token>"),

@@ -2,10 +2,12 @@
 
 use std::{
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use causeway_api_aculab as aculab;
 use causeway_api_causeway::{self as own, Doctor, EventStreams, Examined, ExaminedStep, Health, LiveView};
 use causeway_api_cloudflare as cloudflare;
 use causeway_api_console as console;
@@ -13,14 +15,15 @@ use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    AccessKeys, Attribution, BoardSettings, Callers, CredentialDirectory, CredentialLimits, CredentialRecord,
-    CredentialStore, Cursor, DirectoryConfig, DoctorDesk, DomainEvent, EventPlace, EventSink, Failure, FailureReason,
-    IceUrls, Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy, Minting, NewDoctorLink, NewToken,
-    NewUser, NodeReport, OrganizationId, OverMax, People, PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk,
-    Regions, RelayControl, Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, Store, TokenId,
-    UserRole, Webhook, WebhookDesk, WebhookId, WebhookStore,
+    AccessKeys, Admission, Attribution, BoardSettings, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory,
+    CredentialLimits, CredentialRecord, CredentialStore, Cursor, DirectoryConfig, DoctorDesk, DomainEvent, EventPlace,
+    EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy,
+    Minting, NewDoctorLink, NewToken, NewUser, NodeReport, OrganizationId, OverMax, People, PeopleStore, ProjectId,
+    Refusal, RegionBoard, RegionDesk, Regions, Registration, Registrations, RelayControl, Revocation, Role, Scopes,
+    SessionInsight, SessionRecord, SessionStart, Store, TokenId, UserRole, Webhook, WebhookDesk, WebhookId,
+    WebhookStore,
 };
-use causeway_credentials::{sign_in, token, turn_rest::SharedSecrets};
+use causeway_credentials::{client_token::CloudId, sign_in, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
 use causeway_store::SqlStore;
 use causeway_types::{
@@ -61,6 +64,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<SqlStore>,
     pub(crate) directory: Arc<CredentialDirectory>,
     pub(crate) events: Arc<Heard>,
+    pub(crate) seats: Arc<Seats>,
     task: JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
@@ -85,6 +89,47 @@ impl RelayControl for Relay {
     }
 }
 
+/// Client tokens that a project may mint in a month.
+pub(crate) const TOKENS_PER_MONTH: u64 = 25;
+
+/// Registrations that are there because somebody put them there.
+#[derive(Debug, Default)]
+pub(crate) struct Seats(pub(crate) Mutex<Vec<Registration>>);
+
+impl Seats {
+    /// One of the first project.
+    fn taken() -> Self {
+        let registration = Registration {
+            id: "0-7".to_owned(),
+            project: ProjectId::DEFAULT,
+            client: Arc::from("client-a"),
+            dialect: "sip",
+            is_ringable: true,
+            since: THEN,
+            updated: THEN,
+            expires_at: UnixTime::from_secs(4_000_000_000),
+            address: Some([192, 0, 2, 1].into()),
+            user_agent: Some(Arc::from("AculabCloudClient")),
+            admission: Some(Admission::ClientToken(Arc::from("gone-long-ago"))),
+        };
+        Self(Mutex::new(vec![registration]))
+    }
+}
+
+impl Registrations for Seats {
+    fn of_project(&self, project: ProjectId) -> Pin<Box<dyn Future<Output = Vec<Registration>> + Send + '_>> {
+        let all = self.0.lock().expect("not poisoned");
+        Box::pin(std::future::ready(all.iter().filter(|seat| seat.project == project).cloned().collect()))
+    }
+
+    fn end(&self, is_meant: &dyn Fn(&Registration) -> bool) -> u64 {
+        let mut all = self.0.lock().expect("not poisoned");
+        let before = all.len();
+        all.retain(|seat| !is_meant(seat));
+        u64::try_from(before - all.len()).expect("few")
+    }
+}
+
 /// The events that were told.
 #[derive(Debug, Default)]
 pub(crate) struct Heard(pub(crate) Mutex<Vec<&'static str>>);
@@ -97,7 +142,7 @@ impl EventSink for Heard {
 
 /// What every route asks for, over all families.
 pub(crate) fn tables() -> Vec<RouteAccess> {
-    [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES].concat()
+    [own::table::ROUTES, console::ROUTES, turnix::ROUTES, cloudflare::ROUTES, twilio::ROUTES, aculab::ROUTES].concat()
 }
 
 impl World {
@@ -119,7 +164,8 @@ impl World {
             cache_max: 100,
         }));
         let events = Arc::new(Heard::default());
-        let routes = routes(&store, &directory, &events, limit);
+        let seats = Arc::new(Seats::taken());
+        let routes = routes(&store, &directory, &events, Arc::<Seats>::clone(&seats), limit);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let task = tokio::spawn(async move {
@@ -131,7 +177,7 @@ impl World {
                 });
             }
         });
-        Self { address, store, directory, events, task, _directory: directory_of_files }
+        Self { address, store, directory, events, seats, task, _directory: directory_of_files }
     }
 
     /// One request with this `Authorization`, and a JSON body if there is one.
@@ -358,6 +404,7 @@ fn routes(
     store: &Arc<SqlStore>,
     directory: &Arc<CredentialDirectory>,
     events: &Arc<Heard>,
+    seats: Arc<dyn Registrations>,
     limit: RateLimit,
 ) -> axum::Router {
     let sink: Arc<dyn EventSink> = Arc::<Heard>::clone(events);
@@ -395,6 +442,12 @@ fn routes(
         "node-1",
     ));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(store), Arc::clone(&callers), Vec::new()));
+    let settings = ClientTokenSettings {
+        cloud: CloudId::default(),
+        monthly_quota: TOKENS_PER_MONTH,
+        key_lifetime: Duration::from_secs(90 * 86_400),
+    };
+    let client_tokens = Arc::new(ClientTokens::new(Arc::clone(store), Arc::clone(&seats), settings));
     let console_routes = console::router(console::ApiState {
         gate: Arc::clone(&gate),
         store: Arc::clone(store),
@@ -412,6 +465,8 @@ fn routes(
         regions: Arc::new(RegionDesk::new(Arc::clone(store), regions)),
         webhooks: Arc::new(WebhookDesk::new(Arc::clone(store), Arc::new(crate::deliveries::NoDeliveries))),
         access_keys,
+        client_tokens: Arc::clone(&client_tokens),
+        registrations: Arc::clone(&seats),
         events: streams,
         doctor: Some(Doctor::new(DoctorDesk::new(Arc::clone(store), Arc::clone(&minting)), Arc::new(examined))),
         live: LiveView::quiet(),
@@ -423,9 +478,15 @@ fn routes(
     let turnix_routes = turnix::router(turnix::ApiState { minting: Arc::clone(&minting), gate: Arc::clone(&gate) });
     let cloudflare_routes =
         cloudflare::router(cloudflare::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting), revocation });
-    let twilio_routes = twilio::router(twilio::ApiState { gate, minting });
+    let twilio_routes = twilio::router(twilio::ApiState { gate: Arc::clone(&gate), minting });
+    let aculab_routes = aculab::router(aculab::ApiState { gate, tokens: client_tokens, registrations: seats });
     let document = own::describe([own::document::<SqlStore>()], own::table::ROUTES);
-    let families = own_routes.merge(console_routes).merge(turnix_routes).merge(cloudflare_routes).merge(twilio_routes);
+    let families = own_routes
+        .merge(console_routes)
+        .merge(turnix_routes)
+        .merge(cloudflare_routes)
+        .merge(twilio_routes)
+        .merge(aculab_routes);
     with_manners(families.merge(own::serve_document(&document)))
 }
 

@@ -98,6 +98,15 @@ keys! {
     console_session_lifetime "DURATION" single "168h"
         "How long somebody stays signed in to the console in all."
         |s, v| one(v, duration, &mut s.console_session_lifetime);
+    client_cloud_id "ID" single "1-2-0"
+        "Cloud ID that clients of this server are configured with: three numbers with dashes. In their tokens and domains; see docs/compat/aculab.md."
+        |s, v| one(v, super::parse::cloud_id, &mut s.client_cloud_id);
+    client_tokens_per_month "N" single "1000000"
+        "Client tokens that one project may mint in a calendar month (UTC)."
+        |s, v| one(v, count, &mut s.client_tokens_per_month);
+    client_token_key_lifetime "DURATION" single "90d"
+        "How long a key signs client tokens; then another one is made. What the old one signed is believed for a day more."
+        |s, v| one(v, super::parse::key_lifetime, &mut s.client_token_key_lifetime);
     public_host "NAME" single ""
         "Name in the URLs handed to clients. Default: the public IP."
         |s, v| one(v, |t| host(t).map(Some), &mut s.public_host);

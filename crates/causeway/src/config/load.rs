@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::PathBuf, time::
 
 use causeway_app::{OverMax, StaticUser};
 use causeway_certificates::Pair;
+use causeway_credentials::client_token::CloudId;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
@@ -310,6 +311,9 @@ fn empty(sources: Sources) -> Settings {
         console_url: None,
         console_idle_timeout: Duration::ZERO,
         console_session_lifetime: Duration::ZERO,
+        client_cloud_id: CloudId::default(),
+        client_tokens_per_month: 0,
+        client_token_key_lifetime: Duration::ZERO,
         public_host: None,
         turn_listen: Vec::new(),
         turn_tls_listen: Vec::new(),

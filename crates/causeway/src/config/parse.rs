@@ -9,6 +9,8 @@ use std::{
 };
 
 use axum::http::{HeaderValue, Uri};
+use causeway_app::CLIENT_TOKEN_TTL_MAX;
+use causeway_credentials::client_token::CloudId;
 use causeway_events::redis::RedisTarget;
 use causeway_types::Secret;
 use ipnet::IpNet;
@@ -110,6 +112,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     };
     let secs = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
     secs.map(Duration::from_secs).ok_or_else(|| "write a duration, e.g. \"30s\", \"5m\" or \"1h\"".to_owned())
+}
+
+pub(super) fn cloud_id(text: &str) -> Result<CloudId, String> {
+    CloudId::new(text).map_err(|_| "write three numbers with dashes, e.g. \"1-2-0\"".to_owned())
+}
+
+/// A key that signs for less than the longest life of a token would pile up others that are still believed.
+pub(super) fn key_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = duration(text)?;
+    if lifetime < CLIENT_TOKEN_TTL_MAX {
+        return Err("at least a day, as long as a client token may live, e.g. \"90d\"".to_owned());
+    }
+    Ok(lifetime)
 }
 
 /// Not shorter than posts are tried again.

@@ -152,7 +152,9 @@ impl Ledger {
             | DomainEvent::RegionChanged { .. }
             | DomainEvent::TokenCreated { .. }
             | DomainEvent::TokenFirstUsed { .. }
-            | DomainEvent::TokenRevoked { .. } => {}
+            | DomainEvent::TokenRevoked { .. }
+            | DomainEvent::RegistrationOpened(_)
+            | DomainEvent::RegistrationClosed { .. } => {}
         }
     }
 

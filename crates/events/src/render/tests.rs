@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use causeway_app::{Attribution, Cursor, ProjectId, SessionEndReason, TokenId};
+use causeway_app::{Attribution, Cursor, ProjectId, RegistrationEnd, SessionEndReason, TokenId};
 use causeway_types::{AllocationEndReason, AllocationId, ClientSecurity, ClientTransport, LimitName, TrafficCount};
 
 use super::*;
@@ -87,6 +87,22 @@ fn start() -> Arc<SessionStart> {
     })
 }
 
+fn registration() -> Arc<Registration> {
+    Arc::new(Registration {
+        id: "0-7".to_owned(),
+        project: ProjectId(1),
+        client: "alice".into(),
+        dialect: "sip",
+        is_ringable: true,
+        since: AT,
+        updated: AT,
+        expires_at: AT.saturating_add(Duration::from_secs(600)),
+        address: Some([203, 0, 113, 9].into()),
+        user_agent: Some("AculabCloudClient".into()),
+        admission: None,
+    })
+}
+
 fn five_tuple(client: &str) -> FiveTuple {
     FiveTuple {
         transport: ClientTransport::Tls,
@@ -163,7 +179,12 @@ fn every_event() -> Vec<DomainEvent> {
             DomainEvent::RegionChanged { .. } => DomainEvent::TokenCreated { token, name: "backend".into() },
             DomainEvent::TokenCreated { .. } => DomainEvent::TokenFirstUsed { token },
             DomainEvent::TokenFirstUsed { .. } => DomainEvent::TokenRevoked { token },
-            DomainEvent::TokenRevoked { .. } => break,
+            DomainEvent::TokenRevoked { .. } => DomainEvent::RegistrationOpened(registration()),
+            DomainEvent::RegistrationOpened(_) => DomainEvent::RegistrationClosed {
+                registration: registration(),
+                reason: RegistrationEnd::ConnectionLost,
+            },
+            DomainEvent::RegistrationClosed { .. } => break,
         };
         events.push(next);
     }
