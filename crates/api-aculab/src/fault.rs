@@ -98,6 +98,10 @@ impl IntoResponse for Fault {
 
 impl From<ApiError> for Fault {
     fn from(error: ApiError) -> Self {
+        // What is said elsewhere names another scheme.
+        if error.code() == "missing_token" {
+            return Self::new(error.status(), "send cloudID/username and an API access key by Basic authentication");
+        }
         Self::new(error.status(), error.message().to_owned())
     }
 }
