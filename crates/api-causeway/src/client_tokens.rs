@@ -10,7 +10,7 @@ use axum::{
 use causeway_api_http::{ApiError, Parameters, Timestamp, json};
 use causeway_app::{
     CLIENT_TOKEN_TTL_DEFAULT, CLIENT_TOKEN_TTL_MAX, CLIENT_TOKEN_TTL_MIN, ClientTokenFilter, ClientTokenRequest,
-    ClientTokenView, MintTokenError, RevokeClientTokens, StoreError,
+    ClientTokenView, MintTokenError, RevokeClientTokens, StoreError, TtlLimit,
 };
 use causeway_credentials::client_token::{AccessLabel, CALLEES_MAX, Callees, ClientId, NameError};
 use causeway_types::Now;
@@ -177,7 +177,7 @@ pub(crate) async fn mint<S: ApiStore>(
         sent.fault("clientId", "missing", "clientId: is needed".to_owned());
     }
     let client = client_id(&mut sent);
-    let ttl = sent.ttl("ttl", CLIENT_TOKEN_TTL_MAX).unwrap_or(CLIENT_TOKEN_TTL_DEFAULT);
+    let ttl = sent.ttl("ttl", TtlLimit::reject_over(CLIENT_TOKEN_TTL_MAX)).unwrap_or(CLIENT_TOKEN_TTL_DEFAULT);
     if ttl < CLIENT_TOKEN_TTL_MIN {
         let message = format!("ttl: at least {} seconds", CLIENT_TOKEN_TTL_MIN.as_secs());
         sent.fault("ttl", "ttl_too_short", message);
