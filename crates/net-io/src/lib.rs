@@ -1,4 +1,5 @@
-//! The operating system's side of the data plane: epoll, batched UDP with segmentation offload, the socket error queue.
+//! The operating system's side of the data plane: epoll, batched UDP with segmentation offload, the socket error queue, memory
+//! shared with the kernel.
 //!
 //! This is the only crate with unsafe code; each block says why it is sound. It decides nothing about TURN.
 //!
@@ -9,11 +10,13 @@
 mod address;
 mod epoll;
 mod limits;
+mod shared_memory;
 pub mod tcp;
 mod udp;
 mod waker;
 
 pub use epoll::{Epoll, Event, Events, Interest};
 pub use limits::raise_descriptor_limit;
+pub use shared_memory::{SharedMemory, monotonic_nanos};
 pub use udp::{IcmpReport, RECEIVES_MAX, Received, SEGMENTS_MAX, UdpOptions, UdpSocket, segment_writes};
 pub use waker::Waker;
