@@ -242,6 +242,12 @@ impl Allocation {
         self.channels.get(index).filter(|c| c.expires > now && c.permission_expires > now).copied()
     }
 
+    /// Channels that carry data, each with the time until which it does as far as its permission is concerned.
+    pub(crate) fn live_channels(&self, now: Instant) -> impl Iterator<Item = (Channel, Instant)> + '_ {
+        let live = move |c: &&Channel| c.in_scope && c.expires > now && c.permission_expires > now;
+        self.channels.iter().filter(live).map(|c| (*c, c.expires.min(c.permission_expires)))
+    }
+
     /// The live channel bound to `peer`.
     pub(crate) fn channel_to(&self, peer: SocketAddr, now: Instant) -> Option<Channel> {
         let index = self.channel_by_peer.binary_search_by_key(&peer, |(p, _)| *p).ok()?;

@@ -12,6 +12,7 @@ mod allocate;
 mod allocation;
 mod auth;
 mod binding;
+mod channels;
 mod config;
 mod data_path;
 mod drop_reason;
@@ -31,6 +32,7 @@ mod tcp_relay;
 mod terminate;
 mod withdrawal;
 
+pub use channels::{AllocationKey, BoundChannel, BoundChannels, Relayed};
 pub use config::{
     Grant, GrantLimits, IntegrityKeys, Limits, NatDiscoveryGrid, NonceKeys, OnExpiry, RelayFamilies, TurnConfig,
 };

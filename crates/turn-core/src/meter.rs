@@ -110,6 +110,9 @@ impl TurnServer {
     /// Tells of payload that goes through, when it is the first of its direction or the figures are due.
     #[cold]
     pub(crate) fn tell_passage(&mut self, now: Now, key: usize, first: Option<StreamDirection>) {
+        if first.is_some() {
+            self.channels_changed(key);
+        }
         if let (Some(direction), Some(allocation)) = (first, self.allocations.get(key)) {
             self.outputs.push_back(Output::Event(RelayEvent::FirstData {
                 allocation: allocation.id,

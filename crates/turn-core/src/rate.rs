@@ -28,6 +28,11 @@ impl TokenBucket {
         Self { rate_per_sec, capacity, tokens: capacity, fraction: 0, refilled: now }
     }
 
+    /// What flows in.
+    pub(crate) const fn rate_per_sec(&self) -> u64 {
+        self.rate_per_sec
+    }
+
     /// Takes `amount`; false when the bucket is empty, and then nothing is taken.
     pub(crate) fn take(&mut self, amount: u64, now: Instant) -> bool {
         self.refill(now);

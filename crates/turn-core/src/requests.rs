@@ -83,6 +83,7 @@ impl TurnServer {
         }
         let limits = allocation.grant.limits;
         if let Some(slot) = closed {
+            self.channels_changed(key);
             self.tell_member(&limits, slot.address, ScopeKind::Relayed, false);
             self.close_relay(slot.relay);
         }

@@ -163,6 +163,7 @@ impl TurnServer {
 
     /// Judges what an allocation has installed for the addresses that `concerned` picks.
     pub(crate) fn judge_again(&mut self, now: Now, key: usize, concerned: impl Fn(IpAddr) -> bool) {
+        self.channels_changed(key);
         let Some(allocation) = self.allocations.get_mut(key) else { return };
         let (scopes, limits) = (&self.scopes, allocation.grant.limits);
         allocation.judge_again(&concerned, |ip| within(scopes, &limits, ip), |peer| reaches(scopes, &limits, peer));

@@ -21,6 +21,7 @@ use slab::Slab;
 use crate::{
     allocation::Allocation,
     auth,
+    channels::AllocationKey,
     config::{OnExpiry, TurnConfig},
     drop_reason::{DropCounts, DropReason},
     io::{ClientLeg, ConnectionId, Forward, Output, RelayId, ReservationToken, TimerKind, UserRef},
@@ -58,6 +59,9 @@ pub struct TurnServer {
     pub(crate) drops: DropCounts,
     pub(crate) stats: TurnStats,
     pub(crate) scopes: Scopes,
+    /// Whether somebody asks for [`Self::poll_changed_channels`].
+    pub(crate) watches_channels: bool,
+    pub(crate) changed_channels: Vec<AllocationKey>,
 }
 
 /// One live allocation, for listings.
@@ -103,6 +107,8 @@ impl TurnServer {
             drops: DropCounts::default(),
             stats: TurnStats::default(),
             scopes: Scopes::new(),
+            watches_channels: false,
+            changed_channels: Vec::new(),
         }
     }
 
@@ -153,6 +159,7 @@ impl TurnServer {
             // A mobility ticket may bring the client back on another connection; this one's five-tuple is free.
             Some(allocation) if allocation.ticket.is_some() => {
                 allocation.detached = true;
+                self.channels_changed(key);
                 self.by_client.remove(&client.five_tuple);
             }
             _ => self.end_allocation(now, key, AllocationEndReason::ClientClosed),
@@ -408,6 +415,7 @@ impl TurnServer {
 
     /// Puts the allocation's next deadline into the timer set.
     pub(crate) fn reschedule(&mut self, key: usize) {
+        self.channels_changed(key);
         let Some(allocation) = self.allocations.get_mut(key) else { return };
         let due = allocation.next_deadline();
         let id = key as u64;
@@ -445,6 +453,7 @@ impl TurnServer {
     }
 
     pub(crate) fn end_allocation(&mut self, now: Now, key: usize, reason: AllocationEndReason) {
+        self.channels_changed(key);
         let Some(allocation) = self.allocations.try_remove(key) else { return };
         self.deadlines.remove(&(allocation.scheduled, TimerKind::Allocation, key as u64));
         if self.by_client.get(&allocation.client.five_tuple) == Some(&key) {

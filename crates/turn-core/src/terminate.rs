@@ -63,6 +63,10 @@ impl TurnServer {
         let rate = limits.bandwidth.or(self.config.limits.bandwidth_per_allocation);
         let Some(allocation) = self.allocations.get_mut(key) else { return };
         let old = std::mem::replace(&mut allocation.grant.limits, limits);
+        if (old.bandwidth, old.scope) != (limits.bandwidth, limits.scope) {
+            self.channels_changed(key);
+        }
+        let Some(allocation) = self.allocations.get_mut(key) else { return };
         if old.bandwidth != limits.bandwidth {
             allocation.buckets = rate.map(|rate| Box::new(Buckets::new(rate, now.mono)));
         }

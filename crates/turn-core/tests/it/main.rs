@@ -6,6 +6,7 @@ mod allocate;
 mod auth;
 mod balance;
 mod binding;
+mod channels;
 mod data;
 mod limits;
 mod meter;
