@@ -33,6 +33,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-signal-core", Layer::Core),
     ("causeway-app", Layer::Application),
     ("causeway-net-io", Layer::Adapter),
+    ("causeway-fast-path", Layer::Adapter),
     ("causeway-relay", Layer::Adapter),
     ("causeway-certificates", Layer::Adapter),
     ("causeway-store", Layer::Adapter),
@@ -59,6 +60,8 @@ const LAYERS: &[(&str, Layer)] = &[
 /// Adapters that may use another adapter.
 const ADAPTER_EXCEPTIONS: &[(&str, &str)] = &[
     ("causeway-relay", "causeway-net-io"),
+    ("causeway-relay", "causeway-fast-path"),
+    ("causeway-fast-path", "causeway-net-io"),
     ("causeway-api-turnix", "causeway-api-http"),
     ("causeway-api-cloudflare", "causeway-api-http"),
     ("causeway-api-twilio", "causeway-api-http"),

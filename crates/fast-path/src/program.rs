@@ -1,0 +1,162 @@
+//! Loading the programs and putting them at interfaces.
+
+use std::ops::RangeInclusive;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, Map, MapData, PerCpuArray},
+    programs::{LinkOrder, SchedClassifier, TcAttachType, tc::TcAttachOptions},
+};
+use causeway_net_io::SharedMemory;
+
+use crate::{
+    layout::{FLOW_WORDS, FlowKey, RATE_WORDS},
+    table::Unavailable,
+};
+
+/// The compiled program; empty when the build had no clang.
+static TC: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tc.o"));
+
+/// What became of a packet that might have been ours, in the order of `enum outcome` in `bpf/flow.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// From a client to a peer.
+    ForwardedUp,
+    /// From a peer to a client.
+    ForwardedDown,
+    /// From a client to another allocation's client.
+    ForwardedBetween,
+    /// Passed up: a fragment, IP options, lengths that do not match, or the last hop.
+    PassedForm,
+    /// Passed up: no such flow.
+    PassedUnknown,
+    /// Passed up: the flow is over.
+    PassedExpired,
+    /// Passed up: nothing came from the client so far.
+    PassedUnconfirmed,
+    /// Passed up: the first of its direction, which the process tells of.
+    PassedFirst,
+    /// Passed up: several datagrams in one buffer, which user space handles at once.
+    PassedMerged,
+    /// Passed up: larger than the way out takes.
+    PassedSize,
+    /// Passed up: no way out, or in by another way than answers would take.
+    PassedWay,
+    /// Dropped: over a bandwidth limit.
+    DroppedRate,
+    /// Dropped: the kernel could not change the packet.
+    DroppedFailed,
+}
+
+/// Every outcome with its name in metrics.
+pub const OUTCOMES: [(Outcome, &str); 13] = [
+    (Outcome::ForwardedUp, "forwarded_up"),
+    (Outcome::ForwardedDown, "forwarded_down"),
+    (Outcome::ForwardedBetween, "forwarded_between"),
+    (Outcome::PassedForm, "passed_form"),
+    (Outcome::PassedUnknown, "passed_unknown"),
+    (Outcome::PassedExpired, "passed_expired"),
+    (Outcome::PassedUnconfirmed, "passed_unconfirmed"),
+    (Outcome::PassedFirst, "passed_first"),
+    (Outcome::PassedMerged, "passed_merged"),
+    (Outcome::PassedSize, "passed_size"),
+    (Outcome::PassedWay, "passed_way"),
+    (Outcome::DroppedRate, "dropped_rate"),
+    (Outcome::DroppedFailed, "dropped_failed"),
+];
+
+/// A loaded program with its maps.
+pub(crate) struct Program {
+    ebpf: Ebpf,
+    pub(crate) up: HashMap<MapData, FlowKey, u32>,
+    pub(crate) down: HashMap<MapData, FlowKey, u32>,
+    outcomes: PerCpuArray<MapData, u64>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("ebpf", &self.ebpf).finish_non_exhaustive()
+    }
+}
+
+/// What a program is loaded with.
+#[derive(Clone, Debug)]
+pub(crate) struct Size {
+    pub(crate) flows_max: u32,
+    pub(crate) relay_ports: RangeInclusive<u16>,
+}
+
+impl Program {
+    /// Loads the classifier; its maps take their memory now.
+    pub(crate) fn load(size: &Size) -> Result<(Self, SharedMemory, SharedMemory), Unavailable> {
+        if TC.is_empty() {
+            return Err(Unavailable::NotBuilt);
+        }
+        let (first, last) = (*size.relay_ports.start(), *size.relay_ports.end());
+        let mut ebpf = EbpfLoader::new()
+            .btf(None)
+            .map_max_entries("up", size.flows_max)
+            .map_max_entries("down", size.flows_max)
+            .map_max_entries("flows", size.flows_max)
+            .map_max_entries("rates", size.flows_max)
+            .override_global("relay_port_first", &first, true)
+            .override_global("relay_port_last", &last, true)
+            .load(TC)
+            .map_err(refused)?;
+        // Before the maps are taken out: the program names them by the descriptors that they have in there.
+        classifier(&mut ebpf)?.load().map_err(refused)?;
+        let flows = shared(&mut ebpf, "flows", FLOW_WORDS * size.flows_max as usize)?;
+        let rates = shared(&mut ebpf, "rates", RATE_WORDS * size.flows_max as usize)?;
+        let up = HashMap::try_from(take(&mut ebpf, "up")?).map_err(refused)?;
+        let down = HashMap::try_from(take(&mut ebpf, "down")?).map_err(refused)?;
+        let outcomes = PerCpuArray::try_from(take(&mut ebpf, "outcomes")?).map_err(refused)?;
+        Ok((Self { ebpf, up, down, outcomes }, flows, rates))
+    }
+
+    /// Puts it at the ingress of `interface`, behind what is there. The link is a descriptor: it ends with the process.
+    pub(crate) fn attach(&mut self, interface: &str) -> Result<(), Unavailable> {
+        let options = TcAttachOptions::TcxOrder(LinkOrder::last());
+        classifier(&mut self.ebpf)?.attach_with_options(interface, TcAttachType::Ingress, options).map_err(refused)?;
+        Ok(())
+    }
+
+    /// How many packets met this outcome, on all processors.
+    pub(crate) fn outcome(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&(outcome as u32), 0).map_or(0, |counts| counts.iter().sum())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn test_run(&mut self, packet: &[u8], room: &mut [u8]) -> Result<(i32, usize), Unavailable> {
+        use aya::programs::{TestRun as _, TestRunOptions};
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(packet);
+        options.data_out = Some(room);
+        let result = classifier(&mut self.ebpf)?.test_run(options).map_err(refused)?;
+        Ok((i32::from_ne_bytes(result.return_value.to_ne_bytes()), result.data_size_out as usize))
+    }
+}
+
+fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, Unavailable> {
+    let program = ebpf.program_mut("causeway_tc").ok_or(Unavailable::NotBuilt)?;
+    program.try_into().map_err(refused)
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Unavailable> {
+    ebpf.take_map(name).ok_or(Unavailable::NotBuilt)
+}
+
+fn shared(ebpf: &mut Ebpf, name: &'static str, words: usize) -> Result<SharedMemory, Unavailable> {
+    let Map::Array(data) = take(ebpf, name)? else { return Err(Unavailable::NotBuilt) };
+    SharedMemory::map(data.fd(), words).map_err(refused)
+}
+
+/// With every cause, the kernel's own word last. A verifier's log is long; its last line tells.
+fn refused(error: impl std::error::Error + 'static) -> Unavailable {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    Unavailable::Refused(text)
+}

@@ -1,0 +1,423 @@
+//! The loaded program against its model. They need root and a kernel that has the fast path; where it refuses, they say so.
+
+use std::net::IpAddr;
+
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+
+use super::*;
+use crate::{
+    Outcome,
+    model::{Model, ModelFlow, Verdict},
+};
+
+const RELAY_PORTS: RangeInclusive<u16> = 50_000..=50_100;
+const TC_NEXT: i32 = -1;
+const TC_PASS: i32 = 0;
+const TC_DROP: i32 = 2;
+const TC_REDIRECT: i32 = 7;
+/// The kernel refuses a test run of less than Ethernet's and IP's header.
+const RUN_MIN: usize = 54;
+const LOOPBACK: Way = Way { interface: 1, mtu: 65_535 };
+
+/// A loaded program, or why there is none here.
+fn program() -> Option<FastPath> {
+    let settings = Settings {
+        mode: Mode::Tc,
+        interfaces: Vec::new(),
+        addresses: Vec::new(),
+        relay_ports: RELAY_PORTS,
+        flows_max: 64,
+    };
+    match FastPath::load(&settings) {
+        Ok(path) => Some(path),
+        // A verifier that refuses is a bug; a kernel without BPF, or a user without the right to it, is not.
+        Err(Unavailable::Refused(why)) if why.contains("not permitted") || why.contains("not implemented") => {
+            skipped(&why);
+            None
+        }
+        Err(Unavailable::NotBuilt) => {
+            skipped("built without clang");
+            None
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a test that does nothing says why")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
+/// Writes a flow with ways of the test's own.
+fn place(path: &FastPath, flow: &ModelFlow, slot: u32) {
+    let until = Instant::now() + Duration::from_secs(600);
+    let placement = Placement { up: flow.up, down: flow.down, rate: 0 };
+    let until = if flow.is_live { path.clock.nanos(until) } else { 1 };
+    for (word, value) in path.record(slot).iter().zip(flow.flow.record(until, &placement, flow.open)) {
+        word.store(value, Ordering::SeqCst);
+    }
+    if let Some(word) = path.record(slot).get(OPEN - 1) {
+        word.store(u64::from(flow.is_seen), Ordering::SeqCst);
+    }
+    let mut held = path.held.lock();
+    held.program.up.insert(flow.flow.up_key(), slot, 0).expect("room");
+    held.program.down.insert(flow.flow.down_key(), slot, 0).expect("room");
+}
+
+/// Both directions.
+fn open_for(now: Instant, secs: u64) -> Life {
+    Life { until: now + Duration::from_secs(secs), open: Open { up: true, down: true } }
+}
+
+fn run(path: &FastPath, frame: &[u8]) -> (i32, Vec<u8>) {
+    let short = if frame[12..14] == [0x86, 0xdd] { RUN_MIN } else { RUN_MIN - 20 };
+    if frame.len() < short {
+        return (TC_NEXT, frame.to_vec());
+    }
+    let mut room = vec![0; 8192];
+    let (verdict, len) = path.test_run(frame, &mut room).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
+    room.truncate(len);
+    (verdict, room)
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// An Ethernet frame with a UDP datagram; `check` is put in as it is, or computed.
+#[derive(Clone, Debug)]
+struct Frame {
+    from: SocketAddr,
+    to: SocketAddr,
+    payload: Vec<u8>,
+    class: u8,
+    hops: u8,
+    check: Option<u16>,
+    padding: usize,
+}
+
+impl Frame {
+    fn new(from: SocketAddr, to: SocketAddr, payload: Vec<u8>) -> Self {
+        Self { from, to, payload, class: 0, hops: 64, check: None, padding: 0 }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let udp_len = u16::try_from(8 + self.payload.len()).expect("short");
+        let mut udp = Vec::new();
+        for word in [self.from.port(), self.to.port(), udp_len, 0] {
+            udp.extend_from_slice(&word.to_be_bytes());
+        }
+        udp.extend_from_slice(&self.payload);
+        let mut pseudo = [self.from, self.to].map(|a| octets(a.ip())).concat();
+        pseudo.extend_from_slice(&[0, 17]);
+        pseudo.extend_from_slice(&udp_len.to_be_bytes());
+        pseudo.extend_from_slice(&udp);
+        let check = self.check.unwrap_or_else(|| finished(&pseudo));
+        udp[6..8].copy_from_slice(&check.to_be_bytes());
+        let mut frame = vec![0; 12];
+        match (self.from.ip(), self.to.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                frame.extend_from_slice(&[8, 0]);
+                let mut ip = vec![0x45, self.class];
+                ip.extend_from_slice(&(20 + udp_len).to_be_bytes());
+                ip.extend_from_slice(&[0x12, 0x34, 0x40, 0, self.hops, 17, 0, 0]);
+                ip.extend_from_slice(&from.octets());
+                ip.extend_from_slice(&to.octets());
+                let check = finished(&ip);
+                ip[10..12].copy_from_slice(&check.to_be_bytes());
+                frame.extend_from_slice(&ip);
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                frame.extend_from_slice(&[0x86, 0xdd, 0x60 | self.class >> 4, self.class << 4, 0, 0]);
+                frame.extend_from_slice(&udp_len.to_be_bytes());
+                frame.extend_from_slice(&[17, self.hops]);
+                frame.extend_from_slice(&from.octets());
+                frame.extend_from_slice(&to.octets());
+            }
+            _ => panic!("one family"),
+        }
+        frame.extend_from_slice(&udp);
+        frame.resize(frame.len() + self.padding, 0);
+        frame
+    }
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
+fn finished(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = bytes.chunks(2).map(|c| u32::from(c[0]) << 8 | u32::from(c.get(1).copied().unwrap_or(0))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    match !u16::try_from(sum).expect("folded") {
+        0 => 0xffff,
+        check => check,
+    }
+}
+
+fn channel_data(number: u16, data: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(data.len()).expect("short");
+    [&number.to_be_bytes()[..], &len.to_be_bytes(), data].concat()
+}
+
+/// Flows of every kind: to the loopback, to a network, of either family and mixed, between two allocations, over, unheard.
+fn world() -> Model {
+    let network = |interface| Way { interface, mtu: 1500 };
+    let flow = |n: u16, client: &str, server: &str, relay: &str, peer: &str| ModelFlow {
+        flow: Flow {
+            client: address(client),
+            server: address(server),
+            channel: 0x4000 + n,
+            relay: address(relay),
+            advertised: address(relay).ip(),
+            peer: address(peer),
+            peer_relay: None,
+        },
+        up: LOOPBACK,
+        down: LOOPBACK,
+        is_live: true,
+        open: Open { up: true, down: true },
+        is_seen: true,
+        from_client: (0, 0),
+        to_client: (0, 0),
+    };
+    let (c4, s4, c6, s6) = ("192.0.2.9:4000", "192.0.2.1:3478", "[2001:db8::9]:4000", "[2001:db8::1]:3478");
+    let (r4, r6) = (|port: u16| format!("192.0.2.1:{port}"), |port: u16| format!("[2001:db8::1]:{port}"));
+    let (p4, p6) = ("192.0.2.77:6000", "[2001:db8::77]:6000");
+    let mut flows = vec![
+        flow(1, c4, s4, &r4(50_001), p4),
+        ModelFlow { up: network(7), ..flow(2, c4, s4, &r4(50_002), p4) },
+        flow(3, c6, s6, &r6(50_003), p6),
+        ModelFlow { up: network(7), ..flow(4, c6, s6, &r6(50_004), p6) },
+        ModelFlow { up: network(7), ..flow(5, c4, s4, &r6(50_005), p6) },
+        ModelFlow { up: network(7), ..flow(6, c6, s6, &r4(50_006), p4) },
+        // Towards the client by a network; its packets come by the loopback, so only those of the peer pass.
+        ModelFlow { down: network(9), ..flow(7, c4, s4, &r4(50_007), p4) },
+        ModelFlow { down: network(9), ..flow(8, c6, s6, &r4(50_008), p4) },
+        ModelFlow { down: network(9), ..flow(9, c4, s4, &r6(50_009), p6) },
+        ModelFlow { is_live: false, ..flow(10, c4, s4, &r4(50_010), p4) },
+        ModelFlow { is_seen: false, ..flow(11, c4, s4, &r4(50_011), p4) },
+        ModelFlow { open: Open { up: false, down: true }, ..flow(18, c4, s4, &r4(50_018), p4) },
+        ModelFlow { open: Open { up: true, down: false }, ..flow(19, c4, s4, &r4(50_019), p4) },
+        // Stays of its family on the loopback, or goes through the process.
+        flow(12, c6, s6, &r4(50_012), p4),
+        // Two that are each other's peers, behind a translated address.
+        flow(13, c4, s4, &r4(50_013), "203.0.113.1:50014"),
+        flow(14, "192.0.2.10:4000", s4, &r4(50_014), "203.0.113.1:50013"),
+        // A listener's port among those of relays.
+        flow(16, c4, "192.0.2.1:50099", &r4(50_016), "192.0.2.78:6000"),
+        // Whose peer's allocation has no channel back.
+        flow(15, c4, s4, &r4(50_015), "203.0.113.1:50017"),
+    ];
+    for index in [14, 15, 17] {
+        flows[index].flow.advertised = "203.0.113.1".parse().expect("an address");
+        flows[index].flow.peer_relay = Some("192.0.2.1".parse().expect("an address"));
+        flows[index].up = Way::default();
+    }
+    Model { relay_ports: RELAY_PORTS, flows }
+}
+
+fn both() -> Option<(FastPath, Model)> {
+    let (path, model) = (program()?, world());
+    for (slot, flow) in model.flows.iter().enumerate() {
+        place(&path, flow, u32::try_from(slot).expect("few"));
+    }
+    Some((path, model))
+}
+
+/// One frame through both; every byte and every counter is the same.
+fn compare(path: &FastPath, model: &mut Model, frame: &[u8]) -> Verdict {
+    let expected = model.relay(frame, 1);
+    let (verdict, bytes) = run(path, frame);
+    match &expected {
+        Verdict::Next(_) => assert_eq!((verdict, &bytes[..]), (TC_NEXT, frame), "{expected:?}"),
+        Verdict::Here(_, out) => assert_eq!((verdict, &bytes), (TC_PASS, out), "{expected:?}"),
+        Verdict::Out(_, _, out) => assert_eq!((verdict, &bytes), (TC_REDIRECT, out), "{expected:?}"),
+    }
+    for (slot, flow) in model.flows.iter().enumerate() {
+        let traffic = path.traffic(FlowId(u32::try_from(slot).expect("few")));
+        assert_eq!((traffic.up_packets, traffic.up_bytes), flow.from_client, "{flow:?}");
+        assert_eq!((traffic.down_packets, traffic.down_bytes), flow.to_client, "{flow:?}");
+    }
+    expected
+}
+
+/// A frame that one of the flows may take, in either direction.
+fn frames() -> impl Strategy<Value = Frame> {
+    let lens = prop_oneof![4 => 0..40_usize, 2 => 100..300_usize, 2 => 1200..1500_usize, 1 => 2030..2060_usize];
+    let part = (0..19_usize, any::<bool>(), lens, any::<u64>());
+    let head = (any::<u8>(), prop_oneof![6 => Just(64_u8), 1 => any::<u8>()], 0..30_usize);
+    let check = prop_oneof![6 => Just(None), 1 => Just(Some(0)), 1 => any::<u16>().prop_map(Some)];
+    (part, head, check).prop_map(|((index, up, len, seed), (class, hops, padding), check)| {
+        let model = world();
+        let flow = model.flows.get(index).unwrap_or(&model.flows[0]).flow;
+        let data: Vec<u8> =
+            seed.to_ne_bytes().into_iter().cycle().zip(0..len).map(|(byte, at)| byte ^ at.to_ne_bytes()[0]).collect();
+        let (from, to, payload) = if up {
+            (flow.client, flow.server, channel_data(flow.channel, &data))
+        } else {
+            (flow.peer, flow.relay, data)
+        };
+        Frame { class, hops, check, padding, ..Frame::new(from, to, payload) }
+    })
+}
+
+#[test]
+fn the_program_does_what_the_model_does_with_random_flows() {
+    let Some((path, mut model)) = both() else { return };
+    let mut met = std::collections::BTreeSet::new();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..4000 {
+        let frame = frames().new_tree(&mut runner).expect("a frame").current();
+        met.insert(match compare(&path, &mut model, &frame.bytes()) {
+            Verdict::Next(outcome) => outcome,
+            Verdict::Here(outcome, _) | Verdict::Out(outcome, ..) => Some(outcome),
+        });
+    }
+    use Outcome as O;
+    for outcome in [
+        O::ForwardedUp,
+        O::ForwardedDown,
+        O::ForwardedBetween,
+        O::PassedForm,
+        O::PassedUnknown,
+        O::PassedExpired,
+        O::PassedUnconfirmed,
+        O::PassedFirst,
+        O::PassedSize,
+        O::PassedWay,
+    ] {
+        assert!(met.contains(&Some(outcome)), "never met {outcome:?}");
+    }
+}
+
+#[test]
+fn a_byte_turned_anywhere_makes_no_difference_between_program_and_model() {
+    let Some((path, mut model)) = both() else { return };
+    let mut runner = TestRunner::deterministic();
+    let spots = (any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>(), any::<bool>());
+    for _ in 0..6000 {
+        let mut bytes = frames().new_tree(&mut runner).expect("a frame").current().bytes();
+        let (at, value, end, is_cut) = spots.new_tree(&mut runner).expect("a spot").current();
+        // Mostly the headers.
+        let at = at.index(bytes.len().min(70));
+        bytes[at] = value;
+        if is_cut && value % 4 == 0 {
+            bytes.truncate(RUN_MIN + end.index(bytes.len().saturating_sub(RUN_MIN).max(1)));
+        }
+        compare(&path, &mut model, &bytes);
+    }
+}
+
+#[test]
+fn garbage_passes_unharmed() {
+    let Some((path, mut model)) = both() else { return };
+    let mut runner = TestRunner::deterministic();
+    let kinds = prop_oneof![Just([8_u8, 0]), Just([0x86, 0xdd]), Just([0x81, 0]), any::<[u8; 2]>()];
+    let strategy =
+        (kinds, prop::collection::vec(any::<u8>(), RUN_MIN..200), prop_oneof![Just(0x45_u8), Just(0x60), any::<u8>()]);
+    for _ in 0..4000 {
+        let (kind, mut bytes, first) = strategy.new_tree(&mut runner).expect("bytes").current();
+        bytes[12..14].copy_from_slice(&kind);
+        if let Some(byte) = bytes.get_mut(14) {
+            *byte = first;
+        }
+        compare(&path, &mut model, &bytes);
+    }
+}
+
+#[test]
+fn a_right_checksum_stays_right() {
+    let Some((path, model)) = both() else { return };
+    for flow in &model.flows[..9] {
+        for (from, to, payload) in [
+            (flow.flow.client, flow.flow.server, channel_data(flow.flow.channel, b"odd")),
+            (flow.flow.peer, flow.flow.relay, b"payload".to_vec()),
+        ] {
+            let (verdict, bytes) = run(&path, &Frame::new(from, to, payload).bytes());
+            if verdict == TC_NEXT {
+                continue;
+            }
+            let v4 = bytes[12..14] == [8, 0];
+            let udp = if v4 { &bytes[34..] } else { &bytes[54..] };
+            let addresses = if v4 { &bytes[26..34] } else { &bytes[22..54] };
+            let pseudo = [addresses, &[0, 17], &udp[4..6], udp].concat();
+            // A sum over everything, checksum included, is all ones.
+            assert_eq!(finished(&pseudo), 0xffff, "{flow:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bucket_lets_its_burst_through_and_counts_the_rest() {
+    let Some(path) = program() else { return };
+    let now = Instant::now();
+    let flow = Flow {
+        client: address("127.0.0.1:4000"),
+        server: address("127.0.0.1:3478"),
+        channel: 0x4001,
+        relay: address("127.0.0.1:50001"),
+        advertised: "127.0.0.1".parse().expect("an address"),
+        peer: address("127.0.0.1:6000"),
+        peer_relay: None,
+    };
+    let rate = path.limit(1000, now).expect("room");
+    let id = path.insert(&flow, Some(rate), open_for(now, 60), now).expect("a way to oneself");
+    let frame = Frame::new(flow.client, flow.server, channel_data(0x4001, &[0; 1000])).bytes();
+    let verdicts: Vec<i32> = (0..70).map(|_| run(&path, &frame).0).collect();
+    // 65536 bytes in the bucket: the packet that overdraws it still passes. A second or so would refill one.
+    let passed = verdicts.iter().filter(|verdict| **verdict == TC_PASS).count();
+    assert!((66..=68).contains(&passed), "{passed}");
+    assert!(verdicts[passed..].iter().all(|verdict| *verdict == TC_DROP));
+    let traffic = path.traffic(id);
+    assert_eq!((traffic.up_packets, traffic.up_bytes), (passed as u64, passed as u64 * 1000));
+    assert_eq!(traffic.up_over_rate, 70 - passed as u64);
+}
+
+#[test]
+fn a_flow_ends_at_its_deadline_and_when_it_is_taken_back() {
+    let Some(path) = program() else { return };
+    let now = Instant::now();
+    let flow = Flow {
+        client: address("127.0.0.1:4000"),
+        server: address("127.0.0.1:3478"),
+        channel: 0x4001,
+        relay: address("127.0.0.1:50001"),
+        advertised: "127.0.0.1".parse().expect("an address"),
+        peer: address("127.0.0.1:6000"),
+        peer_relay: None,
+    };
+    let up = Frame::new(flow.client, flow.server, channel_data(0x4001, b"x")).bytes();
+    let down = Frame::new(flow.peer, flow.relay, b"x".to_vec()).bytes();
+    let id = path.insert(&flow, None, open_for(now, 60), now).expect("a way to oneself");
+    assert!(path.insert(&flow, None, open_for(now, 60), now).is_none(), "held already");
+    assert_eq!(run(&path, &down).0, TC_NEXT, "the client was not seen yet");
+    assert_eq!((run(&path, &up).0, run(&path, &down).0), (TC_PASS, TC_PASS));
+    path.set_life(id, open_for(Instant::now(), 0));
+    assert_eq!((run(&path, &up).0, run(&path, &down).0), (TC_NEXT, TC_NEXT), "over");
+    path.set_life(id, open_for(now, 60));
+    assert_eq!((run(&path, &up).0, run(&path, &down).0), (TC_PASS, TC_PASS), "moved");
+    let traffic = path.remove(id, &flow, now);
+    assert_eq!((traffic.up_packets, traffic.down_packets), (2, 2));
+    assert_eq!((run(&path, &up).0, run(&path, &down).0), (TC_NEXT, TC_NEXT), "taken back");
+    assert_eq!(path.status().flows, 0);
+    let again = path.insert(&flow, None, open_for(now, 60), now).expect("room");
+    assert_ne!(again, id, "the record rests");
+    assert_eq!(path.traffic(again), Traffic::default());
+}
+
+#[test]
+fn records_that_rested_serve_again_and_a_full_table_refuses() {
+    let now = Instant::now();
+    let mut slots = Slots::new(0, 2, 1);
+    assert_eq!((slots.take(now), slots.take(now), slots.take(now)), (Some(0), Some(1), None));
+    slots.give_back(0, now);
+    assert_eq!(slots.take(now), None, "it rests");
+    assert_eq!(slots.take(now + REST), Some(0));
+    assert_eq!(slots.used, 2);
+}
