@@ -30,6 +30,19 @@ impl SharedRate {
         self.bytes_per_sec.store(bytes_per_sec.unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// Counts `bytes` that passed already.
+    pub(crate) fn charge(&self, bytes: u64, now: Instant) {
+        let rate = self.bytes_per_sec.load(Ordering::Relaxed);
+        if rate == 0 || bytes == 0 {
+            return;
+        }
+        let now = u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
+        let cost = u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX);
+        let step = |filled: u64| Some(filled.max(now).saturating_add(cost));
+        let charged = self.filled_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
+        debug_assert!(charged.is_ok(), "the step always has a value");
+    }
+
     /// Whether `bytes` may pass now.
     pub(crate) fn take(&self, bytes: u64, now: Instant) -> bool {
         let rate = self.bytes_per_sec.load(Ordering::Relaxed);

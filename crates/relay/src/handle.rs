@@ -13,6 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use causeway_fast_path::FastPath;
 use causeway_net_io::Waker;
 use causeway_turn_core::{AllocationView, GrantLimits, KeyAnswer, QueryId, ScopeKind};
 use causeway_types::{AllocationId, ClientTransport, LimitName, RelayEvent, ScopeId, ShardIndex};
@@ -144,6 +145,7 @@ pub struct RelayHandle {
     shared: Arc<Shared>,
     bound: Vec<BoundAddress>,
     events: Receiver<RelayEvent>,
+    fast_path: Option<Arc<FastPath>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -190,6 +192,10 @@ impl Relay {
             events_dropped: AtomicU64::new(0),
             shards,
         });
+        if let Some(path) = &settings.fast_path {
+            path.limit_total(settings.limits.bandwidth_total);
+        }
+        let fast_path = settings.fast_path.clone();
         let settings = Arc::new(settings);
         let mut handles = Vec::new();
         for (index, (listeners, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
@@ -202,7 +208,7 @@ impl Relay {
                 .map_err(StartError::Thread)?;
             handles.push(thread);
         }
-        Ok(RelayHandle { shared, bound, events, threads: Mutex::new(handles) })
+        Ok(RelayHandle { shared, bound, events, fast_path, threads: Mutex::new(handles) })
     }
 }
 
@@ -217,6 +223,9 @@ impl RelayHandle {
     pub fn reload(&self, reload: &Reload) {
         self.shared.limits.store(Arc::new(reload.limits));
         self.shared.rate.set(reload.limits.bandwidth_total);
+        if let Some(path) = &self.fast_path {
+            path.limit_total(reload.limits.bandwidth_total);
+        }
         for (index, shard) in self.shared.shards.iter().enumerate() {
             // A flood of packets between shards must not keep a reload out: wait for room.
             if shard.commands.send_timeout(Command::Reload(reload.clone()), PATIENCE).is_err() {
@@ -289,6 +298,12 @@ impl RelayHandle {
             events_dropped: self.shared.events_dropped.load(Ordering::Relaxed),
             allocations: u64::from(self.live_allocations()),
         }
+    }
+
+    /// The kernel's part, where there is one.
+    #[must_use]
+    pub fn fast_path(&self) -> Option<&FastPath> {
+        self.fast_path.as_deref()
     }
 
     /// Domain events, oldest first.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     ops::RangeInclusive,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -112,6 +112,11 @@ impl RelayPorts {
         let value = host.routes.get(index)?.load(Ordering::Acquire).checked_sub(1)?;
         let shard = u8::try_from(value >> 32).ok()?;
         Some((ShardIndex(shard), RelayId(u32::try_from(value & 0xffff_ffff).ok()?)))
+    }
+
+    /// What `address` is bound to on this host, if it may be a relayed address of ours.
+    pub(crate) fn bound_to(&self, address: SocketAddr) -> Option<IpAddr> {
+        self.find(address).map(|(host, _)| host.address.bound)
     }
 
     fn find(&self, address: SocketAddr) -> Option<(&Host, usize)> {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use causeway_fast_path::FastPath;
 use causeway_turn_core::TurnConfig;
 
 /// An address relay sockets are bound to, and what clients are told.
@@ -79,6 +80,8 @@ pub struct RelaySettings {
     pub dtls: Option<DtlsIdentity>,
     /// TCP connections begin with a PROXY header (v1 or v2) that names the client.
     pub proxy_protocol: bool,
+    /// Where bound channels of UDP clients may be relayed without the process; `None`: all goes through it.
+    pub fast_path: Option<Arc<FastPath>>,
 }
 
 /// What a reload replaces; live allocations and connections carry on.

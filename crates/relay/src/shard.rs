@@ -3,6 +3,7 @@
 mod client_out;
 mod dtls;
 mod inbox;
+mod kernel;
 mod listeners;
 mod outputs;
 mod routes;
@@ -92,6 +93,8 @@ pub(crate) struct Shard {
     inbox: inbox::Inbox,
     /// TCP listeners that found no descriptor free.
     resting_listeners: Vec<usize>,
+    /// What is relayed in the kernel.
+    kernel: Option<kernel::KernelPath>,
     next_sweep: Instant,
     next_publish: Instant,
     stopping: bool,
@@ -120,12 +123,17 @@ impl Shard {
         let dtls_config = dtls::config().map_err(std::io::Error::other)?;
         let doorkeeper =
             dtls::Doorkeeper::new(&dtls_config, now.mono).map_err(|_| std::io::Error::other("no randomness"))?;
+        let kernel = settings.fast_path.clone().map(|path| kernel::KernelPath::new(path, now.mono));
+        let mut core = TurnServer::new(Arc::clone(&settings.turn), index, seed, now);
+        if kernel.is_some() {
+            core.watch_channels();
+        }
         Ok(Self {
             index,
             shared,
             keys,
             commands,
-            core: TurnServer::new(Arc::clone(&settings.turn), index, seed, now),
+            core,
             epoll,
             listeners,
             connections: Slab::new(),
@@ -148,6 +156,7 @@ impl Shard {
             panics: 0,
             inbox: inbox::Inbox::new(),
             resting_listeners: Vec::new(),
+            kernel,
             next_sweep: now.mono,
             next_publish: now.mono,
             stopping: false,
@@ -193,7 +202,8 @@ impl Shard {
         let dtls = self.dtls_timers.first().map(|(at, _)| *at);
         let paused = self.paused.first().map(|(at, _)| *at);
         let now = Instant::now();
-        let next = [core, dtls, paused].into_iter().flatten().min();
+        let kernel = self.kernel.as_ref().and_then(kernel::KernelPath::due);
+        let next = [core, dtls, paused, kernel].into_iter().flatten().min();
         next.map_or(TICK, |at| at.saturating_duration_since(now).min(TICK))
     }
 
@@ -231,6 +241,7 @@ impl Shard {
             self.paused.pop_first();
             self.resume(token);
         }
+        self.count_kernel(now);
         if now.mono >= self.next_sweep {
             self.next_sweep = now.mono + Duration::from_secs(1);
             self.close_idle(now);
@@ -309,7 +320,10 @@ impl Shard {
                 self.drain(now);
                 answer(&reply, changed);
             }
-            Command::List(reply) => answer(&reply, self.core.allocations().collect()),
+            Command::List(reply) => {
+                self.count_kernel_now(now);
+                answer(&reply, self.core.allocations().collect());
+            }
             Command::Adopt { connection, message } => self.adopt(now, *connection, &message),
             Command::RemoteMessage { via, client, message } => {
                 let client = remote(via, client);

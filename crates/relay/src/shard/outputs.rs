@@ -10,7 +10,7 @@ use causeway_turn_core::{
 };
 use causeway_types::{FiveTuple, Now, RelayEvent, ShardIndex};
 
-use super::{RelayEntry, Shard, client_out::Weight, dtls::Association, stream::Connection};
+use super::{RelayEntry, Shard, client_out::Weight, dtls::Association, kernel::add, stream::Connection};
 use crate::{
     admissions::AdmissionLimits,
     command::Command,
@@ -35,8 +35,10 @@ impl Shard {
     /// Takes every output, then gives the answers that are at hand, until the core is content.
     pub(super) fn drain(&mut self, now: Now) {
         loop {
+            self.settle_channels(now);
             while let Some(output) = self.core.poll_output() {
                 self.perform(now, output);
+                self.settle_channels(now);
             }
             match self.followups.pop_front() {
                 Some(Followup::Key(id, answer)) => self.core.handle_key(now, id, answer),
@@ -99,7 +101,7 @@ impl Shard {
     }
 
     /// Passes an event on, with what only the shell knows.
-    fn tell(&self, now: Now, mut event: RelayEvent) {
+    fn tell(&mut self, now: Now, mut event: RelayEvent) {
         if let RelayEvent::AuthRefused { five_tuple, .. } = &event
             && five_tuple.transport.is_datagram()
         {
@@ -119,6 +121,13 @@ impl Shard {
                 // The session of a remote leg is another shard's.
                 Some(Leg::Udp(_) | Leg::Remote(..)) | None => None,
             };
+        }
+        if let RelayEvent::AllocationEnded { allocation, traffic, messages, .. } = &mut event
+            && let Some(kernel) = &mut self.kernel
+        {
+            let late = kernel.take_ended(*allocation);
+            add(traffic, &late.traffic);
+            add(messages, &late.messages());
         }
         self.shared.emit(event);
     }

@@ -77,7 +77,10 @@ impl Shard {
                     let forward = self.core.handle_channel_data_burst(now, client, message, burst);
                     self.forward(now, forward, Segments { bytes: rest, stride: len, count });
                 }
-                Kind::Stun | Kind::ChannelData | Kind::Dtls | Kind::Other => {
+                kind @ (Kind::Stun | Kind::ChannelData | Kind::Dtls | Kind::Other) => {
+                    if kind == Kind::Stun {
+                        self.count_kernel_of(now, &client.five_tuple);
+                    }
                     self.client_message(now, client, message);
                 }
             }

@@ -84,6 +84,7 @@ pub(crate) fn settings() -> RelaySettings {
         tls: Some(tls),
         dtls: Some(dtls),
         proxy_protocol: false,
+        fast_path: None,
     }
 }
 
