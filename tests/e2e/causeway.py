@@ -31,9 +31,9 @@ def free_port():
 
 class Causeway:
     """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out; `regions` is its list,
-    `tables` TOML put behind."""
+    `tables` TOML put behind, `prefix` a command that starts it."""
 
-    def __init__(self, data_dir=None, environment=None, regions=(), tables="", **settings):
+    def __init__(self, data_dir=None, environment=None, regions=(), tables="", prefix=(), **settings):
         self.scratch = tempfile.TemporaryDirectory()
         self.data_dir = data_dir or os.path.join(self.scratch.name, "data")
         self.turn_port, self.tls_port, self.http_port = free_port(), free_port(), free_port()
@@ -47,12 +47,14 @@ class Causeway:
             "unauthenticated_replies_per_sec": 100000,
             "unauthenticated_replies_burst": 100000,
             "threads": 2,
+            "fast_path": os.environ.get("CAUSEWAY_E2E_FAST_PATH"),
         }
         self.settings.update(settings)
         self.regions = regions
         self.environment = {"CAUSEWAY_TURN_SECRET": SECRET, "CAUSEWAY_API_TOKEN": "e2e-token", **(environment or {})}
         self.token = self.environment.get("CAUSEWAY_API_TOKEN")
         self.tables = tables
+        self.prefix = prefix
         self.process = None
 
     def write_config(self):
@@ -69,7 +71,7 @@ class Causeway:
         self.log_path = os.path.join(self.scratch.name, "log")
         self.log_file = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [os.environ["CAUSEWAY_BIN"], "serve", "--config", self.config],
+            [*self.prefix, os.environ["CAUSEWAY_BIN"], "serve", "--config", self.config],
             stdout=subprocess.PIPE,
             stderr=self.log_file,
             env={**{k: v for k, v in os.environ.items() if not k.startswith("CAUSEWAY_")}, **self.environment},

@@ -17,6 +17,7 @@ const LABELS: &[(Metric, &str, &str)] = &[
     (Metric::TurnRefusals, "code", "[error codes](troubleshooting.md#error-codes)"),
     (Metric::Drops, "reason", "[drop reasons](troubleshooting.md#drop-reasons)"),
     (Metric::ClientConnections, "transport", "`stream` (TCP, TLS), `dtls`"),
+    (Metric::FastPathPackets, "outcome", "[outcomes](fast-path.md#outcomes)"),
     (Metric::WebhookPosts, "outcome", "`taken`, `failed`"),
     (Metric::CallsEnded, "cause", "`normal`, `busy`, `rejected` … ([hang-up cause](glossary.md))"),
     (
@@ -55,6 +56,14 @@ pub enum Metric {
     PeersWithdrawn,
     /// Gauge by `transport`: open TCP/TLS connections and DTLS associations.
     ClientConnections,
+    /// Counter by `outcome`: packets that the kernel fast path saw and that might have been its own.
+    FastPathPackets,
+    /// Gauge: channels relayed in the kernel.
+    FastPathFlows,
+    /// Gauge: channels the kernel has room for; 0 without a fast path.
+    FastPathFlowsMax,
+    /// Counter: channels that stayed in user space for want of room.
+    FastPathFlowsRefused,
     /// Counter: events that found their queue full.
     EventsDropped,
     /// Counter: ended sessions that were lost because the store did not answer for long.
@@ -117,7 +126,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 43] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -128,6 +137,10 @@ impl Metric {
         Self::Drops,
         Self::PeersWithdrawn,
         Self::ClientConnections,
+        Self::FastPathPackets,
+        Self::FastPathFlows,
+        Self::FastPathFlowsMax,
+        Self::FastPathFlowsRefused,
         Self::EventsDropped,
         Self::SessionRecordsLost,
         Self::RedisUp,
@@ -173,6 +186,10 @@ impl Metric {
             Self::Drops => "causeway_drops_total",
             Self::PeersWithdrawn => "causeway_peers_withdrawn_total",
             Self::ClientConnections => "causeway_client_connections",
+            Self::FastPathPackets => "causeway_fast_path_packets_total",
+            Self::FastPathFlows => "causeway_fast_path_flows",
+            Self::FastPathFlowsMax => "causeway_fast_path_flows_max",
+            Self::FastPathFlowsRefused => "causeway_fast_path_flows_refused_total",
             Self::EventsDropped => "causeway_events_dropped_total",
             Self::SessionRecordsLost => "causeway_session_records_lost_total",
             Self::RedisUp => "causeway_redis_up",
@@ -219,6 +236,10 @@ impl Metric {
             Self::Drops => "Messages dropped without an answer, by reason.",
             Self::PeersWithdrawn => "Peers that a reloaded policy took back from live allocations.",
             Self::ClientConnections => "Open client connections and associations, by transport.",
+            Self::FastPathPackets => "Packets the kernel fast path saw, by outcome.",
+            Self::FastPathFlows => "Channels relayed in the kernel.",
+            Self::FastPathFlowsMax => "Channels the kernel has room for; 0 without a fast path.",
+            Self::FastPathFlowsRefused => "Channels that stayed in user space for want of room.",
             Self::EventsDropped => "Events that found their queue full.",
             Self::SessionRecordsLost => "Ended sessions lost because the store did not answer for long.",
             Self::RedisUp => "Whether Redis takes what is published.",
@@ -264,6 +285,8 @@ impl Metric {
             self,
             Self::Allocations
                 | Self::ClientConnections
+                | Self::FastPathFlows
+                | Self::FastPathFlowsMax
                 | Self::RedisUp
                 | Self::RedisEventsWaiting
                 | Self::EventStreams

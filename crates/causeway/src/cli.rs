@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::{
     EXIT_FAILED, EXIT_USAGE, api,
     config::{self, Faults, FileTable, KEYS, Key, Settings, Sources, TABLES},
-    credential, people, probe, serve,
+    credential, fast_path, people, probe, serve,
 };
 
 const SERVE_EXAMPLES: &str = "Examples:
@@ -53,6 +53,13 @@ pub(crate) fn run() -> ExitCode {
         }
         Some(("console-link", matches)) => with_settings(matches, |settings| people::console_link(&settings, matches)),
         Some(("probe", matches)) => probe::run(matches),
+        Some(("fast-path", matches)) => match matches.subcommand() {
+            Some(("status", matches)) => with_settings(matches, |settings| {
+                say(&fast_path::status(&settings)?);
+                Ok(())
+            }),
+            _ => ExitCode::from(EXIT_USAGE),
+        },
         Some(("credential", matches)) => match matches.subcommand() {
             Some(("mint", matches)) => with_settings(matches, |settings| credential::mint(&settings, matches)),
             Some(("inspect", matches)) => with_settings(matches, |settings| credential::inspect(&settings, matches)),
@@ -93,6 +100,13 @@ fn command() -> Command {
             .arg(Arg::new("email").value_name("EMAIL").help("Of somebody who cannot sign in any more")),
         )
         .subcommand(probe::command())
+        .subcommand(
+            Command::new("fast-path").about("What is relayed inside the kernel").subcommand_required(true).subcommand(
+                with_keys(Command::new("status").about(
+                    "Asks the running server: share of packets by path, what was passed up and why, room for channels",
+                )),
+            ),
+        )
         .subcommand(
             Command::new("credential")
                 .about("Makes and explains TURN REST credentials")

@@ -24,6 +24,7 @@ use causeway_app::{OverMax, RegionSite, StaticUser};
 use causeway_certificates::Pair;
 use causeway_credentials::client_token::CloudId;
 use causeway_events::redis::RedisTarget;
+use causeway_fast_path::Mode;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
@@ -107,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) mobility: bool,
     pub(crate) tcp_relaying: bool,
     pub(crate) proxy_protocol: bool,
+    pub(crate) fast_path: Mode,
+    pub(crate) fast_path_interface: Vec<String>,
     pub(crate) alternate_server: Vec<SocketAddr>,
     pub(crate) nonce_lifetime: Duration,
     pub(crate) lifetime_default: Duration,

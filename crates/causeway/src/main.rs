@@ -10,6 +10,7 @@ mod cors;
 mod credential;
 mod event_ids;
 mod event_log;
+mod fast_path;
 mod geoip;
 mod housekeeping;
 mod http;

@@ -1,6 +1,7 @@
 //! The relay's counters as metric samples.
 
 use causeway_api_causeway::{Metric, Sample};
+use causeway_fast_path::FastPath;
 use causeway_relay::RelayHandle;
 use causeway_turn_core::DropReason;
 use causeway_webhooks::Figures;
@@ -36,6 +37,13 @@ pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
         add(Metric::ClientConnections, "transport", "stream", shard.connections);
         add(Metric::ClientConnections, "transport", "dtls", shard.dtls_associations);
     }
+    let status = relay.fast_path().map(FastPath::status).unwrap_or_default();
+    for (outcome, n) in &status.outcomes {
+        add(Metric::FastPathPackets, "outcome", outcome, *n);
+    }
+    samples.push(plain(Metric::FastPathFlows, u64::from(status.flows)));
+    samples.push(plain(Metric::FastPathFlowsMax, u64::from(status.flows_max)));
+    samples.push(plain(Metric::FastPathFlowsRefused, status.flows_refused));
     samples
 }
 

@@ -39,7 +39,7 @@ use crate::{
     cli::say,
     clients::Clients,
     config::{self, Settings},
-    event_ids,
+    event_ids, fast_path,
     housekeeping::Housekeeping,
     http::HttpListener,
     insight::live_view,
@@ -379,6 +379,7 @@ impl Server {
             tls: Some(self.certificates.server_config(&[b"stun.turn", b"stun.nat-discovery"])),
             dtls: Some(self.dtls_identity()?),
             proxy_protocol: settings.proxy_protocol,
+            fast_path: fast_path::start(settings, &self.relays),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The table of configuration keys: flags, environment names, file keys, checks and the reference page all come from it.
 
 use causeway_app::OverMax;
+use causeway_fast_path::Mode;
 
 use super::{
     LogFormat, Settings,
@@ -203,6 +204,12 @@ keys! {
     proxy_protocol "BOOL" single "false"
         "TCP connections begin with a PROXY header, version 1 or 2. Only behind a balancer that sends it always."
         |s, v| one(v, flag, &mut s.proxy_protocol);
+    fast_path "WHAT" single "off"
+        "Relay bound channels of UDP clients inside the kernel. auto: where the kernel and the capabilities allow it, else in user space. tc: the same, with a warning where it does not work. off: everything in user space. See docs/fast-path.md."
+        |s, v| one(v, |t| choice(t, &[("auto", Mode::Auto), ("off", Mode::Off), ("tc", Mode::Tc)]), &mut s.fast_path);
+    fast_path_interface "NAME" many ""
+        "Interfaces whose packets the fast path sees, by name. Default: those that carry a listen or relay address, and the loopback."
+        |s, v| list(v, |t| Ok(t.to_owned()), &mut s.fast_path_interface);
     alternate_server "ADDR" many ""
         "Send new allocations elsewhere (300 Try Alternate), in turn by family. None serves here."
         |s, v| list(v, address, &mut s.alternate_server);

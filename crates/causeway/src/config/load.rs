@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::PathBuf, time::
 use causeway_app::{OverMax, StaticUser};
 use causeway_certificates::Pair;
 use causeway_credentials::client_token::CloudId;
+use causeway_fast_path::Mode;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
@@ -351,6 +352,8 @@ fn empty(sources: Sources) -> Settings {
         mobility: false,
         tcp_relaying: false,
         proxy_protocol: false,
+        fast_path: Mode::Auto,
+        fast_path_interface: Vec::new(),
         alternate_server: Vec::new(),
         nonce_lifetime: Duration::ZERO,
         lifetime_default: Duration::ZERO,
