@@ -4,18 +4,26 @@ import { TextField } from "../ui/field";
 import { Form } from "../ui/form";
 import { Note } from "../ui/note";
 import { Gate } from "./gate";
+import { providerProblem, toProvider, withoutProblem } from "./provider-sign-in";
 
 export function SignIn() {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const [ways, setWays] = useState<Ways | undefined>(undefined);
+  const [problem] = useState(() => new URLSearchParams(window.location.search).get("signInError"));
   // Without an answer the form is there all the same, and says what is wrong when it is sent.
   useEffect(() => void waysIn().then(setWays, () => undefined), []);
+  // Told once: the address is for coming back to.
+  useEffect(() => {
+    if (problem !== null) window.history.replaceState(null, "", withoutProblem(window.location));
+  }, [problem]);
+  const name = ways?.oidcName ?? "your provider";
   return (
     <Gate title="Sign in">
       {ways?.needsFirstOwner && (
         <Note>Nobody owns this server's console yet. Open the link that it printed when it started.</Note>
       )}
+      {problem !== null && <Note tone="bad">{providerProblem(problem, name)}</Note>}
       <Form submit="Sign in" run={() => signIn(email, password)}>
         <TextField
           label="E-mail address"
@@ -36,8 +44,8 @@ export function SignIn() {
         />
       </Form>
       {ways?.methods.includes("oidc") && (
-        <a class="button" href="/api/v1/auth/oidc" target="_self">
-          Sign in with {ways.oidcName ?? "your provider"}
+        <a class="button" href={toProvider(window.location)} target="_self">
+          Sign in with {name}
         </a>
       )}
     </Gate>

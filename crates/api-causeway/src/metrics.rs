@@ -31,6 +31,12 @@ const LABELS: &[(Metric, &str, &str)] = &[
         "reason",
         "`superseded`, `channel_deleted`, `idle`, `too_old`, `going_away`, `too_slow`, `frame_too_large`, `silent`",
     ),
+    (
+        Metric::SignIns,
+        "outcome",
+        "`password`, `link`, `oidc`; refused: `wrong_password`, `bad_link`, `too_many_tries`, `not_let_in`, `email_unverified`, `provider_unreachable`, `provider_busy`, `provider_stale`, `provider_denied`, `provider_refused`, `failed`",
+    ),
+    (Metric::OidcRequests, "outcome", "`answered`, `failed`"),
 ];
 
 /// Every metric there is.
@@ -120,13 +126,17 @@ pub enum Metric {
     SignalFloods,
     /// Gauge: 1 on the server that posts to webhooks.
     WebhookPosting,
+    /// Counter by `outcome`: sign-ins to the console.
+    SignIns,
+    /// Counter by `outcome`: requests to the OpenID Connect provider.
+    OidcRequests,
     /// Counter: bugs met and survived on the data path.
     Panics,
 }
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -169,6 +179,8 @@ impl Metric {
         Self::SignalCloses,
         Self::SignalFloods,
         Self::WebhookPosting,
+        Self::SignIns,
+        Self::OidcRequests,
         Self::Panics,
     ];
 
@@ -218,6 +230,8 @@ impl Metric {
             Self::SignalCloses => "causeway_signal_closes_total",
             Self::SignalFloods => "causeway_signal_floods_total",
             Self::WebhookPosting => "causeway_webhook_posting",
+            Self::SignIns => "causeway_sign_ins_total",
+            Self::OidcRequests => "causeway_oidc_requests_total",
             Self::Panics => "causeway_panics_total",
         }
     }
@@ -268,6 +282,8 @@ impl Metric {
             Self::SignalCloses => "Signalling WebSockets the server closed, by reason.",
             Self::SignalFloods => "Times a signalling WebSocket sent frames faster than they are read.",
             Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
+            Self::SignIns => "Sign-ins to the console, by outcome.",
+            Self::OidcRequests => "Requests to the OpenID Connect provider, by outcome.",
             Self::Panics => "Bugs met and survived on the data path.",
         }
     }

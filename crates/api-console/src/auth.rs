@@ -43,7 +43,9 @@ pub(crate) struct Ways {
 )]
 pub(crate) async fn ways<S: Store + PeopleStore>(State(state): State<Arc<ApiState<S>>>) -> Result<Response, ApiError> {
     let needs_first_owner = state.people.needs_first_owner().await?;
-    let body = Ways { methods: vec!["password"], oidc_name: None, needs_first_owner };
+    let oidc_name = state.people.provider_name().map(str::to_owned);
+    let methods = ["password"].into_iter().chain(oidc_name.as_ref().map(|_| "oidc")).collect();
+    let body = Ways { methods, oidc_name, needs_first_owner };
     Ok(json(StatusCode::OK, &body))
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn refusal(error: PeopleError) -> ApiError {
             let message = "you are known there, but nobody let you in here; ask an owner for an invitation";
             ApiError::new(StatusCode::FORBIDDEN, "not_let_in", message)
         }
-        error @ (PeopleError::NoRandomness | _) => {
+        error @ (PeopleError::EmailUnverified | PeopleError::Provider(_) | PeopleError::NoRandomness | _) => {
             tracing::error!(%error, "nothing was done for somebody");
             ApiError::internal()
         }

@@ -11,6 +11,7 @@ mod auth;
 mod cookie;
 mod errors;
 mod me;
+mod provider;
 mod settings;
 mod users;
 
@@ -25,6 +26,8 @@ use utoipa::openapi::OpenApi;
 pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/auth", Access::Open),
     row("POST", "/api/v1/auth/login", Access::Open),
+    row("GET", "/api/v1/auth/oidc", Access::Open),
+    row("GET", "/api/v1/auth/oidc/callback", Access::Open),
     row("POST", "/api/v1/auth/link", Access::Open),
     row("POST", "/api/v1/auth/welcome", Access::Open),
     row("POST", "/api/v1/auth/logout", Access::Person),
@@ -81,6 +84,8 @@ fn routes<S: Store + PeopleStore>() -> Routes<Arc<ApiState<S>>> {
     Routes::default()
         .add(auth::__path_ways, auth::ways::<S>)
         .add(auth::__path_login, auth::login::<S>)
+        .add(provider::__path_leave, provider::leave::<S>)
+        .add(provider::__path_come_back, provider::come_back::<S>)
         .add(auth::__path_link, auth::link::<S>)
         .add(auth::__path_welcome, auth::welcome::<S>)
         .add(auth::__path_logout, auth::logout::<S>)

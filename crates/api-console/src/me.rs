@@ -107,6 +107,6 @@ fn scopes(scopes: Scopes) -> Vec<&'static str> {
 
 impl<S: Store + PeopleStore> ApiState<S> {
     fn features(&self) -> Features {
-        Features { oidc: false }
+        Features { oidc: self.people.provider_name().is_some() }
     }
 }

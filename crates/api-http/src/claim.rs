@@ -38,7 +38,7 @@ impl Claim {
         if parts.headers.contains_key(header::AUTHORIZATION) {
             return bearer(&parts.headers).map(|token| Self::Token(token.to_owned()));
         }
-        let secret = cookie(parts)?;
+        let secret = cookie(parts, COOKIE, SECURE_COOKIE)?;
         let is_own = is_harmless(&parts.method)
             || (is_same_origin(&parts.headers) == Some(true) && repeats_csrf_token(&parts.headers, &secret));
         Some(Self::SignIn { secret: Secret::new(secret), is_own })
@@ -49,14 +49,16 @@ fn is_harmless(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn cookie(parts: &Parts) -> Option<String> {
+/// The value of a cookie, which has one name over plain HTTP and another over TLS.
+#[must_use]
+pub fn cookie(parts: &Parts, plain: &str, secure: &str) -> Option<String> {
     let find = |name: &str| {
         let all = parts.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(found, value)| *found == name && !value.is_empty()).map(|(_, value)| value.to_owned())
     };
     // Over TLS the plain name does not count: whoever rules a neighbouring host could have planted it.
-    if is_secure(parts) { find(SECURE_COOKIE) } else { find(COOKIE) }
+    if is_secure(parts) { find(secure) } else { find(plain) }
 }
 
 fn repeats_csrf_token(headers: &HeaderMap, secret: &str) -> bool {

@@ -30,7 +30,9 @@ use tokio::time::timeout;
 
 pub use access::{Access, Guard, RouteAccess, authorize};
 pub use body::{BODY_BYTES_MAX, taken};
-pub use claim::{COOKIE, CSRF_HEADER, Claim, OverTls, SECURE_COOKIE, client_address, is_same_origin, is_secure};
+pub use claim::{
+    COOKIE, CSRF_HEADER, Claim, OverTls, SECURE_COOKIE, client_address, cookie, is_same_origin, is_secure,
+};
 pub use error::{ApiError, Detail, ErrorBody, json};
 pub use extract::{Asked, Caller, Segment, Sent};
 pub use gate::{Gate, basic, bearer, project};

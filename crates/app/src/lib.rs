@@ -4,7 +4,8 @@
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
 //! [`Callers`], [`Revocation`], [`Management`], [`People`], [`Regions`], [`AccessKeys`],
 //! [`ClientTokens`]; ports: [`CredentialStore`], [`Store`], [`PeopleStore`], [`WebhookStore`],
-//! [`AccessKeyStore`], [`SignalChannelStore`], [`EventSink`], [`RelayControl`], [`ClientTokenStore`], [`Registrations`].
+//! [`AccessKeyStore`], [`SignalChannelStore`], [`SignInProvider`], [`EventSink`], [`RelayControl`],
+//! [`ClientTokenStore`], [`Registrations`].
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +37,7 @@ mod relay_control;
 mod revocation;
 mod rules;
 mod settings;
+mod sign_in_provider;
 mod signal_channel;
 mod store;
 mod timeline;
@@ -85,8 +87,8 @@ pub use model::{
     UsageGroup, UsageInterval, UsageQuery, UsageRow, UserChange, UserId, UserRole, UserView,
 };
 pub use people::{
-    EMAIL_BYTES_MAX, MadeLink, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, People, PeopleError, ProviderClaims, SignedIn,
-    normal_email,
+    EMAIL_BYTES_MAX, MadeLink, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, People, PeopleError, ProviderPolicy,
+    SIGN_IN_OUTCOMES, SignInOutcome, SignedIn, normal_email,
 };
 pub use people_store::{PeopleStore, Redemption};
 pub use privacy::AddressPrivacy;
@@ -100,6 +102,7 @@ pub use relay_control::RelayControl;
 pub use revocation::{LiveSessions, Revocation, Revoked};
 pub use rules::{ProjectRules, ProjectUse, QuotaExceeded, RuleBook, Rules, month_of};
 pub use settings::OrganizationSettings;
+pub use sign_in_provider::{Departure, ProviderAnswer, ProviderClaims, ProviderError, ProviderFuture, SignInProvider};
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
 pub use store::{
     AuditEntry, AuditView, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult,

@@ -13,13 +13,19 @@ use causeway_types::{Secret, UnixTime};
 use parking_lot::Mutex;
 
 use crate::{
-    ApiCaller, AuditEntry, Callers, LinkKind, NewUser, OneTimeLink, OrganizationId, PeopleStore, ProjectId, Redemption,
-    Store, StoreError, StoreResult, UserChange, UserId, UserRole, UserView,
+    ApiCaller, AuditEntry, Callers, LinkKind, NewUser, OneTimeLink, OrganizationId, PeopleStore, ProjectId,
+    ProviderError, Redemption, SignInProvider, Store, StoreError, StoreResult, UserChange, UserId, UserRole, UserView,
 };
 
+mod outcomes;
 mod passwords;
+mod provider;
 mod throttle;
 
+pub use outcomes::{SIGN_IN_OUTCOMES, SignInOutcome};
+pub use provider::ProviderPolicy;
+
+use outcomes::Outcomes;
 use passwords::{Busy, Passwords};
 use throttle::Throttle;
 
@@ -75,6 +81,12 @@ pub enum PeopleError {
     /// The provider knows this person, but nothing here lets them in.
     #[error("this person is not let in here")]
     NotLetIn,
+    /// The provider has not verified the e-mail address, so that it says nothing.
+    #[error("the provider has not verified the e-mail address")]
+    EmailUnverified,
+    /// The provider vouches for nobody.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// The system has no randomness.
     #[error("the system has no randomness")]
     NoRandomness,
@@ -104,19 +116,6 @@ pub struct MadeLink {
     pub expires_at: UnixTime,
 }
 
-/// What an OpenID provider said of somebody, and what the configuration makes of it.
-#[derive(Clone, Debug)]
-pub struct ProviderClaims {
-    /// Issuer and subject: who it is, whatever the rest says.
-    pub provider_id: String,
-    /// Verified by the provider.
-    pub email: String,
-    /// What to call them.
-    pub name: String,
-    /// What the configuration gives this e-mail address; none: only those who are here already.
-    pub role: Option<UserRole>,
-}
-
 /// The e-mail address as it is kept and compared: in small letters. None for what is none.
 #[must_use]
 pub fn normal_email(text: &str) -> Option<String> {
@@ -134,6 +133,8 @@ pub struct People<S> {
     passwords: Passwords,
     throttle: Mutex<Throttle>,
     start: Instant,
+    provider: Option<(Arc<dyn SignInProvider>, ProviderPolicy)>,
+    outcomes: Outcomes,
 }
 
 impl<S> fmt::Debug for People<S> {
@@ -146,7 +147,20 @@ impl<S: Store + PeopleStore> People<S> {
     /// Over a store and those who remember callers.
     pub fn new(store: Arc<S>, callers: Arc<Callers<S>>) -> Self {
         let (passwords, throttle) = (Passwords::new(), Mutex::default());
-        Self { store, callers, passwords, throttle, start: Instant::now() }
+        let (start, outcomes) = (Instant::now(), Outcomes::default());
+        Self { store, callers, passwords, throttle, start, provider: None, outcomes }
+    }
+
+    /// With a provider at which people may sign in too.
+    #[must_use]
+    pub fn with_provider(mut self, provider: Arc<dyn SignInProvider>, policy: ProviderPolicy) -> Self {
+        self.provider = Some((provider, policy));
+        self
+    }
+
+    /// How many sign-ins ended how, since the start.
+    pub fn sign_in_outcomes(&self) -> impl Iterator<Item = (SignInOutcome, u64)> + '_ {
+        self.outcomes.figures()
     }
 
     /// Whether nobody can sign in yet.
@@ -189,6 +203,17 @@ impl<S: Store + PeopleStore> People<S> {
         from: IpAddr,
         now: UnixTime,
     ) -> Result<SignedIn, PeopleError> {
+        let entered = self.enter_by_password(email, password, from, now).await;
+        self.outcomes.entered(SignInOutcome::Password, entered)
+    }
+
+    async fn enter_by_password(
+        &self,
+        email: &str,
+        password: &str,
+        from: IpAddr,
+        now: UnixTime,
+    ) -> Result<SignedIn, PeopleError> {
         let email = email.trim().to_lowercase();
         let account = token::hash(&email);
         self.throttle
@@ -204,42 +229,6 @@ impl<S: Store + PeopleStore> People<S> {
                 self.begin(user, "password", now).await
             }
             Some(_) | None => Err(PeopleError::WrongPassword),
-        }
-    }
-
-    /// Signs somebody in whom an OpenID provider vouches for: who is known by the provider's subject, or by the e-mail
-    /// address, or is let in by the configuration.
-    ///
-    /// # Errors
-    /// See [`PeopleError`].
-    pub async fn sign_in_by_provider(&self, claims: &ProviderClaims, now: UnixTime) -> Result<SignedIn, PeopleError> {
-        let email = normal_email(&claims.email).ok_or(PeopleError::NotLetIn)?;
-        let id = match self.store.user_by_provider(&claims.provider_id).await? {
-            Some(user) if user.is_disabled => return Err(PeopleError::NotLetIn),
-            Some(user) => user.id,
-            None => self.meet(email, claims, now).await?,
-        };
-        self.callers.forget();
-        let user = self.store.user(ORGANIZATION, id).await?.ok_or(PeopleError::Unknown)?;
-        self.begin(user, "oidc", now).await
-    }
-
-    /// Somebody the provider did not send before: who has the e-mail address, or somebody new.
-    async fn meet(&self, email: String, claims: &ProviderClaims, now: UnixTime) -> Result<UserId, PeopleError> {
-        let provider_id = claims.provider_id.clone();
-        match self.store.user_by_email(&email).await? {
-            // Another subject with the same address: the provider gave the address to somebody else.
-            Some((user, _)) if user.is_disabled || user.has_provider => Err(PeopleError::NotLetIn),
-            Some((user, _)) => {
-                self.store.tie_user(user.id, &provider_id).await?;
-                Ok(user.id)
-            }
-            None => {
-                let role = claims.role.ok_or(PeopleError::NotLetIn)?;
-                let name = claims.name.clone();
-                let user = NewUser { email, name, role, password_hash: None, provider_id: Some(provider_id) };
-                self.insert(&user, now).await
-            }
         }
     }
 
@@ -267,6 +256,19 @@ impl<S: Store + PeopleStore> People<S> {
     /// # Errors
     /// See [`PeopleError`].
     pub async fn redeem(
+        &self,
+        link_token: &str,
+        password: &str,
+        first: Option<&str>,
+        name: Option<String>,
+        from: IpAddr,
+        now: UnixTime,
+    ) -> Result<SignedIn, PeopleError> {
+        let entered = self.enter_by_link(link_token, password, first, name, from, now).await;
+        self.outcomes.entered(SignInOutcome::Link, entered)
+    }
+
+    async fn enter_by_link(
         &self,
         link_token: &str,
         password: &str,

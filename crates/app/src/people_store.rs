@@ -57,8 +57,14 @@ pub trait PeopleStore: Send + Sync + 'static {
         change: &UserChange,
     ) -> impl Future<Output = StoreResult<bool>> + Send;
 
-    /// Ties a person to an OpenID provider's subject.
-    fn tie_user(&self, id: UserId, provider_id: &str) -> impl Future<Output = StoreResult<()>> + Send;
+    /// Ties a person to an OpenID provider's subject, unless they are tied to one that begins with `issuer_prefix`
+    /// already; whether it was done. Invitations to choose a password are over then.
+    fn tie_user(
+        &self,
+        id: UserId,
+        provider_id: &str,
+        issuer_prefix: &str,
+    ) -> impl Future<Output = StoreResult<bool>> + Send;
 
     /// Replaces a password.
     fn set_password(&self, id: UserId, password_hash: &str) -> impl Future<Output = StoreResult<()>> + Send;

@@ -6,6 +6,7 @@ mod keys;
 mod kvs;
 mod limits;
 mod load;
+mod oidc;
 mod parse;
 mod regions;
 mod tables;
@@ -34,6 +35,7 @@ pub(crate) use keys::{KEYS, Key, reference};
 pub(crate) use kvs::{ConfiguredKey, KvsConfig};
 pub(crate) use limits::{FixedLimit, fixed};
 pub(crate) use load::{Faults, Sources, load};
+pub(crate) use oidc::OidcConfig;
 pub(crate) use tables::{FileTable, TABLES};
 
 /// An IP clients are told, and the one sockets are bound to.
@@ -70,6 +72,7 @@ pub(crate) struct Settings {
     pub(crate) client_cloud_id: CloudId,
     pub(crate) client_tokens_per_month: u64,
     pub(crate) client_token_key_lifetime: Duration,
+    pub(crate) oidc: OidcConfig,
     pub(crate) public_host: Option<String>,
     pub(crate) turn_listen: Vec<SocketAddr>,
     pub(crate) turn_tls_listen: Vec<SocketAddr>,

@@ -19,6 +19,7 @@ mod keys;
 mod kvs;
 mod node;
 mod nonce_key;
+mod oidc;
 mod people;
 mod probe;
 mod redis;

@@ -18,6 +18,7 @@ use causeway_app::{
 use causeway_certificates::{CertificateStore, Pair, self_signed};
 use causeway_credentials::{token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
+use causeway_oidc::Oidc;
 use causeway_relay::{BoundAddress, DtlsIdentity, Relay, RelayHandle, RelayLimits, RelaySettings, Reload};
 use causeway_store::SqlStore;
 use causeway_turn_core::{
@@ -46,7 +47,7 @@ use crate::{
     keys::{DirectoryKeys, answer_questions},
     kvs::Kvs,
     node::Node,
-    nonce_key, people,
+    nonce_key, oidc, people,
     redis::Redis,
     regions::{Draining, Own, RegionKeeper},
     relay_port::RelayPort,
@@ -85,6 +86,7 @@ struct Server {
     bus: Arc<EventBus>,
     callers: Arc<Callers<SqlStore>>,
     people: Arc<People<SqlStore>>,
+    oidc: Option<Arc<Oidc>>,
     sessions: Arc<SessionKeeper<SqlStore>>,
     revocation: Arc<Revocation<SqlStore>>,
     redis: Arc<Redis>,
@@ -158,6 +160,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
     let calls = Arc::new(Calls::start(&settings, &node)?);
     let clients = Clients::start(&settings, &store);
+    let (people, oidc) = oidc::people(&settings, &store, &callers, &http)?;
     let server = Server {
         webhooks,
         kvs,
@@ -168,7 +171,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         in_force: ArcSwap::from_pointee(settings.clone()),
         settings,
         relays,
-        people: Arc::new(People::new(Arc::clone(&store), Arc::clone(&callers))),
+        people: Arc::new(people),
+        oidc,
         callers,
         sessions,
         store: Arc::clone(&store),
@@ -510,6 +514,7 @@ impl Server {
         let (webhooks, traces, kvs) = (Arc::clone(&self.webhooks), Arc::clone(&self.traces), Arc::clone(&self.kvs));
         let calls = Arc::clone(&self.calls);
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
+        let (people, oidc) = (Arc::clone(&self.people), self.oidc.clone());
         Arc::new(move || {
             let mut all = relay.get().map(samples).unwrap_or_default();
             let lost = sessions.lost_records();
@@ -521,6 +526,7 @@ impl Server {
             all.extend(webhook_samples(webhooks.figures()));
             all.extend(kvs.samples());
             all.extend(calls.samples());
+            all.extend(oidc::samples(&people, oidc.as_deref()));
             all
         })
     }

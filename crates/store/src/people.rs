@@ -97,9 +97,8 @@ impl PeopleStore for SqlStore {
         change_user(&self.writes, organization, id, change).await.map_err(store_error)
     }
 
-    async fn tie_user(&self, id: UserId, provider_id: &str) -> StoreResult<()> {
-        let sql = Sql::new("UPDATE users SET provider_id = ").bind(provider_id).push(" WHERE id = ").bind(id.0);
-        self.run(sql).await
+    async fn tie_user(&self, id: UserId, provider_id: &str, issuer_prefix: &str) -> StoreResult<bool> {
+        tie_user(&self.writes, id, provider_id, issuer_prefix).await.map_err(store_error)
     }
 
     async fn set_password(&self, id: UserId, password_hash: &str) -> StoreResult<()> {
@@ -209,6 +208,27 @@ async fn add_user(
     .bind(organization.0);
     sql.query().execute(&mut **transaction).await?;
     Ok(UserId(id))
+}
+
+async fn tie_user(pool: &AnyPool, id: UserId, provider_id: &str, issuer_prefix: &str) -> Result<bool, sqlx::Error> {
+    let prefix_len = i64::try_from(issuer_prefix.chars().count()).unwrap_or(i64::MAX);
+    let mut transaction = pool.begin().await?;
+    let sql = Sql::new("UPDATE users SET provider_id = ")
+        .bind(provider_id)
+        .push(" WHERE id = ")
+        .bind(id.0)
+        .push(" AND (provider_id IS NULL OR SUBSTR(provider_id, 1, CAST(")
+        .bind(prefix_len)
+        .push(" AS INTEGER)) <> ")
+        .bind(issuer_prefix)
+        .push(")");
+    if sql.query().execute(&mut *transaction).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let sql = Sql::new("DELETE FROM one_time_links WHERE kind = ").bind(LinkKind::Invitation.as_str());
+    sql.push(" AND user_id = ").bind(id.0).query().execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
 }
 
 async fn change_user(

@@ -40,6 +40,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("causeway-events", Layer::Adapter),
     ("causeway-webhooks", Layer::Adapter),
     ("causeway-traces", Layer::Adapter),
+    ("causeway-oidc", Layer::Adapter),
     ("causeway-api-http", Layer::Adapter),
     ("causeway-switchboard", Layer::Adapter),
     ("causeway-api-turnix", Layer::Adapter),

@@ -108,6 +108,27 @@ keys! {
     client_token_key_lifetime "DURATION" single "90d"
         "How long a key signs client tokens; then another one is made. What the old one signed is believed for a day more."
         |s, v| one(v, super::parse::key_lifetime, &mut s.client_token_key_lifetime);
+    oidc_issuer "URL" single ""
+        "OpenID Connect provider at which people may sign in to the console too: its issuer, exactly as the provider writes it. See docs/console.md."
+        |s, v| one(v, |t| super::oidc::issuer(t).map(Some), &mut s.oidc.issuer);
+    oidc_client_id "TEXT" single ""
+        "Name under which the provider knows this console."
+        |s, v| one(v, |t| Ok(t.to_owned()), &mut s.oidc.client_id);
+    oidc_client_secret "SECRET" secret ""
+        "Secret that the provider gave out with `oidc_client_id`. Without it this is a public client, which PKCE alone protects."
+        |s, v| one(v, |t| secret(t).map(Some), &mut s.oidc.client_secret);
+    oidc_name "TEXT" single "your provider"
+        "What the sign-in page calls the provider: \"Sign in with …\"."
+        |s, v| one(v, super::oidc::name, &mut s.oidc.name);
+    oidc_scopes "SCOPE" many "openid,email,profile"
+        "What the provider is asked for. `openid` has to be among them."
+        |s, v| list(v, super::oidc::scope, &mut s.oidc.scopes);
+    oidc_default_role "ROLE" single ""
+        "Role of people whom the provider knows and nobody invited: `viewer` or `operator`. By default only people who have an account here or were invited may enter."
+        |s, v| one(v, |t| super::oidc::role(t).map(Some), &mut s.oidc.policy.default_role);
+    oidc_domains "DOMAIN" many ""
+        "Domains whose verified e-mail addresses get `oidc_default_role`, such as `example.net`; `*` is every domain, which is right only where the provider knows nobody but your own people."
+        |s, v| list(v, super::oidc::domain, &mut s.oidc.policy.domains);
     public_host "NAME" single ""
         "Name in the URLs handed to clients. Default: the public IP."
         |s, v| one(v, |t| host(t).map(Some), &mut s.public_host);

@@ -9,7 +9,7 @@ use causeway_fast_path::Mode;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{CallsConfig, KEYS, KvsConfig, LogFormat, Settings, calls, kvs, regions};
+use super::{CallsConfig, KEYS, KvsConfig, LogFormat, OidcConfig, Settings, calls, kvs, oidc, regions};
 
 /// Where values come from.
 #[derive(Clone, Default)]
@@ -85,6 +85,7 @@ pub(crate) fn load(sources: Sources) -> Result<Settings, Faults> {
     check_environment(&sources, &mut faults);
     check_together(&settings, &mut faults);
     regions::check_together(&settings, &mut faults);
+    oidc::check_together(&settings.oidc, &mut faults);
     if faults.is_empty() { Ok(settings) } else { Err(Faults(faults)) }
 }
 
@@ -315,6 +316,7 @@ fn empty(sources: Sources) -> Settings {
         client_cloud_id: CloudId::default(),
         client_tokens_per_month: 0,
         client_token_key_lifetime: Duration::ZERO,
+        oidc: OidcConfig::default(),
         public_host: None,
         turn_listen: Vec::new(),
         turn_tls_listen: Vec::new(),

@@ -21,6 +21,7 @@ on_both!(
     a_new_password_ends_every_sign_in,
     a_newer_link_replaces_the_older_one,
     only_the_newest_sign_ins_of_a_person_are_kept,
+    a_person_is_tied_to_one_subject_of_an_issuer,
     settings_come_back_and_go,
     the_audit_log_names_the_person,
 );
@@ -156,6 +157,26 @@ async fn only_the_newest_sign_ins_of_a_person_are_kept(store: &SqlStore) {
     let later = NOW.saturating_add(Duration::from_secs(50));
     store.insert_sign_in([99; 32], ann, later, later).await.unwrap();
     assert_eq!(store.sign_in_holder([49; 32], None).await.unwrap(), None, "older than is remembered");
+}
+
+async fn a_person_is_tied_to_one_subject_of_an_issuer(store: &SqlStore) {
+    let (first, second) = ("https://one.example ", "https://two.example/_% ");
+    let bob = add(store, "bob@example.net", UserRole::Viewer).await;
+    let eve = add(store, "eve@example.net", UserRole::Viewer).await;
+    store.insert_link([3; 32], &link(LinkKind::Invitation, Some(bob)), NOW).await.unwrap();
+    store.insert_link([4; 32], &link(LinkKind::Password, Some(bob)), NOW).await.unwrap();
+    store.insert_link([5; 32], &link(LinkKind::Invitation, Some(eve)), NOW).await.unwrap();
+    assert!(store.tie_user(bob, &format!("{first}7"), first).await.unwrap());
+    assert_eq!(store.link([3; 32], NOW).await.unwrap(), None, "an invitation is over");
+    assert!(store.link([4; 32], NOW).await.unwrap().is_some(), "a new password stays possible");
+    assert!(store.link([5; 32], NOW).await.unwrap().is_some(), "another person's stays");
+    assert!(!store.tie_user(bob, &format!("{first}8"), first).await.unwrap(), "another subject of the same issuer");
+    assert_eq!(store.user_by_provider(&format!("{first}7")).await.unwrap().unwrap().id, bob);
+    assert!(store.tie_user(bob, &format!("{second}7"), second).await.unwrap(), "another issuer");
+    assert!(!store.tie_user(bob, &format!("{second}8"), second).await.unwrap());
+    assert_eq!(store.user_by_provider(&format!("{first}7")).await.unwrap(), None);
+    assert!(store.user_by_provider(&format!("{second}7")).await.unwrap().unwrap().has_provider);
+    assert!(store.tie_user(eve, &format!("{second}7"), second).await.is_err(), "a subject is one person");
 }
 
 async fn settings_come_back_and_go(store: &SqlStore) {
