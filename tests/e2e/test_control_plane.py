@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 from causeway import HOST, wait_until
+from event_stream import EventStream
 from turn_client import TurnClient
 
 SESSIONS = 100
@@ -221,3 +222,110 @@ def test_a_cloudflare_call_gets_a_credential_that_opens_and_is_taken_back(start,
         assert client.allocate().code == 0
         assert send(server, "POST", f"/v1/turn/keys/any/credentials/{turn['username']}/revoke") == (204, None)
         assert server.metric("causeway_allocations") == 0
+
+
+def test_a_credential_of_a_room_reaches_nobody_outside_on_any_path(start):
+    server = start()
+    # Allowed by the server's rules, and nobody of the room: what refuses it is the room.
+    stranger = ("198.51.100.77", 9)
+
+    def joins(stack, source, room, tcp=False, **limits):
+        pair = turn_pair(server.mint(room=room, ttl=600, **limits))
+        return stack.enter_context(TurnClient(address(server), *pair, tcp=tcp, source=(source, 0)))
+
+    with contextlib.ExitStack() as stack:
+        alice = joins(stack, "198.51.100.2", "bound", peer_scope="room")
+        bob = joins(stack, "198.51.100.3", "bound")
+        mallory = joins(stack, HOST, "another", peer_scope="any")
+        for client in (alice, bob, mallory):
+            assert client.allocate().code == 0
+        # Permission and channel are refused, to an address and to another room's relay.
+        assert alice.permit(stranger).code == 403 and alice.bind(0x4000, stranger).code == 403
+        assert alice.bind(0x4000, mallory.relayed).code == 403
+        assert mallory.permit(stranger).code == 0 and mallory.permit(alice.relayed).code == 0
+        # The room itself is open: Bob is at the same IP as Mallory's relay, so a permission by IP is there for both.
+        assert bob.permit(alice.relayed).code == 0 and alice.permit(mallory.relayed).code == 0
+        wait_until(lambda: alice.bind(0x4001, bob.relayed).code == 0, 20, "Bob to be known in the room")
+        alice.send_channel(0x4001, b"hello")
+        assert bob.receive_payload() == b"hello"
+        # Send, and what comes in, are dropped and counted.
+        dropped = lambda: server.metric('causeway_drops_total{reason="peer_scope"}')
+        before = dropped()
+        alice.send_indication(mallory.relayed, b"out")
+        wait_until(lambda: dropped() == before + 1, 20, "the Send to be dropped")
+        mallory.send_indication(alice.relayed, b"in")
+        wait_until(lambda: dropped() == before + 2, 20, "what comes in to be dropped")
+        # Connect, of a credential of its own: TCP allocations are made over TCP.
+        carol = joins(stack, "198.51.100.2", "bound", tcp=True, peer_scope="room")
+        assert carol.allocate(transport=6).code == 0
+        assert carol.connect_peer(stranger).code == 403
+
+
+def test_each_limit_inside_a_credential_holds_at_the_relay(start):
+    server = start()
+    stream = EventStream(server, "?types=limit.reached,session.ended")
+    told = lambda kind, name: [e for e in stream.events if e["type"] == kind and name in (e.get("username"), e.get("session", {}).get("username"))]
+
+    def pair(headers=None, **limits):
+        status, _, body = server.request("/api/v1/credentials/ice", "POST", {"ttl": 600, **limits}, headers)
+        assert status == 200, body
+        return turn_pair(json.loads(body))
+
+    def joins(stack, pair, source=HOST):
+        return stack.enter_context(TurnClient(address(server), *pair, source=(source, 0)))
+
+    with contextlib.ExitStack() as stack:
+        bound = pair({"X-TURN-CLIENT-IP": "198.51.100.2"}, bind_ip=True)
+        assert joins(stack, bound).allocate().code == 401
+        assert joins(stack, bound, "198.51.100.2").allocate().code == 0
+
+        one = pair(max_allocations=1)
+        assert joins(stack, one).allocate().code == 0 and joins(stack, one).allocate().code == 486
+        wait_until(lambda: told("limit.reached", one[0]), 20, "the limit to be told")
+        assert told("limit.reached", one[0])[0]["limit"] == "credential_allocations_max"
+
+        slow = pair(max_bitrate=8000)
+        client = joins(stack, slow)
+        assert client.allocate().code == 0 and client.bind(0x4000, client.relayed).code == 0
+        for _ in range(200):
+            client.send_channel(0x4000, bytes(1000))
+        wait_until(lambda: told("limit.reached", slow[0]), 20, "the limit to be told")
+        assert [event["limit"] for event in told("limit.reached", slow[0])] == ["bandwidth_per_allocation"]
+
+        few = pair(max_bytes=5000)
+        client = joins(stack, few)
+        assert client.allocate().code == 0 and client.bind(0x4000, client.relayed).code == 0
+        for _ in range(10):
+            client.send_channel(0x4000, bytes(1000))
+        wait_until(lambda: told("session.ended", few[0]), 20, "the end")
+        [ended] = told("session.ended", few[0])
+        assert ended["reason"] == "quota_reached"
+        assert [event["limit"] for event in told("limit.reached", few[0])] == ["credential_bytes_max"]
+
+
+def test_each_way_to_revoke_ends_the_sessions_it_names_and_no_others(start):
+    server = start(usage_flush_interval="1s")
+    _, made = send(server, "POST", "/api/v1/tokens", {"name": "another", "scopes": ["credentials"]})
+    live = lambda: {session["room"] for session in everything(server, "/api/v1/sessions", active="true")}
+    with contextlib.ExitStack() as stack:
+
+        def joins(room, token=None, **names):
+            status, answer = send(server, "POST", "/api/v1/credentials/ice", {"room": room, "ttl": 600, **names}, token)
+            assert status == 200, answer
+            client = stack.enter_context(TurnClient(address(server), *turn_pair(answer)))
+            assert client.allocate().code == 0
+            return client
+
+        by_client = joins("r-client", initiator_client="carol")
+        by_token = joins("r-token", made["value"])
+        by_time = joins("r-time")
+        wait_until(lambda: live() == {"r-client", "r-token", "r-time"}, 20, "the sessions")
+        revoke = lambda by: send(server, "POST", "/api/v1/credentials/revoke", by)
+        assert revoke({"client": "carol"}) == (200, {"revoked": 1, "sessionsEnded": 1})
+        assert revoke({"tokenId": made["id"]}) == (200, {"revoked": 1, "sessionsEnded": 1})
+        assert by_client.refresh().code == by_token.refresh().code == 401
+        assert by_time.refresh().code == 0
+        assert revoke({"createdBefore": "2100-01-01T00:00:00Z"}) == (200, {"revoked": 1, "sessionsEnded": 1})
+        assert by_time.refresh().code == 401
+        wait_until(lambda: not live(), 20, "the records")
+        assert revoke({"client": "nobody"}) == (200, {"revoked": 0, "sessionsEnded": 0})
