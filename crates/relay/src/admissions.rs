@@ -87,6 +87,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_of_names_that_came_and_went() {
+        let admissions = Admissions::default();
+        let limits = AdmissionLimits { per_user_max: 2, credential_max: None, total_max: 3 };
+        for number in 0..10_000 {
+            let name: Arc<str> = Arc::from(format!("1790000000:user-{number}"));
+            assert_eq!(admissions.admit(&name, limits), Admission::Granted);
+            admissions.release(&name);
+        }
+        assert!(admissions.counts.lock().by_user.is_empty() && admissions.total() == 0);
+    }
+
+    #[test]
     fn a_credentials_own_limit_counts_where_it_is_the_smaller_one() {
         let admissions = Admissions::default();
         let limits = |credential_max| AdmissionLimits { per_user_max: 2, credential_max, total_max: 9 };

@@ -51,8 +51,9 @@ struct Options {
     /// From which name on memory may grow no more: caches and rings are full by then.
     #[arg(long, default_value_t = 100_000)]
     full: u32,
-    /// Bytes that may be kept of each name from there on, on average.
-    #[arg(long, default_value_t = 8.0)]
+    /// Bytes that may be kept of each name from there on, on average. The least that could be kept of one is some 40; a
+    /// connection to the database that is used late for the first time fills its cache, 2 MiB, once.
+    #[arg(long, default_value_t = 16.0)]
     bytes_per_name: f64,
     /// Only these kinds of user names.
     #[arg(long, value_enum)]

@@ -308,3 +308,46 @@ fn a_refusal_is_told_and_kept_with_whose_it_is() {
         ]
     );
 }
+
+#[test]
+fn nothing_is_kept_of_names_that_came_and_went() {
+    let (mut book, _) = book();
+    for id in 0..10_000 {
+        let name: Arc<str> = Arc::from(format!("1790000000:user-{id}"));
+        let RelayEvent::AllocationCreated {
+            at,
+            credential,
+            five_tuple,
+            transport,
+            lifetime,
+            security,
+            udp_unanswered,
+            ..
+        } = created(0)
+        else {
+            unreachable!("it creates")
+        };
+        let relayed = [Some(relayed(id % 1000)), None];
+        let start = RelayEvent::AllocationCreated {
+            allocation: AllocationId(id),
+            at,
+            username: name,
+            credential,
+            five_tuple,
+            relayed,
+            transport,
+            lifetime,
+            security,
+            udp_unanswered,
+        };
+        book.handle(NOW, start, in_room);
+        book.handle(NOW, ended(id, AllocationEndReason::ClientDeleted), in_room);
+        // The store takes them every now and then; in between no more wait than may.
+        assert!(book.ended.len() <= 3);
+        if id % 2 == 1 {
+            assert_eq!(book.changed(later(10), 100).len(), 2);
+        }
+    }
+    assert_eq!((book.live.len(), book.by_relayed.len(), book.rooms.len(), book.ended.len()), (0, 0, 0, 0));
+    assert_eq!(book.lost_records(), 0);
+}
