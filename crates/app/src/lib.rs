@@ -42,6 +42,8 @@ mod signal_channel;
 mod store;
 mod timeline;
 mod verdict;
+mod voice;
+mod voice_desk;
 mod webhook;
 mod webhook_desk;
 
@@ -110,6 +112,12 @@ pub use store::{
 };
 pub use timeline::{Timeline, TimelineEntry, timeline};
 pub use verdict::{CallFacts, PartyFacts, RefusedFacts, SessionFacts, Verdict, VerdictCode, verdict};
+pub use voice::{
+    NumberedPage, UriCalls, VOICE_CONNECTIONS_PER_PROJECT_MAX, VOICE_CREDENTIALS_PER_PROJECT_MAX, VoiceConnection,
+    VoiceConnectionFilter, VoiceConnectionId, VoiceConnectionKind, VoiceCredential, VoiceCredentialFilter, VoiceStore,
+    VoiceUser, VoiceWebhook,
+};
+pub use voice_desk::{VoiceDesk, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
 pub use webhook::{
     DeliveryAttempt, EventPlace, KeptEvent, Lease, StoredEvent, Tried, Webhook, WebhookId, WebhookStore,
 };

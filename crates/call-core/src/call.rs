@@ -98,6 +98,6 @@ pub(crate) struct Leg {
     pub(crate) is_held: bool,
     /// The connection is gone and may come back until then.
     pub(crate) detached_until: Option<Instant>,
-    /// What a detached leg is told when it is back: the newest renegotiation.
-    pub(crate) waiting: Option<LegMessage>,
+    /// What a detached leg is told when it is back: that it was answered, then the newest renegotiation.
+    pub(crate) waiting: Vec<LegMessage>,
 }

@@ -71,13 +71,13 @@ impl CallServer {
             self.by_connection.remove(&(old, *id));
             self.by_connection.insert((route.connection, *id));
             let detached = leg.detached_until.take();
-            let waiting = leg.waiting.take();
+            let waiting = std::mem::take(&mut leg.waiting);
             let call = leg.call;
             self.timers.clear(detached, Timer::Detached(*id));
             if detached.is_some() {
                 self.event(now, call, CallEventKind::Resumed { leg: *id });
             }
-            if let Some(message) = waiting {
+            for message in waiting {
                 self.say(*id, message);
             }
         }

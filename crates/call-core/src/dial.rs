@@ -45,7 +45,7 @@ impl CallServer {
                 is_ringing: false,
                 is_held: false,
                 detached_until: None,
-                waiting: None,
+                waiting: Vec::new(),
             },
         );
         self.by_connection.insert((connection, leg));
@@ -208,7 +208,7 @@ impl CallServer {
                 is_ringing: false,
                 is_held: false,
                 detached_until: None,
-                waiting: None,
+                waiting: Vec::new(),
             },
         );
         self.by_connection.insert((connection, leg));

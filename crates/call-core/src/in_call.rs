@@ -126,7 +126,7 @@ impl CallServer {
         let Some(open) = call.renegotiation.filter(|open| open.until <= now.mono) else { return };
         call.renegotiation = None;
         if let Some(other) = call.other(open.by).and_then(|other| self.legs.get_mut(&other)) {
-            other.waiting = None;
+            other.waiting.retain(|message| !matches!(message, LegMessage::Reoffer { .. }));
         }
         self.say(open.by, LegMessage::ReofferRefused { cause: HangupCause::NoAnswer });
     }

@@ -284,6 +284,20 @@ impl Registrar {
         }
     }
 
+    /// A connection is gone, and its client may come back: its bindings keep their places for so long, and nobody rings there.
+    pub fn handle_connection_detached(&mut self, now: Now, connection: ConnectionId, grace: Duration) {
+        for id in self.on(connection) {
+            let Some(binding) = self.bindings.get_mut(&id) else { continue };
+            self.expiries.remove(&(binding.expires, id));
+            binding.is_ringable = false;
+            binding.expires = now.mono + grace;
+            binding.expires_at = now.unix.saturating_add(grace);
+            self.expiries.insert((binding.expires, id));
+            let binding = binding.clone();
+            self.tell(now, PresenceKind::ConnectionLost, binding);
+        }
+    }
+
     /// A client is back on another connection, and its bindings with it. How many.
     pub fn handle_connection_resumed(&mut self, old: ConnectionId, route: LegRoute) -> usize {
         let ids = self.on(old);

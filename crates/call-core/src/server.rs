@@ -238,8 +238,12 @@ impl CallServer {
     pub(crate) fn say(&mut self, id: LegId, message: LegMessage) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         if leg.detached_until.is_some() {
-            if matches!(message, LegMessage::Reoffer { .. }) {
-                leg.waiting = Some(message);
+            let is_offer = |message: &LegMessage| matches!(message, LegMessage::Reoffer { .. });
+            if is_offer(&message) {
+                leg.waiting.retain(|waiting| !is_offer(waiting));
+            }
+            if is_offer(&message) || matches!(message, LegMessage::Answered { .. }) {
+                leg.waiting.push(message);
             }
             return;
         }

@@ -13,3 +13,4 @@ pub mod sign_in;
 pub mod sigv4;
 pub mod token;
 pub mod turn_rest;
+pub mod voice_token;

@@ -27,6 +27,7 @@ mod signal_channels;
 mod sql;
 mod tokens;
 mod usage;
+mod voice;
 mod webhooks;
 mod writer;
 

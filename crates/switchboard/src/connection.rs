@@ -118,6 +118,13 @@ impl Connection {
         self.board.run(|state, now| input(&mut state.calls, now))
     }
 
+    /// The client is gone and may come back within this time, as another connection that resumes this one: its bindings keep
+    /// their places, its calls go on. Its name, for that.
+    pub fn detach(&self, grace: Duration) -> ConnectionId {
+        self.board.detach(self.id(), grace);
+        self.id()
+    }
+
     /// The client places a call.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use causeway_call_core::{
@@ -223,6 +223,16 @@ impl Switchboard {
     /// Takes a client off, with its bindings and, unless its dialect waits for it, its calls.
     pub(crate) fn disconnect(&self, id: ConnectionId) {
         self.run(|state, now| state.cut(now, id));
+    }
+
+    /// Takes a client off that may come back.
+    pub(crate) fn detach(&self, id: ConnectionId, grace: Duration) {
+        self.run(|state, now| {
+            if state.inboxes.remove(&id).is_some() {
+                state.registrar.handle_connection_detached(now, id, grace);
+                state.calls.handle_connection_lost(now, id);
+            }
+        });
     }
 
     /// One input to the cores, then everything that comes of it.

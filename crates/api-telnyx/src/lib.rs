@@ -1,0 +1,187 @@
+//! Telnyx's REST calls over voice connections: credential connections, telephony credentials and their tokens, call control
+//! applications. The official packages work against it with another base URL; an API key is an API token of this server.
+//!
+//! It knows the vendor's words and JSON and nothing else does. What a connection decides is in columns of the store; what
+//! is only given back stays in the connection's document.
+//!
+//! Entry points: [`router`], [`ApiState`]. Source: `docs/compat/telnyx.md`.
+
+#![forbid(unsafe_code)]
+
+mod connections;
+mod credentials;
+mod errors;
+mod fields;
+mod page;
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::Request,
+    handler::Handler,
+    http::{StatusCode, Uri},
+    middleware,
+    response::Response,
+    routing::{any, delete, get, patch, post},
+};
+use causeway_api_http::{Access, ApiError, Claim, Gate, Guard, RouteAccess, authorize, bearer, json, taken};
+use causeway_app::{ApiCaller, CredentialStore, ProjectId, Scope, VoiceStore};
+use serde_json::Value;
+
+use crate::errors::TelnyxError;
+
+/// What the store must keep for this family.
+pub trait TelnyxStore: CredentialStore + VoiceStore {}
+impl<S: CredentialStore + VoiceStore> TelnyxStore for S {}
+
+/// Where a user's newest client is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// How many clients.
+    pub count: usize,
+    /// Since when.
+    pub since: causeway_types::UnixTime,
+}
+
+/// What these calls do to clients that are there.
+pub trait VoiceClients: Send + Sync + 'static {
+    /// Sends the clients of these users away: they may not log in any more.
+    fn send_away(&self, project: ProjectId, names: &[String]);
+    /// Whether a user has clients.
+    fn registered(&self, project: ProjectId, name: &str) -> Option<Registered>;
+}
+
+/// What the routes need.
+pub struct ApiState<S> {
+    /// Knows API tokens and their allowances.
+    pub gate: Arc<Gate<S>>,
+    /// Keeps the records.
+    pub store: Arc<S>,
+    /// Knows the clients.
+    pub clients: Arc<dyn VoiceClients>,
+}
+
+impl<S> fmt::Debug for ApiState<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiState")
+    }
+}
+
+/// What a call is answered with.
+pub(crate) type Answer = Result<Response, TelnyxError>;
+
+/// What each route asks of its caller. They are not in the OpenAPI document: the vendor's own describes them.
+pub const ROUTES: &[RouteAccess] = &[
+    row("GET", "/v2/credential_connections", Scope::Read),
+    row("POST", "/v2/credential_connections", Scope::Admin),
+    row("GET", "/v2/credential_connections/{id}", Scope::Read),
+    row("PATCH", "/v2/credential_connections/{id}", Scope::Admin),
+    row("DELETE", "/v2/credential_connections/{id}", Scope::Admin),
+    row("POST", "/v2/credential_connections/{id}/actions/check_registration_status", Scope::Read),
+    row("GET", "/v2/call_control_applications", Scope::Read),
+    row("POST", "/v2/call_control_applications", Scope::Admin),
+    row("GET", "/v2/call_control_applications/{id}", Scope::Read),
+    row("PATCH", "/v2/call_control_applications/{id}", Scope::Admin),
+    row("DELETE", "/v2/call_control_applications/{id}", Scope::Admin),
+    row("GET", "/v2/telephony_credentials", Scope::Read),
+    row("POST", "/v2/telephony_credentials", Scope::Credentials),
+    row("GET", "/v2/telephony_credentials/{id}", Scope::Read),
+    row("PATCH", "/v2/telephony_credentials/{id}", Scope::Credentials),
+    row("DELETE", "/v2/telephony_credentials/{id}", Scope::Credentials),
+    row("POST", "/v2/telephony_credentials/{id}/token", Scope::Credentials),
+    row("DELETE", "/v2/telephony_credentials/{id}/token", Scope::Credentials),
+];
+
+const fn row(method: &'static str, path: &'static str, scope: Scope) -> RouteAccess {
+    RouteAccess { method, path, access: Access::Scope(scope) }
+}
+
+/// The routes of [`ROUTES`], and an answer in this family's shape for everything else under `/v2`.
+pub fn router<S: TelnyxStore>(state: ApiState<S>) -> Router {
+    let guard = Guard {
+        gate: Arc::clone(&state.gate),
+        table: ROUTES,
+        claim: |parts| bearer(&parts.headers).map(|token| Claim::Token(token.to_owned())),
+    };
+    let routes = Router::new()
+        .route(
+            "/v2/credential_connections",
+            get(connections::list_connections::<S>).post(connections::create_connection::<S>),
+        )
+        .route(
+            "/v2/credential_connections/{id}",
+            item(
+                connections::connection::<S>,
+                connections::update_connection::<S>,
+                connections::delete_connection::<S>,
+            ),
+        )
+        .route(
+            "/v2/credential_connections/{id}/actions/check_registration_status",
+            post(connections::registration_status::<S>),
+        )
+        .route(
+            "/v2/call_control_applications",
+            get(connections::list_applications::<S>).post(connections::create_application::<S>),
+        )
+        .route(
+            "/v2/call_control_applications/{id}",
+            item(
+                connections::application::<S>,
+                connections::update_application::<S>,
+                connections::delete_application::<S>,
+            ),
+        )
+        .route("/v2/telephony_credentials", get(credentials::list::<S>).post(credentials::create::<S>))
+        .route(
+            "/v2/telephony_credentials/{id}",
+            item(credentials::retrieve::<S>, credentials::update::<S>, credentials::remove::<S>),
+        )
+        .route(
+            "/v2/telephony_credentials/{id}/token",
+            post(credentials::token::<S>).delete(credentials::revoke_tokens::<S>),
+        )
+        .method_not_allowed_fallback(causeway_api_http::unknown_method)
+        .route_layer(middleware::from_fn_with_state(guard, authorize::<S>))
+        .route("/v2/{*rest}", any(|| async { TelnyxError::not_found() }))
+        .with_state(Arc::new(state));
+    routes.layer(middleware::map_response(|response: Response| async { errors::rendered(response) }))
+}
+
+fn item<S, A, B, C, T, U, V>(retrieve: A, update: B, remove: C) -> axum::routing::MethodRouter<Arc<ApiState<S>>>
+where
+    S: TelnyxStore,
+    A: Handler<T, Arc<ApiState<S>>>,
+    B: Handler<U, Arc<ApiState<S>>>,
+    C: Handler<V, Arc<ApiState<S>>>,
+    T: 'static,
+    U: 'static,
+    V: 'static,
+{
+    get(retrieve).merge(patch(update)).merge(delete(remove))
+}
+
+/// A request as the calls need it: who, what, and the whole body.
+pub(crate) struct Call<S> {
+    pub(crate) state: Arc<ApiState<S>>,
+    pub(crate) caller: ApiCaller,
+    pub(crate) uri: Uri,
+    pub(crate) body: Bytes,
+}
+
+impl<S: TelnyxStore> axum::extract::FromRequest<Arc<ApiState<S>>> for Call<S> {
+    type Rejection = TelnyxError;
+
+    async fn from_request(request: Request, state: &Arc<ApiState<S>>) -> Result<Self, TelnyxError> {
+        let (parts, body) = request.into_parts();
+        let caller = parts.extensions.get::<ApiCaller>().copied().ok_or_else(ApiError::internal)?;
+        Ok(Self { state: Arc::clone(state), caller, uri: parts.uri, body: taken(body).await? })
+    }
+}
+
+/// `{"data": …}`.
+pub(crate) fn data(status: StatusCode, data: &Value) -> Response {
+    json(status, &serde_json::json!({"data": data}))
+}

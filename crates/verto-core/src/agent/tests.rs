@@ -1,0 +1,7 @@
+//! Frames as the libraries send them, and what comes back.
+
+mod calls;
+mod login;
+mod rings;
+mod tolerance;
+mod world;
