@@ -71,13 +71,9 @@ pub(crate) async fn list<S: TelnyxStore>(call: Call<S>) -> Answer {
     let asked = query.page(50)?;
     let now = Now::read().unix;
     let text = |name: &str| query.get(&format!("filter[{name}]")).map(str::to_owned);
-    let connection = match text("resource_id") {
-        None => None,
-        // One that is no connection has no credentials.
-        Some(id) => {
-            Some(VoiceConnectionId(id.strip_prefix("connection:").and_then(|id| id.parse().ok()).unwrap_or(-1)))
-        }
-    };
+    // One that is no connection has no credentials.
+    let number = |id: String| id.strip_prefix("connection:").and_then(|id| id.parse().ok()).unwrap_or(-1);
+    let connection = text("resource_id").map(|id| VoiceConnectionId(number(id)));
     let filter = VoiceCredentialFilter {
         connection,
         name: text("name"),

@@ -82,12 +82,6 @@ impl TelnyxError {
         Self::new(409, "10012", "Duplicate resource", format!("{field} is taken.")).at(field)
     }
 
-    /// What the library's answer is when a call cannot be, for want of something on this server.
-    pub(crate) fn unsupported(what: &str) -> Self {
-        let detail = format!("{what} needs a media endpoint on the server, which is not part of this server.");
-        Self::new(422, "10038", "Feature not available", detail)
-    }
-
     fn body(&self) -> Value {
         let mut error = object!({"code": self.code, "title": self.title, "detail": self.detail});
         if let (Some(source), Some(error)) = (&self.source, error.as_object_mut()) {
@@ -111,7 +105,7 @@ impl From<StoreError> for TelnyxError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Exists { .. } => Self::duplicate("user_name"),
-            error => {
+            StoreError::Unavailable { .. } | StoreError::BadCursor => {
                 tracing::warn!(%error, "the store did not answer");
                 Self::new(503, "10037", "Service unavailable", "The store does not answer; try again shortly.")
             }

@@ -75,14 +75,6 @@ impl Body {
         self.text(name, chars_max)?.filter(|text| !text.is_empty()).ok_or_else(|| TelnyxError::missing(name))
     }
 
-    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, TelnyxError> {
-        match self.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(value)) => Ok(Some(*value)),
-            Some(_) => Err(TelnyxError::invalid_type(name, "a boolean")),
-        }
-    }
-
     /// A time; `Some(None)` takes it away.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Option<UnixTime>>, TelnyxError> {
         match self.get(name) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::HeaderValue,
     middleware::{self, Next},
     response::Response,
@@ -15,6 +15,7 @@ use causeway_api_cloudflare as cloudflare;
 use causeway_api_console as console;
 use causeway_api_http::{Gate, RateLimit, RouteAccess, unknown_method, with_manners_and};
 use causeway_api_kvs as kvs;
+use causeway_api_telnyx as telnyx;
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
@@ -22,10 +23,11 @@ use causeway_app::{
     Revocation, RuleBook, WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
+use causeway_signal_verto as signal_verto;
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
-use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, probe};
+use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, probe, verto::Verto};
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -48,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) kvs: Arc<Kvs>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) clients: Clients,
+    pub(crate) verto: Arc<Verto>,
 }
 
 /// What every route is, as `/openapi.json` says.
@@ -88,6 +91,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         kvs: aws,
         calls: _calls,
         clients,
+        verto,
     } = parts;
     let sign_in_lifetime = callers.sign_in_limits().lifetime;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
@@ -111,6 +115,8 @@ pub(crate) fn router(parts: Parts) -> Router {
     let access_keys = Arc::clone(&aws.keys);
     let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
+    let telnyx =
+        telnyx::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), clients: Arc::<Verto>::clone(&verto) };
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
     let Clients { tokens: client_tokens, registrations } = clients;
     let aculab = aculab::ApiState {
@@ -150,16 +156,34 @@ pub(crate) fn router(parts: Parts) -> Router {
         .merge(cloudflare::router(cloudflare))
         .merge(twilio::router(twilio))
         .merge(aculab::router(aculab))
+        .merge(telnyx::router(telnyx))
+        .merge(signal_verto::router(Arc::clone(&verto.service)))
         .merge(kvs::router(Arc::clone(&aws)));
-    let routes = families.merge(own::serve_document(&document())).layer(middleware::from_fn(console_at_root));
+    let routes = families
+        .merge(own::serve_document(&document()))
+        .layer(middleware::from_fn_with_state(Arc::clone(&verto), at_root));
     // In front of the console: both live at `/`.
     let routes = kvs::with_websocket(routes, aws);
-    with_manners_and(routes, |request: Request| respond(EMBEDDED, request), Some(manners))
+    let elsewhere = |request: Request| async move {
+        // Voice clients connect to whatever path their application names.
+        match signal_verto::take(&verto.service, request).await {
+            Ok(response) => response,
+            Err(request) => respond(EMBEDDED, *request).await,
+        }
+    };
+    with_manners_and(routes, elsewhere, Some(manners))
 }
 
-/// `/` belongs to the console, but for requests of the TURN REST draft.
-async fn console_at_root(request: Request, next: Next) -> Response {
-    if request.uri().path() == "/" && !turnix::asks_for_turn_rest(request.uri()) {
+/// `/` belongs to the console, but for requests of the TURN REST draft and voice clients' WebSockets.
+async fn at_root(State(verto): State<Arc<Verto>>, request: Request, next: Next) -> Response {
+    if request.uri().path() != "/" {
+        return next.run(request).await;
+    }
+    let request = match signal_verto::take(&verto.service, request).await {
+        Ok(response) => return response,
+        Err(request) => *request,
+    };
+    if !turnix::asks_for_turn_rest(request.uri()) {
         return respond(EMBEDDED, request).await;
     }
     next.run(request).await

@@ -31,6 +31,7 @@ mod serve;
 mod sessions;
 mod telemetry;
 mod traces;
+mod verto;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -56,6 +56,7 @@ use crate::{
     sessions::SessionKeeper,
     telemetry,
     traces::HttpTraces,
+    verto::Verto,
     webhooks,
 };
 
@@ -98,6 +99,7 @@ struct Server {
     webhooks: Arc<Webhooks>,
     kvs: Arc<Kvs>,
     calls: Arc<Calls>,
+    verto: Arc<Verto>,
     relay: Arc<OnceLock<RelayHandle>>,
     draining: Arc<Draining>,
     regions: OnceLock<Arc<RegionKeeper<SqlStore>>>,
@@ -161,10 +163,12 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let calls = Arc::new(Calls::start(&settings, &node)?);
     let clients = Clients::start(&settings, &store);
     let (people, oidc) = oidc::people(&settings, &store, &callers, &http)?;
+    let verto = Arc::new(Verto::start(&calls, &store));
     let server = Server {
         webhooks,
         kvs,
         calls,
+        verto,
         revocation: Arc::new(revocation),
         redis: Arc::new(redis),
         traces: Arc::new(HttpTraces::start(&settings, &node.name).await?),
@@ -493,6 +497,7 @@ impl Server {
             kvs: Arc::clone(&self.kvs),
             calls: Arc::clone(&self.calls),
             clients: self.clients.clone(),
+            verto: Arc::clone(&self.verto),
         };
         self.traces.layer(api::router(parts))
     }
@@ -557,6 +562,7 @@ impl Server {
             regions.look_at_own();
         }
         self.kvs.hub.send_away();
+        self.verto.drain();
         self.apply(http, &self.in_force.load());
         let deadline = Instant::now() + self.settings.drain_timeout;
         tracing::info!(allocations = self.live(), "draining; a second signal ends at once");

@@ -195,7 +195,9 @@ impl<S: VertoStore> Client<S> {
         let remaining = login.good_until.map(|at| at.saturating_since(now.unix));
         let grant = login.user.credential.as_ref().map(|credential| credential.id.as_str()).unwrap_or_default();
         let lifetime = remaining.unwrap_or(LASTING);
-        self.connection.register_with(identity.clone(), &session, lifetime, true, Arc::from(grant)).map_err(|refusal| refusal.to_string())?;
+        self.connection
+            .register_with(identity.clone(), &session, lifetime, true, Arc::from(grant))
+            .map_err(|refusal| refusal.to_string())?;
         self.service.sessions.live(&token, &session, identity.clone(), self.control.clone());
         let ends_at = remaining.map(|remaining| now.mono + remaining);
         self.known = Some(Known { identity, session: session.clone(), token: token.clone(), ends_at });
