@@ -143,8 +143,8 @@ pub fn router<S: TelnyxStore>(state: ApiState<S>) -> Router {
             "/v2/telephony_credentials/{id}/token",
             post(credentials::token::<S>).delete(credentials::revoke_tokens::<S>),
         )
-        .method_not_allowed_fallback(causeway_api_http::unknown_method)
         .route_layer(middleware::from_fn_with_state(guard, authorize::<S>))
+        .method_not_allowed_fallback(causeway_api_http::unknown_method)
         .route("/v2/{*rest}", any(|| async { TelnyxError::not_found() }))
         .with_state(Arc::new(state));
     routes.layer(middleware::map_response(|response: Response| async { errors::rendered(response) }))

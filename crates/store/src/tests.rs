@@ -23,6 +23,8 @@ use signalling::{
     access_keys_come_back_and_end_with_their_token, signalling_channels_are_found_changed_and_removed_with_their_tags,
 };
 
+use voice::{a_voice_key_is_made_once, voice_connections_are_found_changed_and_removed_with_their_credentials};
+
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
 /// Runs one test body on each database.
@@ -57,6 +59,7 @@ mod plans;
 mod postgres;
 mod servers;
 mod signalling;
+mod voice;
 
 on_both!(
     a_credential_comes_back_as_it_was_stored,
@@ -85,6 +88,8 @@ on_both!(
     a_project_mints_its_quota_of_client_tokens_in_a_month_and_not_one_more,
     the_newest_signing_key_signs_and_others_end_after_the_overlap,
     an_account_is_found_by_its_project_and_its_label,
+    voice_connections_are_found_changed_and_removed_with_their_credentials,
+    a_voice_key_is_made_once,
 );
 
 fn identifier(text: &str) -> Identifier {

@@ -33,7 +33,7 @@ pub const fn of(cause: HangupCause) -> WireCause {
         HangupCause::AnsweredElsewhere => wire("LOSE_RACE", 502, 0),
         HangupCause::ConnectionLost => wire("NO_USER_RESPONSE", 18, 408),
         HangupCause::IncompatibleMedia => wire("INCOMPATIBLE_DESTINATION", 88, 488),
-        HangupCause::Administrative => wire("NORMAL_CLEARING", 16, 403),
+        HangupCause::Administrative => wire("NORMAL_CLEARING", 16, 200),
         HangupCause::DurationLimit => wire("ALLOTTED_TIMEOUT", 602, 0),
         HangupCause::Congestion | HangupCause::Failure | HangupCause::Shutdown => {
             wire("NORMAL_TEMPORARY_FAILURE", 41, 503)
@@ -90,7 +90,7 @@ mod tests {
                 "connection_lost NO_USER_RESPONSE 18 408",
                 "incompatible_media INCOMPATIBLE_DESTINATION 88 488",
                 "replaced NORMAL_CLEARING 16 200",
-                "administrative NORMAL_CLEARING 16 403",
+                "administrative NORMAL_CLEARING 16 200",
                 "duration_limit ALLOTTED_TIMEOUT 602 0",
                 "congestion NORMAL_TEMPORARY_FAILURE 41 503",
                 "failure NORMAL_TEMPORARY_FAILURE 41 503",
