@@ -168,3 +168,56 @@ def test_a_forged_sender_is_left_to_the_kernel(fast, network):
             raw.sendto(head + socket.inet_aton(PEER) + socket.inet_aton(HOST) + udp, (HOST, 0))
         wait_until(lambda: outcomes(fast)["passed_way"] > before["passed_way"], 20, "the forged datagram to be seen")
         assert outcomes(fast)["forwarded_down"] == before["forwarded_down"]
+
+
+def test_a_route_that_moves_is_followed(fast, network):
+    with inside(network[0]):
+        turn = TurnClient((HOST, fast.turn_port), USER, PASSWORD)
+    with inside(network[1]):
+        peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with turn, peer:
+        peer.bind((PEER, 0))
+        peer.settimeout(20)
+        assert turn.allocate().code == 0
+        assert turn.bind(CHANNEL, peer.getsockname()).code == 0
+        for _ in range(2):
+            turn.send_channel(CHANNEL, b"before")
+            _, relayed = peer.recvfrom(100)
+            peer.sendto(b"before", relayed)
+            assert turn.receive_payload() == b"before"
+        before, flows = outcomes(fast), fast.metric("causeway_fast_path_flows")
+        run("ip", "route", "add", "unreachable", f"{PEER}/32")
+        try:
+            wait_until(lambda: fast.metric("causeway_fast_path_flows") == flows - 1, 20, "the flow to be taken back")
+            turn.send_channel(CHANNEL, b"nowhere")
+        finally:
+            run("ip", "route", "del", "unreachable", f"{PEER}/32")
+        assert turn.permit((PEER, 0)).code == 0
+        wait_until(lambda: fast.metric("causeway_fast_path_flows") == flows, 20, "the flow to be back")
+        for _ in range(2):
+            turn.send_channel(CHANNEL, b"after")
+            assert peer.recv(100) == b"after"
+        assert outcomes(fast)["forwarded_up"] >= before["forwarded_up"] + 1
+        assert turn.refresh(0).code == 0
+
+
+def test_an_interface_that_goes_takes_nothing_else_with_it(fast, network):
+    """Detached by an administrator: a link that is taken down and made anew carries traffic by the sockets."""
+    space = network[0]
+    run("ip", "link", "del", "fp10")
+    run("ip", "link", "add", "fp10", "type", "veth", "peer", "name", "far0", "netns", space)
+    run("ip", "addr", "add", "198.18.10.1/24", "dev", "fp10")
+    run("ip", "link", "set", "fp10", "up")
+    there = ["ip", "netns", "exec", space, "ip"]
+    run(*there, "addr", "add", "198.18.10.2/24", "dev", "far0")
+    run(*there, "link", "set", "far0", "up")
+    run(*there, "route", "add", "default", "via", "198.18.10.1")
+    before = outcomes(fast)
+    with call(fast, network, False, False) as (turn, peer, relayed):
+        for number in range(20):
+            turn.send_channel(CHANNEL, struct.pack("!I", number))
+            assert peer.recv(100) == struct.pack("!I", number)
+            peer.sendto(struct.pack("!I", number), relayed)
+            assert turn.receive_payload() == struct.pack("!I", number)
+    # Nobody looks at what comes by the new link.
+    assert outcomes(fast)["forwarded_up"] == before["forwarded_up"]

@@ -132,14 +132,15 @@ INLINE int read_ipv6(struct packet *p, const struct ipv6 *ip, const struct udp *
 	       SWAP16(ip->len) == p->udp_len;
 }
 
-/* The IPv4 header of what leaves. From IPv6, small packets may be fragmented on their way, as RFC 7915 section 5.1 has it. */
+/* The IPv4 header of what leaves. It may be fragmented on its way, as what the sockets send may be (RFC 8656 section 13, the
+ * alternate behaviour); what was not to be before may have no identification of its own, and gets one. */
 INLINE void write_ipv4(struct ipv4 *ip, const struct packet *p, const struct out *out, u32 udp_len)
 {
 	ip->version_words = 0x45;
 	ip->tos = p->tos;
 	ip->len = SWAP16(IPV4_LEN + udp_len);
-	ip->id = p->family == 4 ? p->id : p->udp.check;
-	ip->fragment = p->family == 4 ? p->fragment : IPV4_LEN + udp_len > 1260 ? SWAP16(0x4000) : 0;
+	ip->id = p->family == 4 && !p->fragment ? p->id : p->udp.check;
+	ip->fragment = 0;
 	ip->ttl = p->ttl - 1;
 	ip->protocol = UDP;
 	ip->check = 0;

@@ -87,6 +87,8 @@ pub(crate) const FLOW_WORDS: usize = 26;
 pub(crate) const RATE_WORDS: usize = 4;
 /// The words of a record that the program writes, or both sides do; the rest never changes while a key leads to it.
 pub(crate) const DEADLINE: usize = 0;
+/// The word that holds both interfaces.
+pub(crate) const WAYS: std::ops::Range<usize> = 18..19;
 /// The word that tells which directions are open.
 pub(crate) const OPEN: usize = 25;
 const COUNTERS: usize = 1;

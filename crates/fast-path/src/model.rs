@@ -3,7 +3,7 @@
 //!
 //! Without bandwidth limits: buckets decide by the time, and have tests of their own.
 //!
-//! Sources: RFC 8656 §12 (ChannelData), §13 (what of an IP header is kept), RFC 1624 (incremental checksums), RFC 7915 §5.1.
+//! Sources: RFC 8656 §12 (ChannelData), §13 (what of an IP header is kept), RFC 1624 (incremental checksums).
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -274,14 +274,15 @@ fn write(frame: &[u8], datagram: &Datagram<'_>, target: &Target, data: &[u8]) ->
     match (target.source.ip(), target.destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let len = 20 + udp_len;
-            let (id, flags) = match datagram.source {
-                SocketAddr::V4(_) => datagram.fragment,
-                SocketAddr::V6(_) => (datagram.check, if len > 1260 { 0x4000 } else { 0 }),
+            // Not to be fragmented before, or IPv6: without an identification that tells packets apart.
+            let id = match (datagram.source, datagram.fragment) {
+                (SocketAddr::V4(_), (id, 0)) => id,
+                (SocketAddr::V4(_) | SocketAddr::V6(_), _) => datagram.check,
             };
             out.extend_from_slice(&[0x08, 0x00]);
             let at = out.len();
             out.extend_from_slice(&[0x45, datagram.traffic_class]);
-            for word in [len, id, flags, u16::from(datagram.hop_limit - 1) << 8 | 17, 0] {
+            for word in [len, id, 0, u16::from(datagram.hop_limit - 1) << 8 | 17, 0] {
                 out.extend_from_slice(&word.to_be_bytes());
             }
             out.extend_from_slice(&source.octets());

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use crate::{
     clock::Anchor,
     interfaces,
-    layout::{DEADLINE, FLOW_WORDS, Flow, OPEN, Open, Placement, RATE_WORDS, Traffic, traffic},
+    layout::{DEADLINE, FLOW_WORDS, Flow, OPEN, Open, Placement, RATE_WORDS, Traffic, WAYS, traffic},
     program::{OUTCOMES, Program, Size},
     routes::{Routes, Way},
 };
@@ -76,6 +76,14 @@ pub enum Unavailable {
 /// Names a flow until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(u32);
+
+impl FlowId {
+    /// A small number, another one for each flow there is.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// Names the pair of buckets of an allocation with a bandwidth limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,9 +230,7 @@ impl FastPath {
     /// user space.
     pub fn insert(&self, flow: &Flow, rate: Option<RateId>, life: Life, now: Instant) -> Option<FlowId> {
         let mut held = self.held.lock();
-        let down = held.routes.way(flow.server.ip(), flow.client.ip());
-        let up =
-            if flow.peer_relay.is_some() { Way::default() } else { held.routes.way(flow.relay.ip(), flow.peer.ip()) };
+        let (up, down) = ways(&mut held.routes, flow);
         if down.interface == 0 || (up.interface == 0 && flow.peer_relay.is_none()) {
             return None;
         }
@@ -282,6 +288,15 @@ impl FastPath {
         held.flows.give_back(id.0, now);
         drop(held);
         self.traffic(id)
+    }
+
+    /// Whether the kernel's routes still are what the flow was made with. One that is not is to be made anew.
+    pub fn is_current(&self, id: FlowId, flow: &Flow) -> bool {
+        let (up, down) = ways(&mut self.held.lock().routes, flow);
+        let record = flow.record(1, &Placement { up, down, rate: 0 }, Open::default());
+        let ways = self.record(id.0).get(WAYS).unwrap_or_default();
+        let now = record.get(WAYS).unwrap_or_default();
+        ways.iter().zip(now).all(|(word, value)| word.load(Ordering::Relaxed) == *value)
     }
 
     /// What a flow carried so far. No system call.
@@ -345,6 +360,15 @@ impl FastPath {
     pub(crate) fn test_run(&self, packet: &[u8], room: &mut [u8]) -> Result<(i32, usize), Unavailable> {
         self.held.lock().program.test_run(packet, room)
     }
+}
+
+/// Towards the peer and towards the client; an allocation of ours is reached by no network.
+fn ways(routes: &mut Routes, flow: &Flow) -> (Way, Way) {
+    let up = match flow.peer_relay {
+        Some(_) => Way::default(),
+        None => routes.way(flow.relay.ip(), flow.peer.ip()),
+    };
+    (up, routes.way(flow.server.ip(), flow.client.ip()))
 }
 
 #[cfg(test)]

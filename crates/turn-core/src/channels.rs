@@ -162,6 +162,13 @@ impl TurnServer {
         true
     }
 
+    /// Has [`Self::poll_changed_channels`] tell of an allocation again.
+    pub fn touch_channels(&mut self, key: AllocationKey) {
+        if self.allocations.get(key.slot).is_some_and(|allocation| allocation.id == key.id) {
+            self.channels_changed(key.slot);
+        }
+    }
+
     /// Notes that the channels of an allocation may have changed.
     pub(crate) fn channels_changed(&mut self, slot: usize) {
         let Some(allocation) = self.allocations.get(slot).filter(|_| self.watches_channels) else { return };

@@ -395,6 +395,9 @@ fn a_flow_ends_at_its_deadline_and_when_it_is_taken_back() {
     let up = Frame::new(flow.client, flow.server, channel_data(0x4001, b"x")).bytes();
     let down = Frame::new(flow.peer, flow.relay, b"x".to_vec()).bytes();
     let id = path.insert(&flow, None, open_for(now, 60), now).expect("a way to oneself");
+    assert!(path.is_current(id, &flow), "nothing moved");
+    let elsewhere = Flow { peer: address("0.255.0.1:1"), ..flow };
+    assert!(!path.is_current(id, &elsewhere), "that goes nowhere");
     assert!(path.insert(&flow, None, open_for(now, 60), now).is_none(), "held already");
     assert_eq!(run(&path, &down).0, TC_NEXT, "the client was not seen yet");
     assert_eq!((run(&path, &up).0, run(&path, &down).0), (TC_PASS, TC_PASS));

@@ -19,6 +19,9 @@ use crate::{leg::Leg, ports::RelaySocket};
 /// How often what passed in the kernel is counted: the delay of figures, and of the end at `bytes_max`.
 pub(super) const COUNT_EVERY: Duration = Duration::from_millis(250);
 
+/// Flows whose routes are looked at again at each count.
+const FLOWS_PER_LOOK: usize = 64;
+
 /// This shard's flows.
 #[derive(Debug)]
 pub(super) struct KernelPath {
@@ -27,6 +30,8 @@ pub(super) struct KernelPath {
     /// What flows of ended allocations carried, until their end is told.
     ended: HashMap<AllocationId, Relayed>,
     next_count: Instant,
+    /// Which part of the flows is looked at next.
+    round: u32,
 }
 
 /// The flows of one allocation.
@@ -58,7 +63,7 @@ impl InKernel {
 
 impl KernelPath {
     pub(super) fn new(path: Arc<FastPath>, now: Instant) -> Self {
-        Self { path, by_allocation: HashMap::new(), ended: HashMap::new(), next_count: now }
+        Self { path, by_allocation: HashMap::new(), ended: HashMap::new(), next_count: now, round: 0 }
     }
 
     /// When to count next.
@@ -125,6 +130,19 @@ impl KernelPath {
         gone
     }
 
+    /// Allocations with a flow whose way has moved. Each time a part of the flows is looked at, in turn.
+    fn moved(&mut self) -> Vec<AllocationKey> {
+        let n_flows: usize = self.by_allocation.values().map(|held| held.flows.len()).sum();
+        let rounds = u32::try_from(n_flows.div_ceil(FLOWS_PER_LOOK)).unwrap_or(u32::MAX).max(1);
+        self.round = self.round.wrapping_add(1);
+        let turn = self.round % rounds;
+        let has_moved = |held: &&Held| {
+            let mut in_turn = held.flows.iter().filter(|known| known.id.number() % rounds == turn);
+            in_turn.any(|known| !self.path.is_current(known.id, &known.flow))
+        };
+        self.by_allocation.values().filter(has_moved).map(|held| held.key).collect()
+    }
+
     /// What passed of one allocation since the last time.
     fn count_one(&mut self, allocation: AllocationId) -> Vec<Traffic> {
         let Some(held) = self.by_allocation.get_mut(&allocation) else { return Vec::new() };
@@ -176,6 +194,10 @@ impl Shard {
     pub(super) fn count_kernel_now(&mut self, now: Now) {
         let Some(kernel) = &mut self.kernel else { return };
         kernel.next_count = now.mono + COUNT_EVERY;
+        for key in kernel.moved() {
+            self.renew(now, key);
+        }
+        let Some(kernel) = &mut self.kernel else { return };
         for (key, traffic) in kernel.count() {
             // One that ends over this keeps its flows until the drain: what they carry till then is counted there.
             let late = self.count_from_kernel(now, key, traffic);
@@ -192,6 +214,19 @@ impl Shard {
             let late = self.count_from_kernel(now, key, traffic);
             debug_assert!(late.is_none(), "flows end with their allocation");
         }
+        self.drain(now);
+    }
+
+    /// Makes an allocation's flows anew, with the ways of now.
+    fn renew(&mut self, now: Now, key: AllocationKey) {
+        let Some(mut kernel) = self.kernel.take() else { return };
+        let gone = kernel.settle(now.mono, key, &[], None);
+        self.kernel = Some(kernel);
+        for traffic in gone {
+            let late = self.count_from_kernel(now, key, traffic);
+            debug_assert!(late.is_none(), "flows end with their allocation");
+        }
+        self.core.touch_channels(key);
         self.drain(now);
     }
 
