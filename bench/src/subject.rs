@@ -59,6 +59,7 @@ impl Subject {
                 "http_listen = \"{CAUSEWAY_IP}:0\"\nturn_listen = [\"{address}\"]\npublic_ip = [\"{CAUSEWAY_IP}\"]\n\
                  relay_ports = \"{low}-{high}\"\nrealm = \"{REALM}\"\nallow_peer = [\"127.0.0.0/8\"]\nthreads = 1\n\
                  log = \"off\"\nallocations_per_user_max = 100000\nallocations_max = 100000\n\
+                 fast_path = \"off\"\n\
                  unauthenticated_replies_per_sec = 10000000\nunauthenticated_replies_burst = 10000000\n\
                  [[turn.user]]\nname = \"{USER}\"\npassword = \"{PASSWORD}\"\n"
             ),

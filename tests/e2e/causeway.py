@@ -47,7 +47,7 @@ class Causeway:
             "unauthenticated_replies_per_sec": 100000,
             "unauthenticated_replies_burst": 100000,
             "threads": 2,
-            "fast_path": os.environ.get("CAUSEWAY_E2E_FAST_PATH"),
+            "fast_path": os.environ.get("E2E_FAST_PATH"),
         }
         self.settings.update(settings)
         self.regions = regions

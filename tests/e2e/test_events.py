@@ -3,6 +3,8 @@
 import json
 import signal
 
+import pytest
+
 from causeway import HOST, wait_until
 from event_stream import EventStream
 from turn_client import TurnClient
@@ -27,8 +29,9 @@ def ended(stream, count):
     return lambda: stream.names().count("room.closed") >= count
 
 
-def test_a_session_is_told_from_credential_to_end(start):
-    server = start()
+@pytest.mark.parametrize("fast_path", ["auto", "off"])
+def test_a_session_is_told_from_credential_to_end(start, fast_path):
+    server = start(fast_path=fast_path)
     stream = EventStream(server)
     username = talk(server, "events-room")
     wait_until(ended(stream, 1), 20, "the end of the session")

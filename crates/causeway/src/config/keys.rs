@@ -225,7 +225,7 @@ keys! {
     proxy_protocol "BOOL" single "false"
         "TCP connections begin with a PROXY header, version 1 or 2. Only behind a balancer that sends it always."
         |s, v| one(v, flag, &mut s.proxy_protocol);
-    fast_path "WHAT" single "off"
+    fast_path "WHAT" single "auto"
         "Relay bound channels of UDP clients inside the kernel. auto: where the kernel and the capabilities allow it, else in user space. tc: the same, with a warning where it does not work. off: everything in user space. See docs/fast-path.md."
         |s, v| one(v, |t| choice(t, &[("auto", Mode::Auto), ("off", Mode::Off), ("tc", Mode::Tc)]), &mut s.fast_path);
     fast_path_interface "NAME" many ""
