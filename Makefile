@@ -41,6 +41,7 @@ bench-events: ## Send 50 000 events a second through the bus to Redis
 bench-kvs: ## Verify AWS signatures and hold 100 000 idle signalling connections
 	$(CARGO) build --release --package causeway
 	$(CARGO) run --release --package causeway-bench --bin kvs -- --connections 100000
+	$(CARGO) run --release --package causeway-bench --bin kvs -- --connections 100000 --tls --seconds 1
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (ten minutes)
 	scripts/fuzz

@@ -9,6 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -17,6 +18,11 @@ use anyhow::{Context, Result, bail, ensure};
 use causeway_credentials::sigv4::{self, HttpRequest, amz_date, sign::Signer};
 use causeway_types::{Now, UnixTime};
 use clap::Parser;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    client::Resumption,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
@@ -35,11 +41,14 @@ struct Options {
     #[arg(long, default_value = "target/release/causeway")]
     server: PathBuf,
     /// Idle connections.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 15_000)]
     connections: usize,
     /// How long signatures are verified.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// Hold the connections over TLS, as clients do in production.
+    #[arg(long)]
+    tls: bool,
 }
 
 fn main() -> Result<()> {
@@ -90,7 +99,9 @@ fn rate(what: &str, request: &HttpRequest<'_>, how_long: Duration) -> Result<()>
 struct Server {
     process: Child,
     address: SocketAddr,
-    _directory: TempDir,
+    /// Where TLS is spoken, and by what certificate.
+    tls: (SocketAddr, Arc<ClientConfig>),
+    directory: TempDir,
 }
 
 impl Drop for Server {
@@ -105,10 +116,11 @@ impl Server {
     fn start(options: &Options) -> Result<Self> {
         let directory = TempDir::new()?;
         let free = || Ok::<_, std::io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
-        let (http, turn) = (free()?, free()?);
+        let (http, https, turn) = (free()?, free()?, free()?);
         let config = directory.path().join("causeway.toml");
         let text = format!(
-            "data_dir = {:?}\nhttp_listen = \"127.0.0.1:{http}\"\nturn_listen = [\"127.0.0.1:{turn}\"]\nthreads = 1\n\
+            "data_dir = {:?}\nhttp_listen = \"127.0.0.1:{http}\"\nhttp_tls_listen = \"127.0.0.1:{https}\"\n\
+             public_host = \"localhost\"\nturn_listen = [\"127.0.0.1:{turn}\"]\nthreads = 1\n\
              [kvs]\nregion = {REGION:?}\nconnections_max = 1000000\nviewers_max = {PER_CHANNEL}\n\
              [[kvs.access_key]]\nid = {:?}\nsecret = {:?}\npreset = \"admin\"\n",
             directory.path().join("data"),
@@ -123,9 +135,17 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("{}: build it with cargo build --release", options.server.display()))?;
-        let server = Self { process, address: SocketAddr::from(([127, 0, 0, 1], http)), _directory: directory };
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let nobody = Arc::new(client_config(RootCertStore::empty())?);
+        let mut server = Self { process, address: local(http), tls: (local(https), nobody), directory };
         for _ in 0..500 {
             if server.ask("GET /healthz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").is_ok() {
+                let mut roots = RootCertStore::empty();
+                let certificate = server.directory.path().join("data/self-signed.crt");
+                for certificate in CertificateDer::pem_file_iter(certificate)? {
+                    roots.add(certificate?)?;
+                }
+                server.tls.1 = Arc::new(client_config(roots)?);
                 return Ok(server);
             }
             thread::sleep(Duration::from_millis(20));
@@ -167,8 +187,26 @@ impl Server {
     }
 }
 
+/// Without session tickets, which would cost the client memory that is not looked at.
+fn client_config(roots: RootCertStore) -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A connection that is held.
+enum Held {
+    Plain { _socket: Socket },
+    Tls { _stream: Box<StreamOwned<ClientConnection, Socket>> },
+}
+
 fn connections(options: &Options) -> Result<()> {
-    causeway_net_io::raise_descriptor_limit()?;
+    let descriptors = causeway_net_io::raise_descriptor_limit()?;
+    let needed = u64::try_from(options.connections)? + 500;
+    ensure!(descriptors >= needed, "{needed} descriptors are needed and {descriptors} allowed: ulimit -Hn {needed}");
     let server = Server::start(options)?;
     let n_channels = options.connections.div_ceil(PER_CHANNEL);
     let arns: Vec<String> = (0..n_channels).map(|number| server.make_channel(number)).collect::<Result<_>>()?;
@@ -182,13 +220,14 @@ fn connections(options: &Options) -> Result<()> {
             thread::sleep(Duration::from_millis(1100));
         }
         let arn = arns.get(number % n_channels).context("a channel")?;
-        held.push(open(&server, arn, number)?);
+        held.push(open(&server, arn, number, options.tls)?);
     }
     let took = started.elapsed();
     let after = server.resident_bytes()?;
     let each = (after - before) / u64::try_from(held.len()).unwrap_or(1);
     println!(
-        "idle connections: {} opened in {:.1} s, {each} bytes of resident memory each ({} MiB before, {} MiB after)",
+        "idle connections over {}: {} opened in {:.1} s, {each} bytes of resident memory each ({} MiB before, {} MiB after)",
+        if options.tls { "TLS" } else { "TCP" },
         held.len(),
         took.as_secs_f64(),
         before >> 20,
@@ -198,22 +237,34 @@ fn connections(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn open(server: &Server, arn: &str, number: usize) -> Result<Socket> {
-    let host = server.address.to_string();
+fn open(server: &Server, arn: &str, number: usize, is_tls: bool) -> Result<Held> {
+    let address = if is_tls { server.tls.0 } else { server.address };
+    let host = if is_tls { format!("localhost:{}", address.port()) } else { address.to_string() };
     let client = format!("viewer-{number}");
     let query = signer(Now::read().unix).presign(&host, &[("X-Amz-ChannelARN", arn), ("X-Amz-ClientId", &client)], 299);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     let source = Ipv4Addr::new(127, 0, 1, u8::try_from(number / PER_SOURCE + 1).context("too many connections")?);
     socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
-    socket.connect(&server.address.into())?;
+    socket.connect(&address.into())?;
     let request = format!(
         "GET /?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    (&socket).write_all(request.as_bytes())?;
+    if is_tls {
+        let name = ServerName::try_from("localhost")?;
+        let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(&server.tls.1), name)?, socket);
+        upgrade(&mut stream, &request)?;
+        return Ok(Held::Tls { _stream: Box::new(stream) });
+    }
+    upgrade(&mut &socket, &request)?;
+    Ok(Held::Plain { _socket: socket })
+}
+
+fn upgrade(stream: &mut (impl Read + Write), request: &str) -> Result<()> {
+    stream.write_all(request.as_bytes())?;
     let mut answer = [0; 1024];
-    let n_read = (&socket).read(&mut answer)?;
+    let n_read = stream.read(&mut answer)?;
     let head = String::from_utf8_lossy(answer.get(..n_read).unwrap_or_default()).into_owned();
     ensure!(head.starts_with("HTTP/1.1 101"), "not upgraded: {head}");
-    Ok(socket)
+    Ok(())
 }

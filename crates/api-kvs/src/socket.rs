@@ -37,7 +37,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long one frame may take to be written.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// Buffers of a connection: most are idle, and frames are rare.
-const BUFFER_BYTES: usize = 2 * 1024;
+const BUFFER_BYTES: usize = 1024;
 /// Frames of any kind per second; a peer that sends more is read no faster.
 const FRAMES_PER_SEC: u32 = 200;
 
