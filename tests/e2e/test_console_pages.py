@@ -27,6 +27,8 @@ LISTS = [
     "/usage?by=client&range=7d",
     "/credentials",
     "/tokens",
+    "/aws",
+    "/aws?kind=temporary",
     "/doctor",
     "/regions",
     "/webhooks",
