@@ -277,3 +277,15 @@ def test_access_keys_and_temporary_credentials_of_a_project_are_bounded(kvs):
     key = tuple(temporary[name] for name in ["accessKeyId", "secretAccessKey", "sessionToken"])
     wait_until(
         lambda: refused(kvs.client(key=key).list_signaling_channels)[0] == "UnrecognizedClientException", 10, "its end")
+
+
+def test_many_relay_urls_come_in_entries_that_clients_can_hold():
+    urls = [f"turn:relay-{n}.example.net:3478?transport=udp" for n in range(30)]
+    long = "turn:" + "x" * 240 + ".example.net:3478?transport=udp"
+    region = {"slug": "here", "nat2": "DE", "city": "c", "name": "n", "lat": 50.0, "lon": 8.0, "urls": [long, *urls]}
+    with KvsServer(region="here", regions=[region]) as kvs:
+        servers = kvs.signaling().get_ice_server_config(ChannelARN=channel(kvs, "urls"))["IceServerList"]
+    # The C client holds five entries of four, and a URL of 256 bytes.
+    assert [len(entry["Uris"]) for entry in servers] == [4] * 5
+    assert [uri for entry in servers for uri in entry["Uris"]] == urls[:20] and len(long) > 256
+    assert len({(entry["Username"], entry["Password"], entry["Ttl"]) for entry in servers}) == 1
