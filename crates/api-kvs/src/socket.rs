@@ -121,6 +121,8 @@ async fn open<S: KvsStore>(state: &Arc<ApiState<S>>, parts: &mut Parts) -> Resul
 enum Over {
     /// Its peer is gone.
     Gone,
+    /// It is cut off, since nothing can be told to it: a word for the metric.
+    CutOff(&'static str),
     /// It is told: a word for the metric, the code, the text.
     Close(&'static str, u16, &'static str),
 }
@@ -130,7 +132,9 @@ async fn serve(mut socket: WebSocket, attached: Attached) {
     let mut conversation =
         Conversation { frames: Pace::default(), heard: true, ping_at: Instant::now() + PING_INTERVAL };
     let over = conversation.hold(&mut socket, &attached).await;
-    if let Over::Close(word, code, reason) = over {
+    if let Over::CutOff(word) = over {
+        attached.hub().closes.note(word);
+    } else if let Over::Close(word, code, reason) = over {
         attached.hub().closes.note(word);
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // The peer may be gone already, or read nothing; it was told as far as it could be.
@@ -209,7 +213,8 @@ fn hear_text(attached: &Attached, text: &str) {
 async fn write(socket: &mut WebSocket, frame: Frame) -> Option<Over> {
     match timeout(WRITE_PATIENCE, socket.send(frame)).await {
         Ok(Ok(())) => None,
-        Ok(Err(_)) | Err(_) => Some(Over::Gone),
+        Ok(Err(_)) => Some(Over::Gone),
+        Err(_) => Some(Over::CutOff("too_slow")),
     }
 }
 
