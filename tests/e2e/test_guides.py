@@ -102,6 +102,16 @@ def test_every_command_of_the_guide_works_and_answers_as_shown(start, echo, guid
     assert opened >= 1, "no answer had a credential"
 
 
+def test_the_guide_of_clients_with_tokens_says_what_is_true(start):
+    answers = Reader(start(), "compat/aculab.md").answers()
+    assert [language for language, *_ in answers] == ["json", "text", "text"]
+    for language, shown, printed in answers:
+        if language == "text":
+            assert printed == shown
+        else:
+            assert_shape(json.loads(shown), json.loads(printed))
+
+
 def credentials(printed):
     """Name and password in an answer, wherever they are."""
     try:

@@ -19,10 +19,11 @@ BEARER = ["--header", "Authorization: Bearer e2e-token"]
     [
         # What would take the token or the project of this run away stays out, and what does not end or wants the token
         # elsewhere.
-        ["--exclude-path-regex", "^/api/v1/(tokens/|projects/|events$)|^/2010", *BEARER],
+        ["--exclude-path-regex", "^/api/v1/(tokens/|projects/|events$)|^/2010|^/webrtc_", *BEARER],
         ["--include-path-regex", "^/2010", "--auth", "anybody:e2e-token"],
+        ["--include-path-regex", "^/webrtc_", "--auth", "1-2-0/anybody:e2e-token"],
     ],
-    ids=["bearer", "basic"],
+    ids=["bearer", "basic", "basic with a cloud"],
 )
 def test_the_server_answers_as_its_document_says(start, tmp_path, selection):
     server = start(api_requests_per_sec=100000, api_requests_burst=100000)

@@ -27,6 +27,7 @@ mod regions;
 mod registrations;
 mod rooms;
 mod sessions;
+mod sip_users;
 mod stream;
 pub mod table;
 mod timeline;
@@ -39,8 +40,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{Router, middleware};
 use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
-    AccessKeyStore, AccessKeys, ClientTokenStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
-    Revocation, SignalChannelStore, WebhookDesk, WebhookStore,
+    AccessKeyStore, AccessKeys, ClientTokens, InsightStore, Management, RegionDesk, Registrations, Revocation,
+    SignalChannelStore, SipUserStore, SipUsers, WebhookDesk, WebhookStore,
 };
 use utoipa::openapi::OpenApi;
 
@@ -57,8 +58,8 @@ pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Sen
 pub type MetricsSource = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
 /// What the store must keep for these routes.
-pub trait ApiStore: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + ClientTokenStore {}
-impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + ClientTokenStore> ApiStore for S {}
+pub trait ApiStore: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore {}
+impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore> ApiStore for S {}
 
 /// What the routes need.
 pub struct ApiState<S> {
@@ -80,6 +81,8 @@ pub struct ApiState<S> {
     pub client_tokens: Arc<ClientTokens<S>>,
     /// Which of them are there.
     pub registrations: Arc<dyn Registrations>,
+    /// Clients that show a password.
+    pub sip_users: Arc<SipUsers<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
     /// The connection doctor; none where nothing is minted.

@@ -10,7 +10,8 @@ use causeway_app::Scope;
 
 use crate::{
     ApiState, ApiStore, audit, aws, client_tokens, clients, credentials, doctor, erasure, failures, health, metrics,
-    openapi, overview, projects, regions, registrations, rooms, sessions, stream, timeline, tokens, usage, webhooks,
+    openapi, overview, projects, regions, registrations, rooms, sessions, sip_users, stream, timeline, tokens, usage,
+    webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -73,6 +74,9 @@ pub const ROUTES: &[RouteAccess] = &[
     row("PATCH", "/api/v1/client-tokens/access", ADMIN),
     row("POST", "/api/v1/client-tokens/rotate-key", Access::Organization(Scope::Admin)),
     row("GET", "/api/v1/registrations", READ),
+    row("GET", "/api/v1/sip-users", READ),
+    row("POST", "/api/v1/sip-users", ADMIN),
+    row("DELETE", "/api/v1/sip-users/{name}", ADMIN),
     row("GET", "/api/v1/webhooks", ADMIN),
     row("POST", "/api/v1/webhooks", ADMIN),
     row("GET", "/api/v1/webhooks/{id}", ADMIN),
@@ -145,6 +149,9 @@ pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
         .add(client_tokens::__path_change_access, client_tokens::change_access::<S>)
         .add(client_tokens::__path_rotate_key, client_tokens::rotate_key::<S>)
         .add(registrations::__path_list, registrations::list::<S>)
+        .add(sip_users::__path_list, sip_users::list::<S>)
+        .add(sip_users::__path_make, sip_users::make::<S>)
+        .add(sip_users::__path_remove, sip_users::remove::<S>)
         .add(webhooks::__path_list, webhooks::list::<S>)
         .add(webhooks::__path_make, webhooks::make::<S>)
         .add(webhooks::__path_one, webhooks::one::<S>)

@@ -36,7 +36,7 @@ const OVERLAP: Duration = Duration::from_secs(86_400 + 60);
 const BELIEVED: Duration = Duration::from_millis(500);
 /// Accounts remembered, known and unknown; one more and all are asked for again.
 const REMEMBERED_MAX: usize = 10_000;
-/// The store is asked for a key that is not known at most this often, whoever makes tokens up.
+/// The store is asked for keys at most this often on behalf of strangers, whatever tokens they make up.
 const KEYS_ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// How client tokens are minted.
@@ -381,8 +381,8 @@ impl<S: ClientTokenStore> ClientTokens<S> {
     /// # Errors
     /// The store did not answer.
     pub async fn public_keys(&self, now: UnixTime) -> Result<Vec<VerifyingKey>, MintTokenError> {
-        // One that another server made a moment ago is among them.
-        self.read_keys(now).await?;
+        // One that another server made is among them within a second.
+        self.read_keys_at_times(now).await?;
         self.signing_key(now).await?;
         let keys = self.keys.read();
         Ok(keys.verifying.values().map(|(key, _)| key.clone()).collect())
@@ -439,6 +439,12 @@ impl<S: ClientTokenStore> ClientTokens<S> {
         if let Some(key) = find() {
             return Ok(Some(key));
         }
+        self.read_keys_at_times(now).await?;
+        Ok(find())
+    }
+
+    /// Reads the keys, unless strangers had them read a moment ago.
+    async fn read_keys_at_times(&self, now: UnixTime) -> StoreResult<()> {
         let may_ask = {
             let mut keys = self.keys.write();
             let may_ask = keys.asked.is_none_or(|at| at.elapsed() >= KEYS_ASKED_EVERY);
@@ -447,10 +453,7 @@ impl<S: ClientTokenStore> ClientTokens<S> {
             }
             may_ask
         };
-        if may_ask {
-            self.read_keys(now).await?;
-        }
-        Ok(find())
+        if may_ask { self.read_keys(now).await } else { Ok(()) }
     }
 
     async fn read_keys(&self, now: UnixTime) -> StoreResult<()> {

@@ -3,7 +3,7 @@
 //!
 //! It knows no HTTP, no SQL and no socket. Entry points: [`Minting`], [`CredentialDirectory`], [`SessionBook`],
 //! [`Callers`], [`Revocation`], [`Management`], [`People`], [`Regions`], [`AccessKeys`],
-//! [`ClientTokens`]; ports: [`CredentialStore`], [`Store`], [`PeopleStore`], [`WebhookStore`],
+//! [`ClientTokens`], [`SipUsers`]; ports: [`CredentialStore`], [`Store`], [`PeopleStore`], [`WebhookStore`],
 //! [`AccessKeyStore`], [`SignalChannelStore`], [`SignInProvider`], [`EventSink`], [`RelayControl`],
 //! [`ClientTokenStore`], [`Registrations`].
 
@@ -39,6 +39,7 @@ mod rules;
 mod settings;
 mod sign_in_provider;
 mod signal_channel;
+mod sip_users;
 mod store;
 mod timeline;
 mod verdict;
@@ -106,6 +107,9 @@ pub use rules::{ProjectRules, ProjectUse, QuotaExceeded, RuleBook, Rules, month_
 pub use settings::OrganizationSettings;
 pub use sign_in_provider::{Departure, ProviderAnswer, ProviderClaims, ProviderError, ProviderFuture, SignInProvider};
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
+pub use sip_users::{
+    SIP_PASSWORD_BYTES, SIP_USERS_PER_PROJECT_MAX, SipUserError, SipUserStore, SipUsers, StoredSipUser,
+};
 pub use store::{
     AuditEntry, AuditView, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult,
     TokenHolder,

@@ -78,7 +78,10 @@ impl<S: Store> Revocation<S> {
                     let _is_ours = self.relay.end_session(*session);
                 }
                 // For others here.
-                Notice::WebhooksChanged | Notice::ProjectsSwitched | Notice::ClientTokensRevoked => {}
+                Notice::WebhooksChanged
+                | Notice::ProjectsSwitched
+                | Notice::ClientTokensRevoked
+                | Notice::SipUserRemoved { .. } => {}
             }
         }
         if !ending.is_empty() {

@@ -80,6 +80,13 @@ pub enum Notice {
     ProjectsSwitched,
     /// Client tokens were revoked.
     ClientTokensRevoked,
+    /// A SIP user was removed.
+    SipUserRemoved {
+        /// Whose.
+        project: ProjectId,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// An entry of the audit log.

@@ -118,7 +118,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     let telnyx =
         telnyx::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), clients: Arc::<Verto>::clone(&verto) };
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
-    let Clients { tokens: client_tokens, registrations } = clients;
+    let Clients { tokens: client_tokens, registrations, sip_users } = clients;
     let aculab = aculab::ApiState {
         gate: Arc::clone(&gate),
         tokens: Arc::clone(&client_tokens),
@@ -132,6 +132,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         access_keys,
         client_tokens,
         registrations,
+        sip_users,
         gate,
         store,
         revocation,

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{
-    AccessKeyStore, Callers, ClientTokenStore, ClientTokens, CredentialDirectory, DomainEvent, EventSink, InsightStore,
-    Notice, OrganizationId, OrganizationSettings, PeopleStore, Revocation, Store, StoreResult,
+    AccessKeyStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, InsightStore, Notice,
+    OrganizationId, OrganizationSettings, PeopleStore, Revocation, SipUserStore, SipUsers, Store, StoreResult,
 };
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
@@ -44,12 +44,13 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) revocation: Arc<Revocation<S>>,
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) client_tokens: Arc<ClientTokens<S>>,
+    pub(crate) sip_users: Arc<SipUsers<S>>,
 }
 
 /// Batches of old records forgotten at a time, so that nobody waits for a long clean-up.
 const FORGOTTEN_AT_ONCE: usize = 20;
 
-impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + ClientTokenStore> Housekeeping<S> {
+impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Housekeeping<S> {
     /// Works until `stop` changes.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
@@ -119,6 +120,11 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + ClientTokenStore> 
         self.revocation.heed(&notices, now);
         heard.is_project_switched |= notices.contains(&Notice::ProjectsSwitched);
         heard.is_client_token_revoked |= notices.contains(&Notice::ClientTokensRevoked);
+        for notice in &notices {
+            if let Notice::SipUserRemoved { project, name } = notice {
+                self.sip_users.heed_removal(*project, name);
+            }
+        }
         if notices.contains(&Notice::WebhooksChanged) {
             self.webhooks.note_change();
         }

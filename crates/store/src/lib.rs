@@ -24,6 +24,7 @@ mod rules;
 mod servers;
 mod sessions;
 mod signal_channels;
+mod sip_users;
 mod sql;
 mod tokens;
 mod usage;

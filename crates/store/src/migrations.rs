@@ -17,7 +17,7 @@ use sqlx::{
 };
 
 /// Number, what it does, text. A release's text is never changed: its checksum is in every database that ran it.
-const TEXTS: [(i64, &str, &str); 11] = [
+const TEXTS: [(i64, &str, &str); 12] = [
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "control plane", include_str!("../migrations/0002_control_plane.sql")),
     (3, "notices", include_str!("../migrations/0003_notices.sql")),
@@ -28,6 +28,7 @@ const TEXTS: [(i64, &str, &str); 11] = [
     (8, "signalling", include_str!("../migrations/0008_signalling.sql")),
     (9, "indexes", include_str!("../migrations/0009_indexes.sql")),
     (10, "client tokens", include_str!("../migrations/0010_client_tokens.sql")),
+    (11, "sip users", include_str!("../migrations/0011_sip_users.sql")),
     (12, "voice", include_str!("../migrations/0012_voice.sql")),
 ];
 

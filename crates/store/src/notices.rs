@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use causeway_app::Notice;
+use causeway_app::{Notice, ProjectId};
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
 
@@ -28,6 +28,7 @@ pub(crate) async fn tell(pool: &AnyPool, notices: &[Notice], now: UnixTime) -> R
             Notice::WebhooksChanged => ("webhooks_changed", String::new(), now),
             Notice::ProjectsSwitched => ("projects_switched", String::new(), now),
             Notice::ClientTokensRevoked => ("client_tokens_revoked", String::new(), now),
+            Notice::SipUserRemoved { project, name } => ("sip_user_removed", format!("{} {name}", project.0), now),
         };
         Sql::new("INSERT INTO notices (at, kind, subject, until_at) VALUES (")
             .bind(millis(now))
@@ -63,6 +64,10 @@ pub(crate) async fn after(pool: &AnyPool, number: i64) -> Result<Vec<(i64, Notic
             "webhooks_changed" => Notice::WebhooksChanged,
             "projects_switched" => Notice::ProjectsSwitched,
             "client_tokens_revoked" => Notice::ClientTokensRevoked,
+            "sip_user_removed" => {
+                let (project, name) = subject.split_once(' ')?;
+                Notice::SipUserRemoved { project: ProjectId(project.parse().ok()?), name: name.to_owned() }
+            }
             // Of a newer release.
             _ => return None,
         };

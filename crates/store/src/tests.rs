@@ -90,6 +90,7 @@ on_both!(
     an_account_is_found_by_its_project_and_its_label,
     voice_connections_are_found_changed_and_removed_with_their_credentials,
     a_voice_key_is_made_once,
+    sip_users_are_told_apart_by_project_and_end_with_it,
 );
 
 fn identifier(text: &str) -> Identifier {

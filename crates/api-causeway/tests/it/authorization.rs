@@ -194,6 +194,7 @@ fn path_of(row: &RouteAccess) -> String {
         ("{region}", "local"),
         ("{key}", "any"),
         ("{sid}", "AC1"),
+        ("{name}", "nobody"),
         ("/webrtc_generate_token", "/webrtc_generate_token?client_id=bob"),
     ]
     .into_iter()

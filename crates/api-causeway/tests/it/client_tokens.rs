@@ -6,7 +6,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use causeway_app::{Admission, ProjectId, Registration};
+use causeway_app::{Admission, ProjectId, Registration, SipUserStore};
 use serde_json::{Value, json};
 
 use crate::world::{Answer, OTHER, OWN, THEN, TOKENS_PER_MONTH, WIDE, World};
@@ -143,6 +143,27 @@ async fn a_page_of_any_origin_may_ask_the_token_service() {
         assert_eq!(refused.status, 401);
         assert!(refused.head.to_ascii_lowercase().contains("access-control-allow-origin: *"), "{}", refused.head);
     }
+}
+
+#[tokio::test]
+async fn a_removed_sip_users_registrations_end_and_those_of_a_token_of_the_same_name_stay() {
+    let world = World::start().await;
+    assert_eq!(own(&world, "POST", "/api/v1/sip-users", r#"{"name":"bob"}"#).await.status, 201);
+    let user = world.store.sip_user(ProjectId::DEFAULT, "bob").await.expect("asked").expect("there");
+    assert_eq!((user.realm.as_str(), user.md5.expose().len(), user.sha256.expose().len()), ("causeway", 32, 64));
+    seat(&world, "a-token");
+    {
+        let mut seats = world.seats.0.lock().expect("not poisoned");
+        let first = seats[0].clone();
+        seats.push(Registration { id: "0-9".to_owned(), admission: None, client: Arc::from("bob"), ..first });
+    }
+    let gone = world.ask("DELETE", "/api/v1/sip-users/bob", &format!("Bearer {OTHER}"), "").await;
+    assert_eq!(gone.status, 404);
+    assert_eq!(own(&world, "DELETE", "/api/v1/sip-users/bob", "").await.status, 204);
+    let left = own(&world, "GET", "/api/v1/registrations?clientId=bob", "").await.json();
+    assert_eq!(left["data"].as_array().map(Vec::len), Some(1), "{left}");
+    assert_eq!(left["data"][0]["clientTokenId"], "a-token");
+    assert!(world.store.sip_user(ProjectId::DEFAULT, "bob").await.expect("asked").is_none());
 }
 
 /// Somebody registers with this token.

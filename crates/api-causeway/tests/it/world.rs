@@ -20,7 +20,7 @@ use causeway_app::{
     EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy,
     Minting, NewDoctorLink, NewToken, NewUser, NodeReport, OrganizationId, OverMax, People, PeopleStore, ProjectId,
     Refusal, RegionBoard, RegionDesk, Regions, Registration, Registrations, RelayControl, Revocation, Role, Scopes,
-    SessionInsight, SessionRecord, SessionStart, Store, TokenId, UserRole, Webhook, WebhookDesk, WebhookId,
+    SessionInsight, SessionRecord, SessionStart, SipUsers, Store, TokenId, UserRole, Webhook, WebhookDesk, WebhookId,
     WebhookStore,
 };
 use causeway_credentials::{client_token::CloudId, sign_in, token, turn_rest::SharedSecrets};
@@ -448,6 +448,7 @@ fn routes(
         key_lifetime: Duration::from_secs(90 * 86_400),
     };
     let client_tokens = Arc::new(ClientTokens::new(Arc::clone(store), Arc::clone(&seats), settings));
+    let sip_users = Arc::new(SipUsers::new(Arc::clone(store), Arc::clone(&seats), "causeway".to_owned()));
     let console_routes = console::router(console::ApiState {
         gate: Arc::clone(&gate),
         store: Arc::clone(store),
@@ -467,6 +468,7 @@ fn routes(
         access_keys,
         client_tokens: Arc::clone(&client_tokens),
         registrations: Arc::clone(&seats),
+        sip_users,
         events: streams,
         doctor: Some(Doctor::new(DoctorDesk::new(Arc::clone(store), Arc::clone(&minting)), Arc::new(examined))),
         live: LiveView::quiet(),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use causeway_app::{
-    ClientTokenFilter, ClientTokenStore, NewClientToken, OrganizationId, PageRequest, RevokeClientTokens, Store,
-    StoreError, StoredSigningKey, TokenId,
+    ClientTokenFilter, ClientTokenStore, NewClientToken, OrganizationId, PageRequest, RevokeClientTokens, SipUserStore,
+    Store, StoreError, StoredSigningKey, StoredSipUser, TokenId,
 };
 use causeway_credentials::client_token::{AccessLabel, Callees, ClientId};
 use causeway_types::{Secret, UnixTime};
@@ -140,4 +140,38 @@ pub(super) async fn an_account_is_found_by_its_project_and_its_label(store: &Sql
     assert!(store.disable_project(OrganizationId(1), "other", true).await.expect("done"));
     assert!(store.client_account_of(&label("first")).await.expect("asked").expect("there").is_project_disabled);
     assert!(store.client_account_of(&label("third")).await.expect("asked").is_none());
+}
+
+pub(super) async fn sip_users_are_told_apart_by_project_and_end_with_it(store: &SqlStore) {
+    let project = ProjectId::DEFAULT;
+    let other = store.insert_project(OrganizationId(1), "other", NOW).await.expect("made");
+    let user = |project, name: &str| StoredSipUser {
+        project,
+        name: name.to_owned(),
+        realm: "causeway".to_owned(),
+        md5: Secret::new(format!("md5 of {name}")),
+        sha256: Secret::new(format!("sha256 of {name}")),
+        created_at: NOW,
+    };
+    for (project, name) in [(project, "bob"), (project, "alice"), (other, "bob")] {
+        store.insert_sip_user(&user(project, name)).await.expect("kept");
+    }
+    assert!(matches!(store.insert_sip_user(&user(other, "bob")).await, Err(StoreError::Exists { .. })));
+    let found = store.sip_user(other, "bob").await.expect("asked").expect("there");
+    assert_eq!((found.project, found.md5.expose().as_str(), found.created_at), (other, "md5 of bob", NOW));
+    assert!(store.sip_user(other, "alice").await.expect("asked").is_none());
+    let names = async |after: Option<&str>| {
+        let users = store.sip_users(project, after, 5).await.expect("listed");
+        users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(None).await, names(Some("alice")).await),
+        (vec!["alice".into(), "bob".into()], vec!["bob".into()])
+    );
+    assert_eq!(store.sip_user_count(project).await.expect("counted"), 2);
+    assert!(store.disable_project(OrganizationId(1), "other", true).await.expect("done"));
+    assert!(store.sip_user(other, "bob").await.expect("asked").is_none(), "its project is disabled");
+    assert!(store.delete_sip_user(project, "bob").await.expect("done"));
+    assert!(!store.delete_sip_user(project, "bob").await.expect("done"));
+    assert_eq!(store.sip_user_count(project).await.expect("counted"), 1);
 }
