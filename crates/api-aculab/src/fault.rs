@@ -27,7 +27,7 @@ pub(crate) const REPEATED: &str = "0003";
 /// A number is zero that may not be.
 pub(crate) const ZERO: &str = "0004";
 
-/// An answer that is not a success. As a response it is empty and carries itself until [`in_own_shape`] writes it down.
+/// An answer that is not a success. As a response it is empty and carries itself until `in_own_shape` writes it down.
 #[derive(Clone, Debug)]
 pub struct Fault {
     status: StatusCode,

@@ -109,6 +109,7 @@ pub use sign_in_provider::{Departure, ProviderAnswer, ProviderClaims, ProviderEr
 pub use signal_channel::{ChannelChange, SignalChannel, SignalChannelId, SignalChannelStore};
 pub use sip_users::{
     SIP_PASSWORD_BYTES, SIP_USERS_PER_PROJECT_MAX, SipUserError, SipUserStore, SipUsers, StoredSipUser,
+    end_registrations_of,
 };
 pub use store::{
     AuditEntry, AuditView, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult,

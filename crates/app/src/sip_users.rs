@@ -146,20 +146,11 @@ impl<S: SipUserStore> SipUsers<S> {
         if !self.store.delete_sip_user(caller.project, name).await? {
             return Ok(false);
         }
-        self.heed_removal(caller.project, name);
+        end_registrations_of(&*self.registrations, caller.project, name);
         let notice = Notice::SipUserRemoved { project: caller.project, name: name.to_owned() };
         self.store.tell(&[notice], now).await?;
         self.note(caller, "sip_user.delete", name, now).await?;
         Ok(true)
-    }
-
-    /// Ends the registrations of a removed user here: another server, or this one, removed it.
-    pub fn heed_removal(&self, project: ProjectId, name: &str) {
-        let ended = self.registrations.end(&|registration| {
-            let is_by_token = matches!(registration.admission, Some(Admission::ClientToken(_)));
-            registration.project == project && &*registration.client == name && !is_by_token
-        });
-        tracing::debug!(ended, "registrations ended: their SIP user was removed");
     }
 
     /// The user that a SIP address means: of the project whose access key is the first label of the host, else of the
@@ -181,4 +172,13 @@ impl<S: SipUserStore> SipUsers<S> {
     async fn note(&self, caller: ApiCaller, action: &str, name: &str, at: UnixTime) -> StoreResult<()> {
         self.store.audit(&AuditEntry::by(caller, action, name.to_owned(), "{}".to_owned(), at)).await
     }
+}
+
+/// Ends the registrations of a removed user here: another server, or this one, removed it.
+pub fn end_registrations_of(registrations: &dyn Registrations, project: ProjectId, name: &str) {
+    let ended = registrations.end(&|registration| {
+        let is_by_token = matches!(registration.admission, Some(Admission::ClientToken(_)));
+        registration.project == project && &*registration.client == name && !is_by_token
+    });
+    tracing::debug!(ended, "registrations ended: their SIP user was removed");
 }

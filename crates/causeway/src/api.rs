@@ -20,7 +20,7 @@ use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
     Callers, CredentialDirectory, DoctorDesk, EventSink, Management, MintPolicy, Minting, People, RegionDesk, Regions,
-    Revocation, RuleBook, WebhookControl, WebhookDesk,
+    Revocation, RuleBook, SipUsers, WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
 use causeway_signal_verto as signal_verto;
@@ -93,6 +93,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         clients,
         verto,
     } = parts;
+    let realm = policy.realm.clone();
     let sign_in_lifetime = callers.sign_in_limits().lifetime;
     let gate = Arc::new(Gate::new(Arc::clone(&callers), rate_limit));
     let minting = Arc::new(Minting::new(
@@ -118,7 +119,8 @@ pub(crate) fn router(parts: Parts) -> Router {
     let telnyx =
         telnyx::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), clients: Arc::<Verto>::clone(&verto) };
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
-    let Clients { tokens: client_tokens, registrations, sip_users } = clients;
+    let Clients { tokens: client_tokens, registrations } = clients;
+    let sip_users = SipUsers::new(Arc::clone(&store), Arc::clone(&registrations), realm);
     let aculab = aculab::ApiState {
         gate: Arc::clone(&gate),
         tokens: Arc::clone(&client_tokens),
@@ -132,7 +134,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         access_keys,
         client_tokens,
         registrations,
-        sip_users,
+        sip_users: Arc::new(sip_users),
         gate,
         store,
         revocation,

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{
     AccessKeyStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, InsightStore, Notice,
-    OrganizationId, OrganizationSettings, PeopleStore, Revocation, SipUserStore, SipUsers, Store, StoreResult,
+    OrganizationId, OrganizationSettings, PeopleStore, Registrations, Revocation, SipUserStore, Store, StoreResult,
+    end_registrations_of,
 };
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
@@ -44,7 +45,7 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) revocation: Arc<Revocation<S>>,
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) client_tokens: Arc<ClientTokens<S>>,
-    pub(crate) sip_users: Arc<SipUsers<S>>,
+    pub(crate) registrations: Arc<dyn Registrations>,
 }
 
 /// Batches of old records forgotten at a time, so that nobody waits for a long clean-up.
@@ -122,7 +123,7 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Hous
         heard.is_client_token_revoked |= notices.contains(&Notice::ClientTokensRevoked);
         for notice in &notices {
             if let Notice::SipUserRemoved { project, name } = notice {
-                self.sip_users.heed_removal(*project, name);
+                end_registrations_of(&*self.registrations, *project, name);
             }
         }
         if notices.contains(&Notice::WebhooksChanged) {

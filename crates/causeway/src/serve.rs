@@ -357,7 +357,7 @@ impl Server {
             revocation: Arc::clone(&self.revocation),
             webhooks: Arc::clone(&self.webhooks),
             client_tokens: Arc::clone(&self.clients.tokens),
-            sip_users: Arc::clone(&self.clients.sip_users),
+            registrations: Arc::clone(&self.clients.registrations),
         };
         let (store, bus) = (Arc::clone(&self.store), Arc::clone(&self.bus));
         let event_ids = event_ids::keep_claimed(store, bus, self.event_ids, stopped.clone());

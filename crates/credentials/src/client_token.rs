@@ -213,9 +213,9 @@ impl VerifyingKey {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "nbf", "aud", "iss", "sub"]);
-        let data = decode::<Written>(token, &self.decoding, &validation).map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenFault::BadSignature,
-            _ => TokenFault::Malformed,
+        let data = decode::<Written>(token, &self.decoding, &validation).map_err(|error| {
+            let is_signature = matches!(error.kind(), jsonwebtoken::errors::ErrorKind::InvalidSignature);
+            if is_signature { TokenFault::BadSignature } else { TokenFault::Malformed }
         })?;
         let written = data.claims;
         if written.nbf > now.as_secs().saturating_add(SKEW_SECS) {
