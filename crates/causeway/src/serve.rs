@@ -138,14 +138,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let event_ids = store.claim_event_ids(started).await?;
     let bus = Arc::new(EventBus::new(event_ids, EVENTS_KEPT));
     let relay: Arc<OnceLock<RelayHandle>> = Arc::new(OnceLock::new());
-    let book_settings = BookSettings {
-        realm: Arc::from(settings.realm.as_str()),
-        region: settings.region.clone(),
-        node_number: node.number,
-        flush_interval: settings.usage_flush_interval,
-        waiting_max: SESSIONS_WAITING_MAX,
-    };
-    let book = SessionBook::new(book_settings, Arc::<EventBus>::clone(&bus), started);
+    let book = SessionBook::new(book_settings(&settings, &node), Arc::<EventBus>::clone(&bus), started);
     let database_addresses = settings.database_url.as_ref().map(database_addresses).unwrap_or_default();
     let sessions = Arc::new(SessionKeeper::new(book, Arc::clone(&directory), Arc::clone(&relay), Arc::clone(&store)));
     let redis = Redis::start(settings.redis_statsdb.clone(), &node.name, &bus, &sessions).await;
@@ -226,6 +219,16 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     stop.send_replace(true);
     server.end(tasks).await;
     Ok(())
+}
+
+fn book_settings(settings: &Settings, node: &Node) -> BookSettings {
+    BookSettings {
+        realm: Arc::from(settings.realm.as_str()),
+        region: settings.region.clone(),
+        node_number: node.number,
+        flush_interval: settings.usage_flush_interval,
+        waiting_max: SESSIONS_WAITING_MAX,
+    }
 }
 
 /// The HTTP listeners: plain, and TLS when there is one.
