@@ -117,7 +117,7 @@ impl From<MintTokenError> for Fault {
         match error {
             MintTokenError::Store(error) => error.into(),
             MintTokenError::QuotaReached { .. } => Self::new(StatusCode::FORBIDDEN, error.to_string()),
-            _ => ApiError::internal().into(),
+            MintTokenError::NoKey | _ => ApiError::internal().into(),
         }
     }
 }

@@ -427,7 +427,7 @@ fn mint_error(error: MintTokenError) -> ApiError {
     match error {
         MintTokenError::Store(error) => error.into(),
         MintTokenError::QuotaReached { .. } => ApiError::new(StatusCode::FORBIDDEN, "quota_reached", error.to_string()),
-        error => {
+        error @ (MintTokenError::NoKey | _) => {
             tracing::error!(%error, "no client token was minted");
             ApiError::internal()
         }

@@ -153,7 +153,7 @@ fn error(error: SipUserError) -> ApiError {
         }
         SipUserError::Store(error) => error.into(),
         SipUserError::TooMany => ApiError::new(StatusCode::CONFLICT, "too_many_sip_users", error.to_string()),
-        error => {
+        error @ (SipUserError::NoRandomness | _) => {
             tracing::error!(%error, "no SIP user was made");
             ApiError::internal()
         }
