@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use causeway_api_http::{ApiError, Timestamp};
-use causeway_app::{AuditView, Store};
+use causeway_app::{AuditFilter, AuditView, Store};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -50,12 +50,16 @@ impl From<AuditView> for Entry {
 
 /// Read the audit log
 ///
-/// Newest first.
+/// Newest first unless sorted otherwise.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",
     tag = "audit",
-    params(PageQuery),
+    params(
+        ("search" = Option<String>, Query, description = "With this text in what was done, to what, its detail or the person's address."),
+        ("sort" = Option<String>, Query, description = "`at` for the oldest first; `-at` when not given."),
+        PageQuery,
+    ),
     responses((status = 200, description = "A page of entries.", body = List<Entry>)),
 )]
 pub(crate) async fn list<S: Store>(
@@ -63,8 +67,12 @@ pub(crate) async fn list<S: Store>(
     Caller(caller): Caller,
     Asked(mut asked): Asked,
 ) -> Result<Response, ApiError> {
+    let filter = AuditFilter {
+        search: page::search(&mut asked),
+        is_oldest_first: asked.word("sort", &[("at", true), ("-at", false)]).unwrap_or_default(),
+    };
     let request = page::request(&mut asked);
     asked.finish()?;
-    let entries = state.store.audit_log(caller.project, &request).await?;
+    let entries = state.store.audit_log(caller.project, &filter, &request).await?;
     Ok(page::answer(entries, Entry::from))
 }

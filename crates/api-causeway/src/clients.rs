@@ -64,6 +64,7 @@ impl From<ClientView> for Client {
         ("active" = Option<bool>, Query, description = "With a live session, or without."),
         ("prefix" = Option<String>, Query, description = "Whose name begins so."),
         ("room" = Option<String>, Query, description = "That were in this room."),
+        ("sort" = Option<String>, Query, description = "`name`, `first_seen`, `last_seen`, `sessions`, `bytes_in` or `bytes_out`; `-` in front for the most or latest first. `name` when not given."),
         PageQuery,
     ),
     responses((status = 200, description = "A page of clients.", body = List<Client>)),

@@ -9,7 +9,8 @@ use axum::{
 };
 use causeway_api_http::{ApiError, Parameters, Timestamp, json};
 use causeway_app::{
-    ClientRole, CredentialFilter, CredentialState, CredentialView, LiveSessions, PageRequest, RevokeBy, Store, TokenId,
+    ClientRole, CredentialFilter, CredentialKey, CredentialState, CredentialView, LiveSessions, PageRequest, RevokeBy,
+    Store, TokenId,
 };
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
@@ -105,7 +106,7 @@ impl Credential {
 
 /// List credentials
 ///
-/// Newest first.
+/// Newest first unless sorted otherwise.
 #[utoipa::path(
     get,
     path = "/api/v1/credentials",
@@ -115,6 +116,8 @@ impl Credential {
         ("client" = Option<String>, Query, description = "That name this client."),
         ("token" = Option<u64>, Query, description = "Minted with this token.", minimum = 1),
         ("state" = Option<String>, Query, description = "`active`, `expired` or `revoked`."),
+        ("search" = Option<String>, Query, description = "With this text in its user name, room or clients."),
+        ("sort" = Option<String>, Query, description = "`issued` or `expires`; `-` in front for the latest first. `-issued` when not given."),
         PageQuery,
     ),
     responses((status = 200, description = "A page of credentials.", body = List<Credential>)),
@@ -130,6 +133,8 @@ pub(crate) async fn list<S: Store>(
         client: asked.identifier("client"),
         token: token_id(&mut asked, "token"),
         state: asked.word("state", &CredentialState::ALL.map(|state| (state.as_str(), state))),
+        search: page::search(&mut asked),
+        order: page::order(&mut asked, &CredentialKey::ALL),
     };
     let request = page::request(&mut asked);
     asked.finish()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use causeway_api_http::{ApiError, Timestamp, json};
-use causeway_app::{FailureFilter, FailureGroup, FailureGroupBy, FailureReason, FailureView, InsightStore};
+use causeway_app::{FailureFilter, FailureGroup, FailureGroupBy, FailureKey, FailureReason, FailureView, InsightStore};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,9 +14,6 @@ use crate::{
     page::{self, PageQuery},
     sessions::millis,
 };
-
-/// Longest text to search for.
-const SEARCH_BYTES_MAX: usize = 200;
 
 /// Equal refusals of one minute.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,7 +119,7 @@ pub(crate) struct Found {
 
 /// List refusals
 ///
-/// Newest first. Equal ones of a minute are one entry with a count; a user name has at most 16 entries a minute, the rest
+/// Newest first unless sorted otherwise. Equal ones of a minute are one entry with a count; a user name has at most 16 entries a minute, the rest
 /// is counted in `folded`.
 #[utoipa::path(
     get,
@@ -135,6 +132,7 @@ pub(crate) struct Found {
         ("since" = Option<String>, Query, description = "At or after this moment (RFC 3339).", format = DateTime),
         ("until" = Option<String>, Query, description = "Before this moment (RFC 3339).", format = DateTime),
         ("search" = Option<String>, Query, description = "With this text in its user name, room, client, address, peer, limit or rule."),
+        ("sort" = Option<String>, Query, description = "`first`, `last` or `count`; `-` in front for the most or latest first. `-first` when not given."),
         ("group_by" = Option<String>, Query, description = "`reason`, `room` or `client`: sums instead of entries."),
         PageQuery,
     ),
@@ -152,7 +150,8 @@ pub(crate) async fn list<S: InsightStore>(
         client: asked.identifier("client"),
         since: asked.time("since"),
         until: asked.time("until"),
-        search: asked.plain_text("search", SEARCH_BYTES_MAX),
+        search: page::search(&mut asked),
+        order: page::order(&mut asked, &FailureKey::ALL),
     };
     let groups =
         [("reason", FailureGroupBy::Reason), ("room", FailureGroupBy::Room), ("client", FailureGroupBy::Client)];

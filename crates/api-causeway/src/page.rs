@@ -3,7 +3,7 @@
 use axum::{http::StatusCode, response::Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use causeway_api_http::{Parameters, json};
-use causeway_app::{Page, PageRequest};
+use causeway_app::{Order, Page, PageRequest};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -49,6 +49,29 @@ pub(crate) fn request(parameters: &mut Parameters) -> PageRequest {
         }
     }
     page
+}
+
+/// Longest text to search for.
+const SEARCH_BYTES_MAX: usize = 200;
+
+/// Reads `search`.
+pub(crate) fn search(parameters: &mut Parameters) -> Option<String> {
+    parameters.plain_text("search", SEARCH_BYTES_MAX)
+}
+
+/// Reads `sort`: one of the keys, with `-` in front for the most first. A cursor is good for one order only.
+pub(crate) fn order<K: Copy>(parameters: &mut Parameters, keys: &[(&str, K)]) -> Order<K>
+where
+    Order<K>: Default,
+{
+    let Some(text) = parameters.text("sort") else { return Order::default() };
+    let (name, is_descending) = text.strip_prefix('-').map_or((text.as_str(), false), |name| (name, true));
+    if let Some((_, by)) = keys.iter().find(|(key, _)| *key == name) {
+        return Order { by: *by, is_descending };
+    }
+    let known: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
+    parameters.fault("sort", "bad_value", format!("sort: must be one of {}, or one with - in front", known.join(", ")));
+    Order::default()
 }
 
 /// The cursor of a page as it is shown.

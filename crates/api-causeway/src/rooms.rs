@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use causeway_api_http::{ApiError, Parameters, Timestamp, json};
-use causeway_app::{ApiCaller, Identifier, NameFilter, PageRequest, RoomView, SessionFilter, Store};
+use causeway_app::{ApiCaller, Identifier, NameFilter, NameKey, PageRequest, RoomView, SessionFilter, Store};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,6 +63,7 @@ impl From<RoomView> for Room {
     params(
         ("active" = Option<bool>, Query, description = "With a live session, or without."),
         ("prefix" = Option<String>, Query, description = "Whose name begins so."),
+        ("sort" = Option<String>, Query, description = "`name`, `first_seen`, `last_seen`, `sessions`, `bytes_in` or `bytes_out`; `-` in front for the most or latest first. `name` when not given."),
         PageQuery,
     ),
     responses((status = 200, description = "A page of rooms.", body = List<Room>)),
@@ -148,6 +149,7 @@ pub(crate) fn name_filter(asked: &mut Parameters) -> NameFilter {
     NameFilter {
         active: asked.maybe_flag("active"),
         prefix: asked.identifier("prefix").map(|prefix| prefix.as_str().to_owned()),
+        order: page::order(asked, &NameKey::ALL),
         ..NameFilter::default()
     }
 }

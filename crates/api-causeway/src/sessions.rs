@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{ApiError, Timestamp, json};
-use causeway_app::{Bitrate, MarkView, SessionFilter, SessionView, Store};
+use causeway_app::{Bitrate, MarkView, SessionFilter, SessionKey, SessionView, Store};
 use causeway_types::{AllocationId, Now};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -225,7 +225,7 @@ impl SessionDetail {
 
 /// List sessions
 ///
-/// Newest first. A session is listed at most a second after its allocation was granted.
+/// Newest first unless sorted otherwise. A session is listed at most a second after its allocation was granted.
 #[utoipa::path(
     get,
     path = "/api/v1/sessions",
@@ -237,6 +237,8 @@ impl SessionDetail {
         ("active" = Option<bool>, Query, description = "Live ones, or ended ones."),
         ("from" = Option<String>, Query, description = "Begun at or after this moment (RFC 3339).", format = DateTime),
         ("to" = Option<String>, Query, description = "Begun before this moment (RFC 3339).", format = DateTime),
+        ("search" = Option<String>, Query, description = "With this text in its id, room, clients, user name or address."),
+        ("sort" = Option<String>, Query, description = "`started`, `duration`, `bytes_in`, `bytes_out` or `refusals`; `-` in front for the most first. `-started` when not given."),
         PageQuery,
     ),
     responses((status = 200, description = "A page of sessions.", body = List<Session>)),
@@ -254,6 +256,8 @@ pub(crate) async fn list<S: Store>(
         active: asked.maybe_flag("active"),
         from: asked.time("from"),
         to: asked.time("to"),
+        search: page::search(&mut asked),
+        order: page::order(&mut asked, &SessionKey::ALL),
     };
     let request = page::request(&mut asked);
     asked.finish()?;

@@ -16,6 +16,8 @@ pub const FAILURES_PER_USER_MINUTE_MAX: u32 = 16;
 pub const FAILURES_UNKNOWN_PER_MINUTE_MAX: u32 = 64;
 /// Rows of all in one minute.
 pub const FAILURES_PER_MINUTE_MAX: u32 = 2000;
+/// Rows that a project keeps; the oldest make room.
+pub const FAILURES_KEPT_MAX: u64 = 500_000;
 /// Minutes kept for a store that does not answer.
 const MINUTES_WAITING_MAX: u64 = 30;
 

@@ -46,6 +46,9 @@ pub trait InsightStore: Store {
     /// time. Sums of usage stay. How many; none when nothing is left.
     fn forget_before(&self, project: ProjectId, before: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;
 
+    /// Deletes a batch of a project's oldest refusals, as far as it has more than `keep`; how many.
+    fn trim_failures(&self, project: ProjectId, keep: u64) -> impl Future<Output = StoreResult<u64>> + Send;
+
     /// Forgets everything about a room or client, in small transactions; its sessions must be over.
     fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> impl Future<Output = StoreResult<Erased>> + Send;
 

@@ -72,7 +72,8 @@ pub use doctor::{
 };
 pub use event::{Cursor, DomainEvent, EventRecord, EventSink};
 pub use failures::{
-    FAILURES_PER_MINUTE_MAX, FAILURES_PER_USER_MINUTE_MAX, FAILURES_UNKNOWN_PER_MINUTE_MAX, FailureBook,
+    FAILURES_KEPT_MAX, FAILURES_PER_MINUTE_MAX, FAILURES_PER_USER_MINUTE_MAX, FAILURES_UNKNOWN_PER_MINUTE_MAX,
+    FailureBook,
 };
 pub use feed::{EventFeed, FeedBatch, FeedReader, NextBatch, WantedProjects};
 pub use identifier::{Identifier, IdentifierError};
@@ -81,13 +82,14 @@ pub use left_open::{LeftOpen, tell_left_open};
 pub use management::{MadeToken, Management, ManagementError, ProjectChange, TokenRequest};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, OverMax, RestMinted, RestRequest, TtlLimit};
 pub use model::{
-    ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialView, DayCounts, Erased, ErasureSubject, Failure, FailureFilter, FailureGroup,
-    FailureGroupBy, FailureReason, FailureView, InsightView, LinkKind, LiveCounts, MARKS_MAX, Mark, MarkKind, MarkView,
-    NameFilter, NewToken, NewUser, OneTimeLink, OrganizationId, Page, PageRequest, PeerScope, PeerSeen, Person,
-    ProjectId, ProjectView, Refusal, RevokeBy, Role, RoomView, Scope, Scopes, SessionEnd, SessionEndReason,
-    SessionFilter, SessionInsight, SessionRecord, SessionStart, SessionView, SignInHolder, TokenId, TokenView,
-    UsageGroup, UsageInterval, UsageQuery, UsageRow, UserChange, UserId, UserRole, UserView,
+    ApiCaller, Attribution, ClientRole, ClientView, CredentialFilter, CredentialKey, CredentialLimits,
+    CredentialRecord, CredentialState, CredentialView, DayCounts, Erased, ErasureSubject, Failure, FailureFilter,
+    FailureGroup, FailureGroupBy, FailureKey, FailureReason, FailureView, InsightView, LinkKind, LiveCounts, MARKS_MAX,
+    Mark, MarkKind, MarkView, NameFilter, NameKey, NewToken, NewUser, OneTimeLink, Order, OrganizationId, Page,
+    PageRequest, PeerScope, PeerSeen, Person, ProjectId, ProjectView, Refusal, RevokeBy, Role, RoomView, Scope, Scopes,
+    SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionKey, SessionRecord, SessionStart, SessionView,
+    SignInHolder, TokenId, TokenView, UsageGroup, UsageInterval, UsageQuery, UsageRow, UserChange, UserId, UserRole,
+    UserView,
 };
 pub use people::{
     EMAIL_BYTES_MAX, MadeLink, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, People, PeopleError, ProviderPolicy,
@@ -112,8 +114,8 @@ pub use sip_users::{
     end_registrations_of,
 };
 pub use store::{
-    AuditEntry, AuditView, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError, StoreResult,
-    TokenHolder,
+    AuditEntry, AuditFilter, AuditView, CredentialStore, EVENT_IDS_AT_ONCE, EXPIRED_MAX, Notice, Store, StoreError,
+    StoreResult, TokenHolder,
 };
 pub use timeline::{Timeline, TimelineEntry, timeline};
 pub use verdict::{CallFacts, PartyFacts, RefusedFacts, SessionFacts, Verdict, VerdictCode, verdict};

@@ -108,6 +108,15 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// Which entries of the audit log to list.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Whose action, subject, detail or person has this in it; letters in any case.
+    pub search: Option<String>,
+    /// The oldest first, not the newest.
+    pub is_oldest_first: bool,
+}
+
 /// An entry as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditView {
@@ -345,10 +354,11 @@ pub trait Store: CredentialStore {
     /// Notes who did what.
     fn audit(&self, entry: &AuditEntry) -> impl Future<Output = StoreResult<()>> + Send;
 
-    /// A project's audit log, newest first.
+    /// A project's audit log.
     fn audit_log(
         &self,
         project: ProjectId,
+        filter: &AuditFilter,
         page: &PageRequest,
     ) -> impl Future<Output = StoreResult<Page<AuditView>>> + Send;
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{
-    AccessKeyStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, InsightStore, Notice,
-    OrganizationId, OrganizationSettings, PeopleStore, Registrations, Revocation, SipUserStore, Store, StoreResult,
-    end_registrations_of,
+    AccessKeyStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, FAILURES_KEPT_MAX,
+    InsightStore, Notice, OrganizationId, OrganizationSettings, PeopleStore, Registrations, Revocation, SipUserStore,
+    Store, StoreResult, end_registrations_of,
 };
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
@@ -92,6 +92,11 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Hous
             if count % EVERY_SECOND == 0 {
                 self.tell_expired(now).await;
             }
+            if count % VERY_SLOW == 0 {
+                if let Err(error) = self.trim_failures().await {
+                    tracing::debug!(%error, "old refusals are still kept");
+                }
+            }
             if count % SLOW == 0 {
                 self.directory.forget_refused(now);
                 self.write_uses().await;
@@ -158,6 +163,18 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Hous
             let Some(before) = before else { continue };
             for _ in 0..FORGOTTEN_AT_ONCE {
                 if self.store.forget_before(project.id, before).await? == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A flood of refusals must not fill the disk, whatever retention is set.
+    async fn trim_failures(&self) -> StoreResult<()> {
+        for project in self.store.projects(OrganizationId::DEFAULT).await? {
+            for _ in 0..FORGOTTEN_AT_ONCE {
+                if self.store.trim_failures(project.id, FAILURES_KEPT_MAX).await? == 0 {
                     break;
                 }
             }

@@ -1,8 +1,8 @@
 //! Credentials: finding, listing, revoking.
 
 use causeway_app::{
-    CredentialFilter, CredentialRecord, CredentialState, CredentialView, EXPIRED_MAX, Identifier, Page, PageRequest,
-    ProjectId, RevokeBy, StoreResult,
+    CredentialFilter, CredentialKey, CredentialRecord, CredentialState, CredentialView, EXPIRED_MAX, Identifier, Page,
+    PageRequest, ProjectId, RevokeBy, StoreResult,
 };
 use causeway_types::{Secret, UnixTime};
 use sqlx::AnyPool;
@@ -34,7 +34,11 @@ pub(crate) async fn list(
         record.secret = Secret::new(String::new());
         CredentialView { record, active_sessions }
     });
-    let place = |view: &CredentialView| format!("{}-{}", millis(view.record.issued_at), view.record.username);
+    let value = |record: &CredentialRecord| match filter.order.by {
+        CredentialKey::Issued => millis(record.issued_at),
+        CredentialKey::Expires => millis(record.expires_at),
+    };
+    let place = |view: &CredentialView| format!("{}-{}", value(&view.record), view.record.username);
     Ok(listing::page(views.collect(), page, place))
 }
 
@@ -58,10 +62,12 @@ pub(crate) fn list_sql(
             asked.names(sql.push(") AS a UNION SELECT * FROM ("), Some(("k.receiver_client", client))).push(") AS b")
         }
     };
-    let sql = sql
-        .push(") AS page JOIN credentials c ON c.username = page.username ORDER BY c.issued_at DESC, c.username DESC LIMIT ")
-        .bind(asked.limit);
-    Ok(sql)
+    let (column, direction) = (asked.column(), if filter.order.is_descending { " DESC" } else { "" });
+    let order = format!(
+        ") AS page JOIN credentials c ON c.username = page.username ORDER BY c.{column}{direction}, \
+         c.username{direction} LIMIT "
+    );
+    Ok(sql.push(&order).bind(asked.limit))
 }
 
 /// What was asked for.
@@ -74,11 +80,19 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// What they are listed by.
+    fn column(&self) -> &'static str {
+        match self.filter.order.by {
+            CredentialKey::Issued => "issued_at",
+            CredentialKey::Expires => "expires_at",
+        }
+    }
+
     /// Adds the question for a page's names, of those that name a client in this column.
     fn names(&self, sql: Sql, side: Option<(&str, &Identifier)>) -> Sql {
         let filter = self.filter;
         let mut sql = sql
-            .push("SELECT k.username, k.issued_at FROM credentials k WHERE k.project_id = ")
+            .push(&format!("SELECT k.username, k.{} FROM credentials k WHERE k.project_id = ", self.column()))
             .bind(self.project.0)
             .and(" AND k.username = ", filter.username.as_deref())
             .and(" AND k.room = ", filter.room.as_ref().map(Identifier::as_str))
@@ -96,10 +110,12 @@ impl Asked<'_> {
                 sql.push(" AND k.revoked_at IS NULL AND k.expires_at < ").bind(millis(self.now))
             }
         };
-        if let Some((at, username)) = &self.after {
-            sql = sql.push(" AND (k.issued_at, k.username) < (").bind(*at).push(", ").bind(username.as_str()).push(")");
+        if let Some(text) = &filter.search {
+            const COLUMNS: [&str; 4] = ["k.username", "k.room", "k.initiator_client", "k.receiver_client"];
+            sql = listing::has_text(sql.push(" AND "), &COLUMNS, text);
         }
-        sql.push(" ORDER BY k.issued_at DESC, k.username DESC LIMIT ").bind(self.limit)
+        let column = format!("k.{}", self.column());
+        listing::ordered(sql, (&column, "k.username"), filter.order.is_descending, self.after.clone(), self.limit)
     }
 }
 

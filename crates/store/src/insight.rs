@@ -151,6 +151,10 @@ impl InsightStore for SqlStore {
         erasure::forget_before(&self.writes, project, before).await.map_err(store_error)
     }
 
+    async fn trim_failures(&self, project: ProjectId, keep: u64) -> StoreResult<u64> {
+        erasure::trim_failures(&self.writes, project, keep).await.map_err(store_error)
+    }
+
     async fn erase(&self, project: ProjectId, subject: &ErasureSubject) -> StoreResult<Erased> {
         erasure::erase(&self.writes, project, subject).await.map_err(store_error)
     }

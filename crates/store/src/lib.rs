@@ -35,10 +35,11 @@ mod writer;
 use std::{collections::BTreeSet, time::Duration};
 
 use causeway_app::{
-    ApiCaller, AuditEntry, AuditView, ClientView, CredentialFilter, CredentialRecord, CredentialStore, CredentialView,
-    Cursor, Drain, LeftOpen, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page, PageRequest, ProjectId,
-    ProjectRules, ProjectUse, ProjectView, RevokeBy, RoomView, Rules, SessionFilter, SessionRecord, SessionView,
-    SignInHolder, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView, UsageQuery, UsageRow,
+    ApiCaller, AuditEntry, AuditFilter, AuditView, ClientView, CredentialFilter, CredentialRecord, CredentialStore,
+    CredentialView, Cursor, Drain, LeftOpen, NameFilter, NewToken, NodeReport, Notice, OrganizationId, Page,
+    PageRequest, ProjectId, ProjectRules, ProjectUse, ProjectView, RevokeBy, RoomView, Rules, SessionFilter,
+    SessionRecord, SessionView, SignInHolder, Store, StoreError, StoreResult, TokenHolder, TokenId, TokenView,
+    UsageQuery, UsageRow,
 };
 use causeway_types::{AllocationId, UnixTime};
 use sqlx::AnyPool;
@@ -195,7 +196,7 @@ impl Store for SqlStore {
     }
 
     async fn rooms(&self, project: ProjectId, filter: &NameFilter, page: &PageRequest) -> StoreResult<Page<RoomView>> {
-        listing::rooms(&self.pool, project, filter, page).await.map_err(store_error)
+        listing::rooms(&self.pool, project, filter, page).await
     }
 
     async fn clients(
@@ -204,7 +205,7 @@ impl Store for SqlStore {
         filter: &NameFilter,
         page: &PageRequest,
     ) -> StoreResult<Page<ClientView>> {
-        listing::clients(&self.pool, project, filter, page).await.map_err(store_error)
+        listing::clients(&self.pool, project, filter, page).await
     }
 
     async fn usage(&self, query: &UsageQuery) -> StoreResult<Vec<UsageRow>> {
@@ -255,8 +256,13 @@ impl Store for SqlStore {
         tokens::audit(&self.writes, entry).await.map_err(store_error)
     }
 
-    async fn audit_log(&self, project: ProjectId, page: &PageRequest) -> StoreResult<Page<AuditView>> {
-        listing::audit_log(&self.pool, project, page).await
+    async fn audit_log(
+        &self,
+        project: ProjectId,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<AuditView>> {
+        listing::audit_log(&self.pool, project, filter, page).await
     }
 }
 

@@ -5,8 +5,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use causeway_app::{
-    AuditEntry, AuditView, Bitrate, ClientView, Identifier, InsightView, NameFilter, Page, PageRequest, ProjectId,
-    Role, RoomView, SessionFilter, SessionView, StoreError, StoreResult, TokenId, UserId,
+    AuditEntry, AuditFilter, AuditView, Bitrate, ClientView, Identifier, InsightView, NameFilter, NameKey, Order, Page,
+    PageRequest, ProjectId, Role, RoomView, SessionFilter, SessionKey, SessionView, StoreError, StoreResult, TokenId,
+    UserId,
 };
 use sqlx::AnyPool;
 
@@ -32,6 +33,41 @@ pub(crate) fn place(request: &PageRequest) -> StoreResult<Option<(i64, String)>>
     let Some(text) = &request.after else { return Ok(None) };
     let (at, name) = text.split_once('-').ok_or(StoreError::BadCursor)?;
     Ok(Some((at.parse().map_err(|_| StoreError::BadCursor)?, name.to_owned())))
+}
+
+/// Ends a question with the page's beginning, its order and its length: by `column`, and by `id` among equals.
+pub(crate) fn ordered(
+    mut sql: Sql,
+    (column, id): (&str, &str),
+    is_descending: bool,
+    after: Option<(i64, String)>,
+    limit: i64,
+) -> Sql {
+    let (beyond, direction) = if is_descending { (" < (", " DESC") } else { (" > (", "") };
+    if let Some((value, name)) = after {
+        sql = sql.push(&format!(" AND ({column}, {id}){beyond}")).bind(value).push(", ").bind(name).push(")");
+    }
+    sql.push(&format!(" ORDER BY {column}{direction}, {id}{direction} LIMIT ")).bind(limit)
+}
+
+/// The condition that one of these columns has a text in it, in letters of any case.
+pub(crate) fn has_text(sql: Sql, columns: &[&str], text: &str) -> Sql {
+    let all: Vec<String> = columns.iter().map(|column| format!("COALESCE({column}, '')")).collect();
+    // A line feed between two columns, which no search has: none finds the end of one with the start of the next.
+    sql.push("LOWER(").push(&all.join(" || '\n' || ")).push(") LIKE ").bind(pattern(text)).push(" ESCAPE '!'")
+}
+
+/// Any text with this in it; what LIKE takes for a sign is a letter here.
+fn pattern(text: &str) -> String {
+    let mut pattern = "%".to_owned();
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 #[derive(sqlx::FromRow)]
@@ -132,24 +168,63 @@ pub(crate) async fn sessions(
     let sql = sessions_sql(project, filter, request)?;
     let rows = sql.rows::<SessionRow>().fetch_all(pool).await.map_err(store_error)?;
     let views: Vec<SessionView> = rows.into_iter().map(Into::into).collect();
-    let mut page = page(views, request, |view| format!("{}-{}", millis(view.started_at), view.id));
+    let mut page = page(views, request, |view| format!("{}-{}", value_of(view, filter.order.by), view.id));
     name_clients(pool, &mut page.items).await.map_err(store_error)?;
     Ok(page)
 }
 
+/// What a session is listed by.
+fn value_of(view: &SessionView, key: SessionKey) -> i64 {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    match key {
+        SessionKey::Started => millis(view.started_at),
+        SessionKey::Duration => millis(view.ended_at.unwrap_or(view.last_seen_at)) - millis(view.started_at),
+        SessionKey::BytesIn => number(view.bytes_in),
+        SessionKey::BytesOut => number(view.bytes_out),
+        SessionKey::Refusals => number(view.refusals),
+    }
+}
+
 pub(crate) fn sessions_sql(project: ProjectId, filter: &SessionFilter, request: &PageRequest) -> StoreResult<Sql> {
+    let Order { by, is_descending } = filter.order;
+    let value = match by {
+        SessionKey::Started => return listed_sessions(Sql::default(), "s.*", None, project, filter, request),
+        SessionKey::Duration => "COALESCE(s.ended_at, s.last_seen_at) - s.started_at",
+        SessionKey::BytesIn => "s.client_bytes_in",
+        SessionKey::BytesOut => "s.client_bytes_out",
+        SessionKey::Refusals => "s.refusals",
+    };
+    // Sorted are names alone, and then the page's rows are taken.
+    let sql = Sql::new("SELECT s.* FROM (");
+    let names = format!("s.id AS id, {value} AS value");
+    let sql = listed_sessions(sql, &names, Some(&format!("({value})")), project, filter, request)?;
+    let direction = if is_descending { " DESC" } else { "" };
+    let order =
+        format!(") AS page JOIN sessions s ON s.id = page.id ORDER BY page.value{direction}, page.id{direction}");
+    Ok(sql.push(&order))
+}
+
+/// Adds the question for sessions, or for their names, in the order of `value`; of their start where there is none.
+fn listed_sessions(
+    sql: Sql,
+    columns: &str,
+    value: Option<&str>,
+    project: ProjectId,
+    filter: &SessionFilter,
+    request: &PageRequest,
+) -> StoreResult<Sql> {
     // A room, a credential and what is live have fewer sessions than a client that is in all of them.
     let is_narrow = filter.room.is_some() || filter.username.is_some() || filter.active == Some(true);
     let from_client = filter.client.as_ref().filter(|_| !is_narrow);
-    let mut sql = match from_client {
+    let mut sql = sql.push("SELECT ").push(columns);
+    sql = match from_client {
         // From the client's own index, which is in the order of the list.
-        Some(client) => {
-            Sql::new("SELECT s.* FROM session_clients c JOIN sessions s ON s.id = c.session_id WHERE c.client = ")
-                .bind(client.as_str())
-                .push(" AND c.project_id = ")
-                .bind(project.0)
-        }
-        None => Sql::new("SELECT s.* FROM sessions s WHERE s.project_id = ").bind(project.0),
+        Some(client) => sql
+            .push(" FROM session_clients c JOIN sessions s ON s.id = c.session_id WHERE c.client = ")
+            .bind(client.as_str())
+            .push(" AND c.project_id = ")
+            .bind(project.0),
+        None => sql.push(" FROM sessions s WHERE s.project_id = ").bind(project.0),
     };
     if let Some(client) = filter.client.as_ref().filter(|_| is_narrow) {
         sql = sql.push(" AND EXISTS (SELECT 1 FROM session_clients c WHERE c.session_id = s.id AND c.client = ");
@@ -171,12 +246,13 @@ pub(crate) fn sessions_sql(project: ProjectId, filter: &SessionFilter, request: 
         Some(false) => sql.push(" AND s.ended_at IS NOT NULL"),
         None => sql,
     };
-    if let Some((started, last)) = place(request)? {
-        sql =
-            sql.push(" AND (").push(at).push(", ").push(id).push(") < (").bind(started).push(", ").bind(last).push(")");
+    if let Some(text) = &filter.search {
+        sql = has_text(sql.push(" AND ("), &["s.id", "s.room", "s.username", "s.client_address"], text);
+        sql = sql.push(" OR EXISTS (SELECT 1 FROM session_clients f WHERE f.session_id = s.id AND ");
+        sql = has_text(sql, &["f.client"], text).push("))");
     }
-    let sql = sql.push(" ORDER BY ").push(at).push(" DESC, ").push(id).push(" DESC LIMIT ");
-    Ok(sql.bind(i64::from(request.limit) + 1))
+    let limit = i64::from(request.limit) + 1;
+    Ok(ordered(sql, (value.unwrap_or(at), id), filter.order.is_descending, place(request)?, limit))
 }
 
 /// Adds each session's clients, in one query for the page.
@@ -215,8 +291,9 @@ pub(crate) async fn rooms(
     project: ProjectId,
     filter: &NameFilter,
     request: &PageRequest,
-) -> Result<Page<RoomView>, sqlx::Error> {
-    let rows: Vec<RoomRow> = rooms_sql(project, filter, request).rows().fetch_all(pool).await?;
+) -> StoreResult<Page<RoomView>> {
+    let sql = rooms_sql(project, filter, request)?;
+    let rows: Vec<RoomRow> = sql.rows().fetch_all(pool).await.map_err(store_error)?;
     let view = |row: RoomRow| RoomView {
         name: row.name,
         first_seen: time(row.first_seen),
@@ -227,16 +304,24 @@ pub(crate) async fn rooms(
         bytes_in: count(row.bytes_in),
         bytes_out: count(row.bytes_out),
     };
-    Ok(page(rows.into_iter().map(view).collect(), request, |room| room.name.clone()))
+    Ok(page(rows.into_iter().map(view).collect(), request, |room| {
+        let times = [millis(room.first_seen), millis(room.last_seen)];
+        name_place(filter.order.by, &room.name, times, [room.sessions, room.bytes_in, room.bytes_out])
+    }))
 }
 
-pub(crate) fn rooms_sql(project: ProjectId, filter: &NameFilter, request: &PageRequest) -> Sql {
-    let sql = Sql::new(
-        "SELECT n.name, n.first_seen, n.last_seen, n.active_sessions, n.sessions, n.bytes_in, n.bytes_out, \
-         (SELECT COUNT(*) FROM room_clients m WHERE m.project_id = n.project_id AND m.room = n.name) AS clients \
-         FROM rooms n WHERE n.project_id = ",
-    );
-    named(sql.bind(project.0), filter, "n.name", request)
+pub(crate) fn rooms_sql(project: ProjectId, filter: &NameFilter, request: &PageRequest) -> StoreResult<Sql> {
+    const COLUMNS: &str = "SELECT n.name, n.first_seen, n.last_seen, n.active_sessions, n.sessions, n.bytes_in, \
+                           n.bytes_out, (SELECT COUNT(*) FROM room_clients m WHERE m.project_id = n.project_id \
+                           AND m.room = n.name) AS clients FROM ";
+    let sql = Sql::new(COLUMNS);
+    if value_column(filter.order.by).is_none() {
+        return named(sql.push("rooms n WHERE n.project_id = ").bind(project.0), filter, "n.name", request);
+    }
+    // Clients are counted for the rooms of the page, not for all that are sorted.
+    let sql = sql.push("(SELECT * FROM rooms n WHERE n.project_id = ").bind(project.0);
+    let sql = named(sql, filter, "n.name", request)?.push(") AS n");
+    Ok(sql.push(&order_of(filter.order, "n.name")))
 }
 
 #[derive(sqlx::FromRow)]
@@ -256,8 +341,9 @@ pub(crate) async fn clients(
     project: ProjectId,
     filter: &NameFilter,
     request: &PageRequest,
-) -> Result<Page<ClientView>, sqlx::Error> {
-    let rows: Vec<ClientRow> = clients_sql(project, filter, request).rows().fetch_all(pool).await?;
+) -> StoreResult<Page<ClientView>> {
+    let sql = clients_sql(project, filter, request)?;
+    let rows: Vec<ClientRow> = sql.rows().fetch_all(pool).await.map_err(store_error)?;
     let view = |row: ClientRow| ClientView {
         name: row.name,
         roles: [Role::Initiator, Role::Receiver].into_iter().filter(|role| row.roles.contains(role.as_str())).collect(),
@@ -268,10 +354,13 @@ pub(crate) async fn clients(
         bytes_in: count(row.bytes_in),
         bytes_out: count(row.bytes_out),
     };
-    Ok(page(rows.into_iter().map(view).collect(), request, |client| client.name.clone()))
+    Ok(page(rows.into_iter().map(view).collect(), request, |client| {
+        let times = [millis(client.first_seen), millis(client.last_seen)];
+        name_place(filter.order.by, &client.name, times, [client.sessions, client.bytes_in, client.bytes_out])
+    }))
 }
 
-pub(crate) fn clients_sql(project: ProjectId, filter: &NameFilter, request: &PageRequest) -> Sql {
+pub(crate) fn clients_sql(project: ProjectId, filter: &NameFilter, request: &PageRequest) -> StoreResult<Sql> {
     const COLUMNS: &str = "SELECT n.name, n.roles, n.first_seen, n.last_seen, n.active_sessions, n.sessions, n.bytes_in, \
                            n.bytes_out FROM ";
     match &filter.room {
@@ -289,8 +378,8 @@ pub(crate) fn clients_sql(project: ProjectId, filter: &NameFilter, request: &Pag
 }
 
 /// The part that rooms and clients share: name, prefix, liveness, order and end of the page. `name` is a column in an
-/// index that has the list's order.
-fn named(sql: Sql, filter: &NameFilter, name: &str, request: &PageRequest) -> Sql {
+/// index that has the order of names; other orders are sorted for.
+fn named(sql: Sql, filter: &NameFilter, name: &str, request: &PageRequest) -> StoreResult<Sql> {
     let mut sql = match &filter.name {
         Some(wanted) => sql.push(" AND ").push(name).push(" = ").bind(wanted.as_str()),
         None => sql,
@@ -305,10 +394,47 @@ fn named(sql: Sql, filter: &NameFilter, name: &str, request: &PageRequest) -> Sq
         Some(false) => sql.push(" AND n.active_sessions = 0"),
         None => sql,
     };
-    if let Some(after) = &request.after {
-        sql = sql.push(" AND ").push(name).push(" > ").bind(after.as_str());
+    let (limit, is_descending) = (i64::from(request.limit) + 1, filter.order.is_descending);
+    if let Some(column) = value_column(filter.order.by) {
+        return Ok(ordered(sql, (column, name), is_descending, place(request)?, limit));
     }
-    sql.push(" ORDER BY ").push(name).push(" LIMIT ").bind(i64::from(request.limit) + 1)
+    if let Some(after) = &request.after {
+        sql = sql.push(" AND ").push(name).push(if is_descending { " < " } else { " > " }).bind(after.as_str());
+    }
+    Ok(sql.push(&order_of(filter.order, name)).push(" LIMIT ").bind(limit))
+}
+
+/// The column of an order other than that of names.
+fn value_column(key: NameKey) -> Option<&'static str> {
+    match key {
+        NameKey::Name => None,
+        NameKey::FirstSeen => Some("n.first_seen"),
+        NameKey::LastSeen => Some("n.last_seen"),
+        NameKey::Sessions => Some("n.sessions"),
+        NameKey::BytesIn => Some("n.bytes_in"),
+        NameKey::BytesOut => Some("n.bytes_out"),
+    }
+}
+
+fn order_of(order: Order<NameKey>, name: &str) -> String {
+    let direction = if order.is_descending { " DESC" } else { "" };
+    match value_column(order.by) {
+        Some(column) => format!(" ORDER BY {column}{direction}, {name}{direction}"),
+        None => format!(" ORDER BY {name}{direction}"),
+    }
+}
+
+/// The place of a room or client in its list.
+fn name_place(key: NameKey, name: &str, [first, last]: [i64; 2], [sessions, into, out]: [u64; 3]) -> String {
+    let value = match key {
+        NameKey::Name => return name.to_owned(),
+        NameKey::FirstSeen => count(first),
+        NameKey::LastSeen => count(last),
+        NameKey::Sessions => sessions,
+        NameKey::BytesIn => into,
+        NameKey::BytesOut => out,
+    };
+    format!("{value}-{name}")
 }
 
 /// The first text behind all that begin with `prefix`, which is ASCII, in the order of bytes.
@@ -339,16 +465,20 @@ struct AuditRow {
 pub(crate) async fn audit_log(
     pool: &AnyPool,
     project: ProjectId,
+    filter: &AuditFilter,
     request: &PageRequest,
 ) -> StoreResult<Page<AuditView>> {
-    let before =
+    let after =
         request.after.as_ref().map(|text| text.parse::<i64>().map_err(|_| StoreError::BadCursor)).transpose()?;
-    let sql =
+    let (beyond, direction) = if filter.is_oldest_first { (" AND a.id > ", "") } else { (" AND a.id < ", " DESC") };
+    let mut sql =
         Sql::new("SELECT a.*, u.email FROM audit_log a LEFT JOIN users u ON u.id = a.user_id WHERE a.project_id = ")
             .bind(project.0)
-            .and(" AND a.id < ", before)
-            .push(" ORDER BY a.id DESC LIMIT ")
-            .bind(i64::from(request.limit) + 1);
+            .and(beyond, after);
+    if let Some(text) = &filter.search {
+        sql = has_text(sql.push(" AND "), &["a.action", "a.subject", "a.detail", "u.email"], text);
+    }
+    let sql = sql.push(&format!(" ORDER BY a.id{direction} LIMIT ")).bind(i64::from(request.limit) + 1);
     let rows: Vec<AuditRow> = sql.rows().fetch_all(pool).await.map_err(store_error)?;
     let page = page(rows, request, |row| row.id.to_string());
     let entry = |row: AuditRow| AuditView {

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use causeway_app::{
-    ApiCaller, Attribution, AuditEntry, ClientRole, CredentialFilter, CredentialLimits, CredentialRecord,
-    CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, EventPlace, IceUrls, Identifier, NameFilter,
-    NewToken, NodeReport, NodeState, Notice, PageRequest, PeerScope, PeerSeen, ProjectId, ProjectRules, ProjectUse,
-    RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter, SessionInsight, SessionRecord,
-    SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup, UsageInterval, UsageQuery, UsageRow, Webhook,
-    WebhookId, WebhookStore,
+    ApiCaller, Attribution, AuditEntry, AuditFilter, ClientRole, CredentialFilter, CredentialKey, CredentialLimits,
+    CredentialRecord, CredentialState, CredentialStore, Cursor, DeliveryAttempt, Drain, EventPlace, IceUrls,
+    Identifier, NameFilter, NameKey, NewToken, NodeReport, NodeState, Notice, Order, PageRequest, PeerScope, PeerSeen,
+    ProjectId, ProjectRules, ProjectUse, RevokeBy, Role, Scope, Scopes, SessionEnd, SessionEndReason, SessionFilter,
+    SessionInsight, SessionKey, SessionRecord, SessionStart, Store, StoreError, StoredEvent, TokenId, UsageGroup,
+    UsageInterval, UsageQuery, UsageRow, Webhook, WebhookId, WebhookStore,
 };
 use causeway_types::{
     AllocationEndReason, AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, Secret,
@@ -72,6 +72,7 @@ on_both!(
     sessions_left_open_are_closed_at_their_last_sign_of_life,
     live_sessions_are_counted_however_they_end,
     a_list_is_paged_without_gap_or_repetition,
+    lists_are_searched_and_sorted,
     rooms_and_clients_are_listed_with_their_figures,
     webhooks_events_and_attempts_come_back,
     the_log_says_what_was_tried_and_a_replay_begins_anew,
@@ -393,27 +394,100 @@ async fn live_sessions_are_counted_however_they_end(store: &SqlStore) {
 async fn a_list_is_paged_without_gap_or_repetition(store: &SqlStore) {
     let records: Vec<_> = (1..=25).map(|id| session(id, "room", id)).collect();
     store.write_sessions(&records).await.unwrap();
+    let newest_first: Vec<String> = (1..=25).rev().map(|id| AllocationId(id).to_string()).collect();
     for filter in [
         SessionFilter::default(),
         SessionFilter { room: Some(identifier("room")), ..SessionFilter::default() },
         SessionFilter { client: Some(identifier("alice")), active: Some(true), ..SessionFilter::default() },
+        SessionFilter { search: Some("ALIC".to_owned()), ..SessionFilter::default() },
     ] {
-        let (mut seen, mut after) = (Vec::new(), None);
-        loop {
-            let page = store.sessions(ProjectId::DEFAULT, &filter, &PageRequest { limit: 10, after }).await.unwrap();
-            seen.extend(page.items.into_iter().map(|session| session.id));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
+        assert_eq!(all_sessions(store, &filter).await, newest_first, "{filter:?}");
+    }
+    // Each began later and carried more than the one before.
+    let oldest_first: Vec<String> = newest_first.iter().rev().cloned().collect();
+    for (_, by) in SessionKey::ALL {
+        for client in [None, Some(identifier("alice"))] {
+            for (is_descending, expected) in [(true, &newest_first), (false, &oldest_first)] {
+                let order = Order { by, is_descending };
+                let filter = SessionFilter { order, client: client.clone(), ..SessionFilter::default() };
+                assert_eq!(&all_sessions(store, &filter).await, expected, "{filter:?}");
             }
         }
-        let expected: Vec<String> = (1..=25).rev().map(|id| AllocationId(id).to_string()).collect();
-        assert_eq!(seen, expected);
     }
     let filter = SessionFilter { active: Some(false), ..SessionFilter::default() };
     assert!(store.sessions(ProjectId::DEFAULT, &filter, &PageRequest::default()).await.unwrap().items.is_empty());
     let filter = SessionFilter { from: Some(NOW.saturating_add(Duration::from_secs(25))), ..SessionFilter::default() };
     assert_eq!(store.sessions(ProjectId::DEFAULT, &filter, &PageRequest::default()).await.unwrap().items.len(), 1);
+}
+
+/// The names of sessions, read in pages of ten.
+async fn all_sessions(store: &SqlStore, filter: &SessionFilter) -> Vec<String> {
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.sessions(ProjectId::DEFAULT, filter, &PageRequest { limit: 10, after }).await.unwrap();
+        seen.extend(page.items.into_iter().map(|session| session.id));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return seen,
+        }
+    }
+}
+
+async fn lists_are_searched_and_sorted(store: &SqlStore) {
+    for (number, room) in (1..).zip(["b", "c", "a"]) {
+        let minted = credential(&format!("user-{room}"), room);
+        let issued_at = NOW.saturating_add(Duration::from_secs(number));
+        let expires_at = NOW.saturating_add(Duration::from_secs(100 - number));
+        store.insert_credential(CredentialRecord { issued_at, expires_at, ..minted }).await.unwrap();
+        store.write_sessions(&[session(number, room, number)]).await.unwrap();
+    }
+    let page = PageRequest { limit: 1, after: None };
+    for (key, up) in
+        [("name", "abc"), ("first_seen", "bca"), ("last_seen", "bca"), ("bytes_in", "bca"), ("bytes_out", "bca")]
+    {
+        let by = NameKey::ALL.into_iter().find(|(name, _)| *name == key).unwrap().1;
+        for (is_descending, expected) in [(false, up.to_owned()), (true, up.chars().rev().collect())] {
+            let filter = NameFilter { order: Order { by, is_descending }, ..NameFilter::default() };
+            let (mut seen, mut after) = (String::new(), None);
+            loop {
+                let rooms =
+                    store.rooms(ProjectId::DEFAULT, &filter, &PageRequest { after, ..page.clone() }).await.unwrap();
+                seen.extend(rooms.items.into_iter().map(|room| room.name));
+                after = rooms.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "{filter:?}");
+            assert_eq!(store.clients(ProjectId::DEFAULT, &filter, &page).await.unwrap().items.len(), 1);
+        }
+    }
+    for (by, is_descending, expected) in [
+        (CredentialKey::Issued, true, "acb"),
+        (CredentialKey::Issued, false, "bca"),
+        (CredentialKey::Expires, true, "bca"),
+        (CredentialKey::Expires, false, "acb"),
+    ] {
+        for client in [None, Some(identifier("alice"))] {
+            let filter = CredentialFilter { order: Order { by, is_descending }, client, ..CredentialFilter::default() };
+            let (mut seen, mut after) = (String::new(), None);
+            loop {
+                let request = PageRequest { after, ..page.clone() };
+                let found = store.credentials(ProjectId::DEFAULT, &filter, &request, NOW).await.unwrap();
+                seen.extend(found.items.into_iter().map(|view| view.record.room.unwrap().to_string()));
+                after = found.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "{filter:?}");
+        }
+    }
+    for (text, expected) in [("SER-B", 1), ("alice", 3), ("ser_b", 0)] {
+        let filter = CredentialFilter { search: Some(text.to_owned()), ..CredentialFilter::default() };
+        let found = store.credentials(ProjectId::DEFAULT, &filter, &PageRequest::default(), NOW).await.unwrap();
+        assert_eq!(found.items.len(), expected, "{text}");
+    }
 }
 
 async fn rooms_and_clients_are_listed_with_their_figures(store: &SqlStore) {
@@ -444,8 +518,30 @@ async fn rooms_and_clients_are_listed_with_their_figures(store: &SqlStore) {
         detail: "{}".to_owned(),
     };
     store.audit(&entry).await.unwrap();
-    let read = store.audit_log(ProjectId::DEFAULT, &page).await.unwrap().items;
-    assert_eq!(read, [AuditView { entry, email: None }]);
+    let read = store.audit_log(ProjectId::DEFAULT, &AuditFilter::default(), &page).await.unwrap().items;
+    assert_eq!(read, [AuditView { entry: entry.clone(), email: None }]);
+    store.audit(&AuditEntry { subject: "second".to_owned(), ..entry }).await.unwrap();
+    for (search, is_oldest_first, expected) in [
+        (None, false, vec!["second", "first"]),
+        (None, true, vec!["first", "second"]),
+        (Some("SEC"), false, vec!["second"]),
+        (Some("token.create"), true, vec!["first", "second"]),
+        (Some("nobody"), true, vec![]),
+    ] {
+        let filter = AuditFilter { search: search.map(str::to_owned), is_oldest_first };
+        let mut after = None;
+        let mut seen = Vec::new();
+        loop {
+            let one = PageRequest { limit: 1, after };
+            let read = store.audit_log(ProjectId::DEFAULT, &filter, &one).await.unwrap();
+            seen.extend(read.items.into_iter().map(|view| view.entry.subject));
+            after = read.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, expected, "{filter:?}");
+    }
 }
 
 async fn webhooks_events_and_attempts_come_back(store: &SqlStore) {
@@ -525,7 +621,10 @@ async fn a_cursor_of_another_list_is_refused(store: &SqlStore) {
     let page = PageRequest { limit: 1, after: Some("nonsense".to_owned()) };
     let refused = store.sessions(ProjectId::DEFAULT, &SessionFilter::default(), &page).await;
     assert!(matches!(refused, Err(StoreError::BadCursor)));
-    assert!(matches!(store.audit_log(ProjectId::DEFAULT, &page).await, Err(StoreError::BadCursor)));
+    assert!(matches!(
+        store.audit_log(ProjectId::DEFAULT, &AuditFilter::default(), &page).await,
+        Err(StoreError::BadCursor)
+    ));
 }
 
 #[tokio::test]

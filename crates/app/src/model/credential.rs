@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use causeway_types::{Secret, UnixTime};
 
-use super::{ProjectId, TokenId};
+use super::{Order, ProjectId, TokenId};
 use crate::Identifier;
 
 /// Which of the two named clients holds a credential.
@@ -212,6 +212,26 @@ impl CredentialState {
     }
 }
 
+/// By what credentials may be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKey {
+    /// When it was made.
+    Issued,
+    /// When it ends.
+    Expires,
+}
+
+impl CredentialKey {
+    /// Every key, under its name in requests.
+    pub const ALL: [(&'static str, Self); 2] = [("issued", Self::Issued), ("expires", Self::Expires)];
+}
+
+impl Default for Order<CredentialKey> {
+    fn default() -> Self {
+        Self { by: CredentialKey::Issued, is_descending: true }
+    }
+}
+
 /// Which credentials to list.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialFilter {
@@ -225,6 +245,10 @@ pub struct CredentialFilter {
     pub token: Option<TokenId>,
     /// In this state.
     pub state: Option<CredentialState>,
+    /// Whose user name, room or client has this in it; letters in any case.
+    pub search: Option<String>,
+    /// In which order.
+    pub order: Order<CredentialKey>,
 }
 
 /// Which credentials to revoke.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use causeway_types::{AllocationId, AuthRefusal, FiveTuple, LimitName, UnixTime};
 
-use super::{Attribution, ProjectId};
+use super::{Attribution, Order, ProjectId};
 use crate::Identifier;
 
 /// Why somebody was refused.
@@ -206,6 +206,28 @@ pub struct FailureView {
     pub rule: Option<String>,
 }
 
+/// By what refusals may be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKey {
+    /// When first.
+    First,
+    /// When last.
+    Last,
+    /// How many, folded ones included.
+    Count,
+}
+
+impl FailureKey {
+    /// Every key, under its name in requests.
+    pub const ALL: [(&'static str, Self); 3] = [("first", Self::First), ("last", Self::Last), ("count", Self::Count)];
+}
+
+impl Default for Order<FailureKey> {
+    fn default() -> Self {
+        Self { by: FailureKey::First, is_descending: true }
+    }
+}
+
 /// Which refusals to list.
 #[derive(Clone, Debug, Default)]
 pub struct FailureFilter {
@@ -221,6 +243,8 @@ pub struct FailureFilter {
     pub until: Option<UnixTime>,
     /// Whose user name, room, client, address, peer, limit or rule has this in it; letters in any case.
     pub search: Option<String>,
+    /// In which order.
+    pub order: Order<FailureKey>,
 }
 
 /// By what refusals are summed up.

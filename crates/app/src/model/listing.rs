@@ -29,6 +29,50 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// In what order to list: by what, and whether the most or newest comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order<K> {
+    /// By what.
+    pub by: K,
+    /// The most, newest or last name first.
+    pub is_descending: bool,
+}
+
+/// By what rooms and clients may be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKey {
+    /// Its name.
+    Name,
+    /// When it was first named.
+    FirstSeen,
+    /// When it was last seen.
+    LastSeen,
+    /// How many sessions it ever had.
+    Sessions,
+    /// Client to relay.
+    BytesIn,
+    /// Relay to client.
+    BytesOut,
+}
+
+impl NameKey {
+    /// Every key, under its name in requests.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("name", Self::Name),
+        ("first_seen", Self::FirstSeen),
+        ("last_seen", Self::LastSeen),
+        ("sessions", Self::Sessions),
+        ("bytes_in", Self::BytesIn),
+        ("bytes_out", Self::BytesOut),
+    ];
+}
+
+impl Default for Order<NameKey> {
+    fn default() -> Self {
+        Self { by: NameKey::Name, is_descending: false }
+    }
+}
+
 /// Which rooms or clients to list.
 #[derive(Clone, Debug, Default)]
 pub struct NameFilter {
@@ -40,6 +84,8 @@ pub struct NameFilter {
     pub active: Option<bool>,
     /// Clients only: that were in this room.
     pub room: Option<Identifier>,
+    /// In which order.
+    pub order: Order<NameKey>,
 }
 
 /// A room.

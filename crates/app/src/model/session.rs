@@ -7,7 +7,7 @@ use causeway_types::{
     UnixTime,
 };
 
-use super::{Attribution, InsightView, SessionInsight};
+use super::{Attribution, InsightView, Order, SessionInsight};
 use crate::Identifier;
 
 /// What is known of a session from its start on.
@@ -173,6 +173,38 @@ pub struct SessionView {
     pub insight: InsightView,
 }
 
+/// By what sessions may be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKey {
+    /// When it began.
+    Started,
+    /// How long it has lived, as far as is written.
+    Duration,
+    /// Client to relay.
+    BytesIn,
+    /// Relay to client.
+    BytesOut,
+    /// Refusals it met.
+    Refusals,
+}
+
+impl SessionKey {
+    /// Every key, under its name in requests.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("started", Self::Started),
+        ("duration", Self::Duration),
+        ("bytes_in", Self::BytesIn),
+        ("bytes_out", Self::BytesOut),
+        ("refusals", Self::Refusals),
+    ];
+}
+
+impl Default for Order<SessionKey> {
+    fn default() -> Self {
+        Self { by: SessionKey::Started, is_descending: true }
+    }
+}
+
 /// Which sessions to list.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
@@ -190,4 +222,8 @@ pub struct SessionFilter {
     pub from: Option<UnixTime>,
     /// Begun before.
     pub to: Option<UnixTime>,
+    /// Whose id, room, client, user name or address has this in it; letters in any case.
+    pub search: Option<String>,
+    /// In which order.
+    pub order: Order<SessionKey>,
 }

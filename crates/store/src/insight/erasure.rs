@@ -100,6 +100,16 @@ pub(crate) async fn forget_before(pool: &AnyPool, project: ProjectId, before: Un
     Ok(forgotten)
 }
 
+/// Deletes a batch of the oldest refusals beyond the newest `keep`.
+pub(crate) async fn trim_failures(pool: &AnyPool, project: ProjectId, keep: u64) -> Result<u64, sqlx::Error> {
+    let newest_beyond = Sql::new("SELECT first_at, id FROM failures WHERE project_id = ").bind(project.0);
+    let newest_beyond = newest_beyond.push(" ORDER BY first_at DESC, id DESC LIMIT 1 OFFSET ").bind(keep);
+    let Some((at, id)) = newest_beyond.rows::<(i64, String)>().fetch_optional(pool).await? else { return Ok(0) };
+    let sql = Sql::new("DELETE FROM failures WHERE id IN (SELECT id FROM failures WHERE project_id = ").bind(project.0);
+    let sql = sql.push(" AND (first_at, id) <= (").bind(at).push(", ").bind(id);
+    run(pool, sql.push(") ORDER BY first_at, id LIMIT ").bind(BATCH).push(")")).await
+}
+
 /// Removes sessions of these ids and who took part in them, in one transaction; how many.
 pub(crate) async fn forget_sessions(pool: &AnyPool, ids: &[String]) -> Result<u64, sqlx::Error> {
     if ids.is_empty() {

@@ -1,8 +1,8 @@
 //! Refusals: written with absolute counts, listed by time, summed up by reason, room or client.
 
 use causeway_app::{
-    AddressPrivacy, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureReason, FailureView, Identifier, Page,
-    PageRequest, ProjectId, StoreResult,
+    AddressPrivacy, Failure, FailureFilter, FailureGroup, FailureGroupBy, FailureKey, FailureReason, FailureView,
+    Identifier, Order, Page, PageRequest, ProjectId, StoreResult,
 };
 use sqlx::AnyPool;
 
@@ -133,13 +133,21 @@ pub(crate) async fn list(
     request: &PageRequest,
 ) -> StoreResult<Page<FailureView>> {
     let mut sql = narrowed(Sql::new("SELECT * FROM failures WHERE project_id = "), project, filter);
-    if let Some((at, id)) = listing::place(request)? {
-        sql = sql.push(" AND (first_at, id) < (").bind(at).push(", ").bind(id).push(")");
-    }
-    let sql = sql.push(" ORDER BY first_at DESC, id DESC LIMIT ").bind(i64::from(request.limit) + 1);
+    let Order { by, is_descending } = filter.order;
+    let column = match by {
+        FailureKey::First => "first_at",
+        FailureKey::Last => "last_at",
+        FailureKey::Count => "(times + folded)",
+    };
+    sql = listing::ordered(sql, (column, "id"), is_descending, listing::place(request)?, i64::from(request.limit) + 1);
     let rows: Vec<FailureRow> = sql.rows().fetch_all(pool).await.map_err(store_error)?;
     let views = rows.into_iter().map(FailureView::from).collect();
-    Ok(listing::page(views, request, |view| format!("{}-{}", millis(view.first_at), view.id)))
+    let value = |view: &FailureView| match by {
+        FailureKey::First => millis(view.first_at),
+        FailureKey::Last => millis(view.last_at),
+        FailureKey::Count => i64::try_from(view.count.saturating_add(view.folded)).unwrap_or(i64::MAX),
+    };
+    Ok(listing::page(views, request, |view| format!("{}-{}", value(view), view.id)))
 }
 
 pub(crate) async fn groups(
@@ -194,23 +202,7 @@ fn narrowed(sql: Sql, project: ProjectId, filter: &FailureFilter) -> Sql {
     if let Some(text) = &filter.search {
         const COLUMNS: [&str; 8] =
             ["username", "room", "client", "second_client", "client_address", "peer", "limit_name", "rule"];
-        let all: Vec<String> = COLUMNS.iter().map(|column| format!("COALESCE({column}, '')")).collect();
-        // A line feed between two columns, which no search has: none finds the end of one with the start of the next.
-        sql = sql.push(" AND LOWER(").push(&all.join(" || '\n' || ")).push(") LIKE ").bind(pattern(text));
-        sql = sql.push(" ESCAPE '!'");
+        sql = listing::has_text(sql.push(" AND "), &COLUMNS, text);
     }
     sql
-}
-
-/// Any text with this in it; what LIKE takes for a sign is a letter here.
-fn pattern(text: &str) -> String {
-    let mut pattern = "%".to_owned();
-    for letter in text.to_lowercase().chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
 }

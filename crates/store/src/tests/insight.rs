@@ -1,8 +1,8 @@
 //! What explains calls: marks, refusals, privacy.
 
 use causeway_app::{
-    AddressPrivacy, ErasureSubject, Failure, FailureFilter, FailureGroupBy, FailureReason, InsightStore, Mark,
-    MarkKind, NewDoctorLink, Refusal,
+    AddressPrivacy, ErasureSubject, Failure, FailureFilter, FailureGroupBy, FailureKey, FailureReason, InsightStore,
+    Mark, MarkKind, NewDoctorLink, Refusal,
 };
 use causeway_types::LimitName;
 
@@ -14,6 +14,7 @@ on_both!(
     a_refusal_written_twice_counts_once_and_is_found_by_every_filter,
     refusals_are_summed_up_by_reason_room_and_client,
     refusals_are_paged_without_gap_or_repetition,
+    the_oldest_refusals_make_room,
     a_room_is_forgotten_without_a_trace_and_the_sums_stay,
     a_client_is_forgotten_and_others_are_not,
     what_ended_before_a_time_is_forgotten_in_batches_and_the_sums_stay,
@@ -207,18 +208,36 @@ async fn refusals_are_paged_without_gap_or_repetition(store: &SqlStore) {
         FailureFilter { reason: Some(FailureReason::Expired), ..FailureFilter::default() },
         FailureFilter { search: Some("bob".to_owned()), ..FailureFilter::default() },
     ] {
-        let (mut seen, mut after) = (Vec::new(), None);
-        loop {
-            let page = store.failures(ProjectId::DEFAULT, &filter, &PageRequest { limit: 10, after }).await.unwrap();
-            seen.extend(page.items.into_iter().map(|failure| failure.id));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        let expected: Vec<String> = (1..=25).rev().map(|id| format!("{id:016x}")).collect();
-        assert_eq!(seen, expected);
+        assert_eq!(all_refusals(store, &filter).await, (1..=25).rev().collect::<Vec<u64>>(), "{filter:?}");
     }
+    for (_, by) in FailureKey::ALL {
+        let filter = FailureFilter { order: Order { by, is_descending: false }, ..FailureFilter::default() };
+        assert_eq!(all_refusals(store, &filter).await, (1..=25).collect::<Vec<u64>>(), "{filter:?}");
+    }
+}
+
+/// The numbers of refusals, read in pages of ten.
+async fn all_refusals(store: &SqlStore, filter: &FailureFilter) -> Vec<u64> {
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.failures(ProjectId::DEFAULT, filter, &PageRequest { limit: 10, after }).await.unwrap();
+        seen.extend(page.items.into_iter().map(|failure| u64::from_str_radix(&failure.id, 16).unwrap()));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return seen,
+        }
+    }
+}
+
+async fn the_oldest_refusals_make_room(store: &SqlStore) {
+    let rows: Vec<Failure> = (1..=25).map(|id| failure(id, FailureReason::Expired, "bob", "room")).collect();
+    store.write_failures(&rows).await.unwrap();
+    assert_eq!(store.trim_failures(ProjectId::DEFAULT, 25).await.unwrap(), 0, "as many as may be kept");
+    assert_eq!(store.trim_failures(ProjectId(2), 0).await.unwrap(), 0, "another project keeps its own");
+    assert_eq!(store.trim_failures(ProjectId::DEFAULT, 24).await.unwrap(), 1);
+    assert_eq!(store.trim_failures(ProjectId::DEFAULT, 10).await.unwrap(), 14);
+    let left = all_refusals(store, &FailureFilter::default()).await;
+    assert_eq!(left, (16..=25).rev().collect::<Vec<u64>>());
 }
 
 /// Every text that any table holds.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use causeway_app::{
-    AuditEntry, CredentialStore, LinkKind, NewUser, OneTimeLink, OrganizationId, PageRequest, PeopleStore, ProjectId,
-    Redemption, Store, UserChange, UserId, UserRole,
+    AuditEntry, AuditFilter, CredentialStore, LinkKind, NewUser, OneTimeLink, OrganizationId, PageRequest, PeopleStore,
+    ProjectId, Redemption, Store, UserChange, UserId, UserRole,
 };
 
 use super::NOW;
@@ -192,7 +192,8 @@ async fn the_audit_log_names_the_person(store: &SqlStore) {
     let caller = store.sign_in_holder([5; 32], None).await.unwrap().unwrap().caller;
     let entry = AuditEntry::by(caller, "user.invite", "7".to_owned(), "{}".to_owned(), NOW);
     store.audit(&entry).await.unwrap();
-    let read = store.audit_log(ProjectId::DEFAULT, &PageRequest::default()).await.unwrap().items;
+    let read =
+        store.audit_log(ProjectId::DEFAULT, &AuditFilter::default(), &PageRequest::default()).await.unwrap().items;
     assert_eq!(read[0].email.as_deref(), Some("ann@example.net"));
     assert_eq!(read[0].entry, entry);
 }

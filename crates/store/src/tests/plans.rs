@@ -50,6 +50,8 @@ async fn sessions_are_listed_from_an_index_in_their_order() {
                 active,
                 from: from.then_some(NOW),
                 to: to.then_some(NOW),
+                search: None,
+                order: Order { by: SessionKey::Started, is_descending: from },
             };
             for page in pages() {
                 let sql = listing::sessions_sql(ProjectId::DEFAULT, &filter, &page).unwrap();
@@ -70,11 +72,13 @@ async fn rooms_and_clients_are_listed_from_an_index_in_their_order() {
                 prefix: prefix.then(|| "re".to_owned()),
                 active,
                 room: room.then(|| identifier("red")),
+                order: Order { by: NameKey::Name, is_descending: prefix },
             };
             for page in pages() {
-                let sql = listing::clients_sql(ProjectId::DEFAULT, &filter, &page);
+                let sql = listing::clients_sql(ProjectId::DEFAULT, &filter, &page).unwrap();
                 check(&store, &format!("clients {filter:?}"), sql).await;
-                let sql = listing::rooms_sql(ProjectId::DEFAULT, &NameFilter { room: None, ..filter.clone() }, &page);
+                let sql = listing::rooms_sql(ProjectId::DEFAULT, &NameFilter { room: None, ..filter.clone() }, &page)
+                    .unwrap();
                 check(&store, &format!("rooms {filter:?}"), sql).await;
             }
         }
@@ -94,6 +98,8 @@ async fn credentials_are_listed_from_an_index_in_their_order() {
                 client: client.then(|| identifier("alice")),
                 token: token.then_some(TokenId(1)),
                 state,
+                search: None,
+                order: Order { by: CredentialKey::Issued, is_descending: room },
             };
             for page in pages() {
                 let sql = credentials::list_sql(ProjectId::DEFAULT, &filter, &page, NOW).unwrap();
@@ -114,7 +120,7 @@ async fn a_list_without_its_index_would_be_noticed_and_live_sessions_have_their_
     let steps = plan(&store, revoked).await;
     assert!(steps.iter().any(|(_, step)| step.contains("credentials_revoked")), "{steps:#?}");
     let filter = NameFilter { active: Some(true), ..NameFilter::default() };
-    let live = listing::rooms_sql(ProjectId::DEFAULT, &filter, &PageRequest::default());
+    let live = listing::rooms_sql(ProjectId::DEFAULT, &filter, &PageRequest::default()).unwrap();
     assert!(plan(&store, live).await.iter().any(|(_, step)| step.contains("rooms_active")));
     let scan = Sql::new("SELECT * FROM sessions s WHERE s.region = ").bind("local");
     assert!(plan(&store, scan).await.iter().any(|(_, step)| step.starts_with("SCAN")));
