@@ -9,6 +9,7 @@ import pytest
 import console_data
 from causeway import HOST, Causeway, wait_until
 from console_browser import CHROMIUM, FLAGS, Console, chromium
+from test_console_auth import Browser, token_of
 from turn_client import TurnClient
 
 PASSWORD = "a sentence is easiest to remember"
@@ -114,16 +115,22 @@ def test_hostile_names_stay_text(console, run):
     TurnClient((HOST, run.turn_port), HOSTILE_USER, "wrong").allocate()
     run.request("/api/v1/tokens", "POST", {"name": HOSTILE[:60], "scopes": ["read"]})
     run.request("/api/v1/webhooks", "POST", {"url": "https://example.net/?<script>window.hurt=1</script>"})
+    assert run.request("/api/v1/users", "POST", {"email": "eve@example.net", "name": HOSTILE, "role": "viewer"})[0] == 201
+    # Rooms, clients and projects cannot be named so.
+    for name in ("room", "initiator_client", "receiver_client"):
+        assert run.request("/api/v1/credentials/ice", "POST", {name: HOSTILE})[0] == 422, name
+    assert run.request("/api/v1/projects", "POST", {"slug": HOSTILE})[0] == 422
     minted = run.mint(room="hostile", initiator_client="alice", ttl=60, metadata={HOSTILE: HOSTILE})
     username = console_data.turn_server(minted)["username"]
     wait_until(lambda: "onload" in json.dumps(api(run, "/api/v1/failures")), 10, "the refusal to be written")
     seen = 0
-    for path in ("/failures", "/tokens", "/webhooks", "/audit", f"/credentials/{username}", "/failures?q=" + HOSTILE_USER):
+    lists = ("/failures", "/tokens", "/webhooks", "/audit", "/users")
+    for path in (*lists, f"/credentials/{username}", "/rooms/hostile", "/failures?q=" + HOSTILE_USER, "/sessions?q=" + HOSTILE):
         page = console.open(path)
         seen += "window.hurt" in page.content()
         assert page.evaluate("window.hurt") is None, path
         assert page.locator("img[src=x], svg[onload]").count() == 0, path
-    assert seen >= 2
+    assert seen >= 3
 
 
 def test_a_hundred_updates_a_second_do_not_stop_the_page(console, run):
@@ -203,3 +210,71 @@ def test_a_link_examines_for_somebody_else_and_shows_nothing_else(browser, conso
         assert not [url for url in asked if "/api/" in url], asked
         assert guest.page.get_by_role("link").count() == 0
         guest.assert_well_behaved()
+
+
+def test_a_viewer_is_told_what_they_may_not_do(browser):
+    with Causeway() as run:
+        owner = Browser(run)
+        first = {"token": token_of(run.banner), "password": PASSWORD, "email": "ann@example.net"}
+        assert owner.ask("POST", "/api/v1/auth/welcome", first).status_code == 200
+        link = owner.ask("POST", "/api/v1/users", {"email": "vic@example.net", "role": "viewer"}).json()["link"]
+        calling = console_data.call(run, "seen", "alice", "bob", ends=False)
+        username = calling[0].username
+        [hook] = [json.loads(run.request("/api/v1/webhooks", "POST", {"url": "https://hooks.example.net/"})[2])["id"]]
+        with Console(browser, run, viewport={"width": 1280, "height": 900}) as console:
+            page = console.page
+            page.goto(console.origin + link)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Open the console").click()
+            page.get_by_role("heading", name="Overview").wait_for()
+            wait_until(lambda: api(run, "/api/v1/sessions?room=seen")["data"], 20, "the session")
+            session = api(run, "/api/v1/sessions?room=seen")["data"][0]["id"]
+            for path, role in [
+                ("/rooms/seen", "operator"),
+                ("/clients/alice", "operator"),
+                (f"/sessions/{session}", "operator"),
+                (f"/credentials/{username}", "operator"),
+                ("/doctor", "operator"),
+                ("/tokens", "owner"),
+                ("/webhooks", "owner"),
+                (f"/webhooks/{hook}", "owner"),
+                ("/regions", "owner"),
+                ("/users", "owner"),
+                ("/settings", "owner"),
+            ]:
+                console.open(path)
+                note = page.locator(f"[data-only-for={role}]")
+                note.wait_for()
+                assert "You are signed in as viewer." in note.inner_text(), path
+                assert page.locator("button.danger, main button.primary:enabled").count() == 0, path
+            console.assert_well_behaved()
+
+
+def test_the_live_view_follows_the_project_that_is_looked_at(browser, run):
+    assert run.request("/api/v1/projects", "POST", {"slug": "other"})[0] == 201
+    with Console(browser, run, viewport={"width": 1280, "height": 900}) as console:
+        page = console.enter().open("/rooms")
+        page.get_by_label("Project", exact=True).select_option("other")
+        page.get_by_role("heading", name="No rooms yet").wait_for()
+        page.locator(".live-dot.live").wait_for()
+        # What happens in the other project is told by itself; what happens in this one is not mixed in.
+        run.mint(room="of-default", initiator_client="alice", ttl=60)
+        minted = run.request(
+            "/api/v1/credentials/ice", "POST", {"room": "of-other"}, headers={"X-Causeway-Project": "other"}
+        )
+        assert minted[0] == 200, minted
+        page.get_by_role("link", name="of-other", exact=True).wait_for()
+        assert page.get_by_text("of-default").count() == 0
+        page.get_by_label("Project", exact=True).select_option("default")
+        page.get_by_role("link", name="of-default", exact=True).wait_for()
+        assert page.get_by_text("of-other").count() == 0
+        console.assert_well_behaved()
+
+
+def test_the_doctor_shows_what_the_server_finds_of_itself(console, run):
+    page = console.open("/doctor")
+    page.get_by_role("button", name="Try from the server").click()
+    page.locator("[data-server-summary]").wait_for(timeout=90_000)
+    passes = page.eval_on_selector_all("[data-pass]", "all => all.map(one => [one.dataset.transport, one.dataset.pass])")
+    assert {"udp", "tcp"} <= {transport for transport, found in passes if found == "ok"}, passes
+    assert page.locator("[data-pass] p").first.inner_text().strip()

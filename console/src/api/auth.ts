@@ -1,27 +1,19 @@
+import { api, take, type Schemas } from "./client";
 import { ApiError } from "./error";
-import { identity, project, signedOut, type Me } from "./identity";
-import { send } from "./send";
+import { identity, project, signedOut } from "./identity";
 
 /** Signing in and out. The session is a cookie that scripts cannot read. */
 
 /** How people get in. */
-export interface Ways {
-  methods: string[];
-  oidcName: string | null;
-  needsFirstOwner: boolean;
-}
+export type Ways = Schemas["Ways"];
 
 /** What a one-time link is for. */
-export interface LinkInfo {
-  kind: "first" | "invitation" | "password";
-  email: string | null;
-  name: string | null;
-}
+export type LinkInfo = Schemas["LinkInfo"];
 
 /** Finds out who is signed in. */
 export async function loadIdentity(): Promise<void> {
   try {
-    const me = await send<Me>("GET", "/api/v1/me");
+    const me = await take(api.GET("/api/v1/me"));
     const chosen = project.get();
     if (chosen && !me.projects.some((known) => known.slug === chosen)) project.set(null);
     identity.set({ state: "signed-in", me });
@@ -40,37 +32,32 @@ export async function loadIdentity(): Promise<void> {
 }
 
 export function waysIn(): Promise<Ways> {
-  return send<Ways>("GET", "/api/v1/auth");
+  return take(api.GET("/api/v1/auth"));
 }
 
 export async function signIn(email: string, password: string): Promise<void> {
-  await send("POST", "/api/v1/auth/login", { email, password });
+  await take(api.POST("/api/v1/auth/login", { body: { email, password } }));
   await loadIdentity();
 }
 
 export function lookAtLink(token: string): Promise<LinkInfo> {
-  return send<LinkInfo>("POST", "/api/v1/auth/link", { token });
+  return take(api.POST("/api/v1/auth/link", { body: { token } }));
 }
 
 /** Uses a one-time link: sets the password and signs in. */
-export async function redeemLink(fields: {
-  token: string;
-  password: string;
-  email?: string;
-  name?: string;
-}): Promise<void> {
-  await send("POST", "/api/v1/auth/welcome", fields);
+export async function redeemLink(body: Schemas["WelcomeRequest"]): Promise<void> {
+  await take(api.POST("/api/v1/auth/welcome", { body }));
   // The link is used up; whoever comes in begins at the overview.
   window.history.replaceState(null, "", "/");
   await loadIdentity();
 }
 
 export async function changePassword(current: string, password: string): Promise<void> {
-  await send("POST", "/api/v1/auth/password", { current, password });
+  await take(api.POST("/api/v1/auth/password", { body: { current, password } }));
   await loadIdentity();
 }
 
 export async function signOut(isEverywhere: boolean): Promise<void> {
-  await send("POST", isEverywhere ? "/api/v1/auth/logout-everywhere" : "/api/v1/auth/logout");
+  await take(isEverywhere ? api.POST("/api/v1/auth/logout-everywhere") : api.POST("/api/v1/auth/logout"));
   signedOut();
 }

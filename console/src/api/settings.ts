@@ -1,17 +1,9 @@
 import { useEffect } from "preact/hooks";
 import { createStore, useStore } from "../lib/store";
-import { send } from "./send";
+import { api, take, type Schemas } from "./client";
 
 /** What owners set for their organization. */
-export interface Settings {
-  roomLink: string | null;
-  clientLink: string | null;
-  pricePerGb: string | null;
-  pricePerMinute: string | null;
-  currency: string | null;
-  retentionDays: number | null;
-  addresses: "keep" | "truncate" | "drop";
-}
+export type Settings = Schemas["Settings"];
 
 const settings = createStore<Settings | undefined>(undefined);
 let isAsked = false;
@@ -29,11 +21,11 @@ export function useSettings(): Settings | undefined {
 }
 
 export async function loadSettings(): Promise<Settings> {
-  const loaded = await send<Settings>("GET", "/api/v1/settings");
+  const loaded = await take(api.GET("/api/v1/settings"));
   settings.set(loaded);
   return loaded;
 }
 
 export async function saveSettings(next: Settings): Promise<void> {
-  settings.set(await send<Settings>("PUT", "/api/v1/settings", next));
+  settings.set(await take(api.PUT("/api/v1/settings", { body: next })));
 }

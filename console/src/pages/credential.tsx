@@ -4,8 +4,10 @@ import { ApiError } from "../api/error";
 import { formatCount, formatDateTime } from "../lib/format";
 import { href, to } from "../lib/query";
 import { useResource } from "../lib/resource";
+import { useMay } from "../ui/access";
 import { ConfirmButton } from "../ui/confirm";
 import { ErrorNote } from "../ui/note";
+import { OnlyFor } from "../ui/only-for";
 import { Card, Facts, PageHead } from "../ui/page";
 import { Ago } from "../ui/time";
 import { CredentialState, holder, limitsText } from "./credentials";
@@ -15,6 +17,7 @@ const FIGURES_MS = 4000;
 
 export function CredentialPage() {
   const username = useRoute().params["username"] ?? "";
+  const isOperator = useMay("operator");
   const { data, error, reload } = useResource(
     `credential ${username}`,
     (signal) => take(api.GET("/api/v1/credentials/{username}", { params: { path: { username } }, signal })),
@@ -35,13 +38,15 @@ export function CredentialPage() {
             title={username}
             about="Not issued by this server: a TURN REST name or a static user. Its sessions are below."
             actions={
-              <ConfirmButton
-                label="Revoke"
-                title="Revoke this name?"
-                consequence="It opens nothing from here on, and its live sessions end at once."
-                action="Revoke"
-                run={revoke}
-              />
+              isOperator && (
+                <ConfirmButton
+                  label="Revoke"
+                  title="Revoke this name?"
+                  consequence="It opens nothing from here on, and its live sessions end at once."
+                  action="Revoke"
+                  run={revoke}
+                />
+              )
             }
           />
           <SessionList of={{ username }} />
@@ -57,7 +62,8 @@ export function CredentialPage() {
         badge={<CredentialState of={data} />}
         about={<span class="mono">{username}</span>}
         actions={
-          data.state !== "revoked" && (
+          data.state !== "revoked" &&
+          isOperator && (
             <ConfirmButton
               label="Revoke"
               title="Revoke this credential?"
@@ -68,6 +74,7 @@ export function CredentialPage() {
           )
         }
       />
+      <OnlyFor role="operator" what="revoke credentials" />
       {error !== undefined && <ErrorNote error={error} retry={reload} />}
       <Card title="What it is">
         <Facts

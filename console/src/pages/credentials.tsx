@@ -1,8 +1,8 @@
 import { api, take, type Schemas } from "../api/client";
 import { formatBytes, formatCount } from "../lib/format";
 import { to, useQuery } from "../lib/query";
-import type { Column } from "../table/columns";
-import { FilterChips, Filters, Segments } from "../table/filters";
+import { serverSort, type Column } from "../table/columns";
+import { FilterChips, Filters, SearchBox, Segments } from "../table/filters";
 import { LiveTable } from "../table/live-table";
 import { usePagedList } from "../table/use-paged-list";
 import { Badge } from "../ui/badge";
@@ -58,8 +58,22 @@ const COLUMNS: Column<Credential>[] = [
     from: 820,
     cell: (credential) => credential.room && <a href={to.room(credential.room)}>{credential.room}</a>,
   },
-  { id: "issued", title: "Issued", width: 104, from: 700, cell: (credential) => <Ago at={credential.issuedAt} /> },
-  { id: "expires", title: "Expires", width: 104, from: 920, cell: (credential) => <Ago at={credential.expiresAt} /> },
+  {
+    id: "issued",
+    title: "Issued",
+    width: 104,
+    from: 700,
+    serverSort: "issued",
+    cell: (credential) => <Ago at={credential.issuedAt} />,
+  },
+  {
+    id: "expires",
+    title: "Expires",
+    width: 104,
+    from: 920,
+    serverSort: "expires",
+    cell: (credential) => <Ago at={credential.expiresAt} />,
+  },
   {
     id: "sessions",
     title: "Live",
@@ -73,19 +87,21 @@ const COLUMNS: Column<Credential>[] = [
 
 export function Credentials() {
   const query = useQuery();
-  const [state, room, client, token] = ["state", "room", "client", "token"].map((name) => query.get(name));
+  const [search, state, room, client, token] = ["q", "state", "room", "client", "token"].map((name) => query.get(name));
+  const sort = serverSort(COLUMNS, query.get("sort"));
   const filters = {
+    ...(search && { search }),
     ...(state && { state }),
     ...(room && { room }),
     ...(client && { client }),
     ...(token && { token: Number(token) }),
   };
   const live = usePagedList<Credential>(
-    `credentials ${JSON.stringify(filters)}`,
+    `credentials ${JSON.stringify(filters)} ${sort ?? ""}`,
     (cursor, signal) =>
       take(
         api.GET("/api/v1/credentials", {
-          params: { query: { ...filters, limit: 100, ...(cursor && { cursor }) } },
+          params: { query: { ...filters, ...(sort && { sort }), limit: 100, ...(cursor && { cursor }) } },
           signal,
         }),
       ),
@@ -99,6 +115,7 @@ export function Credentials() {
         about="What opens the relay. The secret half is shown to whoever mints it and never again."
       />
       <Filters>
+        <SearchBox name="q" label="User name, room, client …" />
         <Segments
           name="state"
           label="State"
@@ -121,6 +138,7 @@ export function Credentials() {
         live={live}
         noun="credential"
         columns={COLUMNS}
+        order="-issued"
         idOf={(credential) => credential.username}
         hrefOf={(credential) => to.credential(credential.username)}
         isChanging={(credential) => credential.state === "active"}

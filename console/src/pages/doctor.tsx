@@ -1,12 +1,13 @@
 import { useState } from "preact/hooks";
 import { api, take } from "../api/client";
+import { FromServer } from "../doctor/from-server";
 import { Results } from "../doctor/results";
 import { useRun } from "../doctor/run";
 import { ShareDialog } from "../doctor/share-dialog";
 import { useMay } from "../ui/access";
 import { Empty } from "../ui/empty";
 import { Icon } from "../ui/icon";
-import { Note } from "../ui/note";
+import { OnlyFor } from "../ui/only-for";
 import { PageHead } from "../ui/page";
 
 /** Long enough for all trials, short enough to be worth nothing afterwards. */
@@ -37,7 +38,7 @@ export function Doctor() {
           )
         }
       />
-      {!isOperator && <Note>The doctor mints a credential, which operators and owners may do.</Note>}
+      <OnlyFor role="operator" what="examine the connection: the doctor mints a credential" />
       {run.state === "idle" ? (
         <div class="card">
           <Empty title="Nothing examined yet">
@@ -48,6 +49,7 @@ export function Doctor() {
       ) : (
         <Results run={run} />
       )}
+      {isOperator && <FromServer />}
       {isSharing && <ShareDialog onClose={() => setSharing(false)} />}
     </>
   );

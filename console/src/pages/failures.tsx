@@ -4,7 +4,7 @@ import { href, to, useQuery } from "../lib/query";
 import { reasonText, REASON_NAMES } from "../lib/reasons";
 import { useResource } from "../lib/resource";
 import { sinceFilter, SINCE_CHOICES } from "../lib/since";
-import type { Column } from "../table/columns";
+import { serverSort, type Column } from "../table/columns";
 import { Choice, FilterChips, Filters, SearchBox, Segments } from "../table/filters";
 import { LiveTable } from "../table/live-table";
 import { usePagedList } from "../table/use-paged-list";
@@ -99,8 +99,9 @@ const COLUMNS: Column<Failure>[] = [
   {
     id: "count",
     title: "Times",
-    width: 76,
+    width: 80,
     isNumber: true,
+    serverSort: "count",
     cell: (failure) => formatCount(failure.count + failure.folded),
   },
   { id: "who", title: "Client", width: 130, from: 640, cell: (failure) => <Who failure={failure} /> },
@@ -131,7 +132,22 @@ const COLUMNS: Column<Failure>[] = [
         </a>
       ),
   },
-  { id: "at", title: "Last", width: 104, from: 560, cell: (failure) => <Ago at={failure.lastAt} /> },
+  {
+    id: "first",
+    title: "First",
+    width: 104,
+    from: 900,
+    serverSort: "first",
+    cell: (failure) => <Ago at={failure.at} />,
+  },
+  {
+    id: "at",
+    title: "Last",
+    width: 104,
+    from: 560,
+    serverSort: "last",
+    cell: (failure) => <Ago at={failure.lastAt} />,
+  },
 ];
 
 function ReasonText({ failure }: { failure: Failure }) {
@@ -152,12 +168,13 @@ function Who({ failure }: { failure: Failure }) {
 
 function Each() {
   const { key, filters, isFiltered } = useFailureFilters();
+  const sort = serverSort(COLUMNS, useQuery().get("sort"));
   const live = usePagedList<Failure>(
-    `failures ${key}`,
+    `failures ${key} ${sort ?? ""}`,
     (cursor, signal) =>
       take(
         api.GET("/api/v1/failures", {
-          params: { query: { ...filters, limit: 100, ...(cursor && { cursor }) } },
+          params: { query: { ...filters, ...(sort && { sort }), limit: 100, ...(cursor && { cursor }) } },
           signal,
         }),
       ),
@@ -169,6 +186,7 @@ function Each() {
       live={live}
       noun="refusal"
       columns={COLUMNS}
+      order="-first"
       idOf={(failure) => failure.id}
       isChanging={(failure) => Date.parse(failure.lastAt) > Date.now() - 60_000}
       empty={<NoFailures isFiltered={isFiltered} />}

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { send } from "../api/send";
+import { api, take } from "../api/client";
 import { Dialog } from "../ui/dialog";
 import { SelectField, TextField } from "../ui/field";
 import { Form } from "../ui/form";
@@ -10,7 +10,7 @@ export function InviteDialog(props: { onClose: () => void; onMade: (link: Link) 
   const [name, setName] = useState("");
   const [role, setRole] = useState<string>("viewer");
   const run = async () => {
-    props.onMade(await send<Link>("POST", "/api/v1/users", { email, role, ...(name && { name }) }));
+    props.onMade(await take(api.POST("/api/v1/users", { body: { email, role, ...(name && { name }) } })));
   };
   return (
     <Dialog title="Invite somebody" onClose={props.onClose}>

@@ -155,7 +155,8 @@ function FirstSteps() {
           <a href="/tokens">Make an API token</a> that may mint credentials, and give it to your application.
         </li>
         <li>
-          Mint a credential with it, and give its <code>iceServers</code> to a browser:
+          Mint a credential for each side of a call, and give its <code>iceServers</code> to that side's browser. This
+          one is for the side that calls; the other's has <code>client_type=receiver</code>:
           <Command text={mintCommand()} />
         </li>
         <li>

@@ -11,6 +11,7 @@ import { WholeTable } from "../table/whole-table";
 import { useMay } from "../ui/access";
 import { Badge } from "../ui/badge";
 import { Empty } from "../ui/empty";
+import { OnlyFor } from "../ui/only-for";
 import { PageHead } from "../ui/page";
 
 const FIGURES_MS = 5000;
@@ -27,6 +28,7 @@ export function Regions() {
   return (
     <div class="stack">
       <PageHead title="Regions" about="Where relays are, whether they take calls, and the servers of each." />
+      <OnlyFor role="owner" what="see the servers of a region and drain them" />
       {placed.length > 0 && (
         <div class="card card-body">
           <RegionMap regions={placed} />

@@ -14,6 +14,7 @@ import { ConfirmButton } from "../ui/confirm";
 import { CopyButton } from "../ui/copy";
 import { Empty } from "../ui/empty";
 import { ErrorNote, Note } from "../ui/note";
+import { OnlyFor } from "../ui/only-for";
 import { Card, Facts, PageHead, Stat } from "../ui/page";
 import { Duration, useNow } from "../ui/time";
 import { sessionName, type Session } from "./sessions";
@@ -72,6 +73,7 @@ function Details({ session, error, reload }: { session: Detail; error: unknown; 
           )
         }
       />
+      {isLive && <OnlyFor role="operator" what="end sessions" />}
       {error !== undefined && <ErrorNote error={error} retry={reload} />}
       <div class="stats">
         <Stat label="Duration" value={<Duration from={session.startedAt} to={session.endedAt} />} />

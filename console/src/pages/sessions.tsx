@@ -2,8 +2,8 @@ import { api, take, type Schemas } from "../api/client";
 import { formatBytes, formatCount } from "../lib/format";
 import { to, useQuery } from "../lib/query";
 import { sinceFilter, SINCE_CHOICES } from "../lib/since";
-import type { Column } from "../table/columns";
-import { Choice, FilterChips, Filters, Segments } from "../table/filters";
+import { serverSort, type Column } from "../table/columns";
+import { Choice, FilterChips, Filters, SearchBox, Segments } from "../table/filters";
 import { LiveTable } from "../table/live-table";
 import { usePagedList } from "../table/use-paged-list";
 import { LiveBadge, Transport } from "../ui/badge";
@@ -45,23 +45,47 @@ export const SESSION_COLUMNS: Column<Session>[] = [
     from: 600,
     cell: (session) => <Transport of={session.transport} />,
   },
-  { id: "started", title: "Started", width: 104, from: 480, cell: (session) => <Ago at={session.startedAt} /> },
+  {
+    id: "started",
+    title: "Started",
+    width: 104,
+    from: 480,
+    serverSort: "started",
+    cell: (session) => <Ago at={session.startedAt} />,
+  },
   {
     id: "duration",
     title: "Duration",
     width: 110,
     from: 860,
     isNumber: true,
+    serverSort: "duration",
     cell: (session) => <Duration from={session.startedAt} to={session.endedAt} />,
   },
-  { id: "in", title: "In", width: 92, isNumber: true, cell: (session) => formatBytes(session.bytesIn) },
-  { id: "out", title: "Out", width: 92, from: 420, isNumber: true, cell: (session) => formatBytes(session.bytesOut) },
+  {
+    id: "in",
+    title: "In",
+    width: 92,
+    isNumber: true,
+    serverSort: "bytes_in",
+    cell: (session) => formatBytes(session.bytesIn),
+  },
+  {
+    id: "out",
+    title: "Out",
+    width: 92,
+    from: 420,
+    isNumber: true,
+    serverSort: "bytes_out",
+    cell: (session) => formatBytes(session.bytesOut),
+  },
   {
     id: "refusals",
     title: "Refusals",
     width: 86,
     from: 1000,
     isNumber: true,
+    serverSort: "refusals",
     cell: (session) => (session.refusals > 0 ? formatCount(session.refusals) : <span class="muted">0</span>),
   },
   {
@@ -75,22 +99,31 @@ export const SESSION_COLUMNS: Column<Session>[] = [
   { id: "end", title: "End", width: 140, from: 1480, cell: (session) => session.endReason ?? "" },
 ];
 
+/** The newest first, as the API lists them. */
+export const SESSION_ORDER = "-started";
+
 export function Sessions() {
   const query = useQuery();
-  const [active, room, client, username] = ["active", "room", "client", "username"].map((name) => query.get(name));
+  const [search, active, room, client, username] = ["q", "active", "room", "client", "username"].map((name) =>
+    query.get(name),
+  );
   const since = query.get("since");
+  const sort = serverSort(SESSION_COLUMNS, query.get("sort"));
   const filters = {
+    ...(search && { search }),
     ...(active && { active: active === "true" }),
     ...(room && { room }),
     ...(client && { client }),
     ...(username && { username }),
   };
   const live = usePagedList<Session>(
-    `sessions ${JSON.stringify(filters)} ${since}`,
+    `sessions ${JSON.stringify(filters)} ${since} ${sort ?? ""}`,
     (cursor, signal) =>
       take(
         api.GET("/api/v1/sessions", {
-          params: { query: { ...filters, ...sinceFilter(since), limit: 100, ...(cursor && { cursor }) } },
+          params: {
+            query: { ...filters, ...sinceFilter(since), ...(sort && { sort }), limit: 100, ...(cursor && { cursor }) },
+          },
           signal,
         }),
       ),
@@ -101,6 +134,7 @@ export function Sessions() {
     <>
       <PageHead title="Sessions" about="Each is one allocation on the relay: one end of a call." />
       <Filters>
+        <SearchBox name="q" label="Client, room, user name, address …" />
         <Segments
           name="active"
           label="State"
@@ -123,6 +157,7 @@ export function Sessions() {
         live={live}
         noun="session"
         columns={SESSION_COLUMNS}
+        order={SESSION_ORDER}
         idOf={(session) => session.id}
         hrefOf={(session) => to.session(session.id)}
         isChanging={(session) => session.endedAt == null}

@@ -4,7 +4,8 @@ import { useResource } from "../lib/resource";
 import { useMay } from "../ui/access";
 import { SelectField, TextField } from "../ui/field";
 import { Form } from "../ui/form";
-import { ErrorNote, Note } from "../ui/note";
+import { ErrorNote } from "../ui/note";
+import { OnlyFor } from "../ui/only-for";
 import { Card, PageHead } from "../ui/page";
 import { say } from "../ui/toast";
 
@@ -15,7 +16,7 @@ export function Settings() {
     <div class="stack">
       <PageHead title="Settings" about="For the whole organization: every project and everybody who signs in." />
       {error !== undefined && <ErrorNote error={error} retry={reload} />}
-      {!isOwner && <Note>Only owners can change settings.</Note>}
+      <OnlyFor role="owner" what="change settings" />
       {data && <SettingsForm saved={data} isOwner={isOwner} />}
     </div>
   );
@@ -68,7 +69,7 @@ function SettingsForm({ saved, isOwner }: { saved: Values; isOwner: boolean }) {
             <SelectField
               label="Addresses of clients and peers"
               value={values.addresses}
-              onChange={(value) => setValues({ ...values, addresses: value as Values["addresses"] })}
+              onChange={(value) => setValues({ ...values, addresses: value })}
               of={[
                 ["keep", "Keep them"],
                 ["truncate", "Keep only their networks (/24, /48)"],
@@ -79,7 +80,7 @@ function SettingsForm({ saved, isOwner }: { saved: Values; isOwner: boolean }) {
             <TextField
               label="Days that ended sessions are kept"
               type="number"
-              value={values.retentionDays === null ? "" : String(values.retentionDays)}
+              value={values.retentionDays == null ? "" : String(values.retentionDays)}
               onInput={(value) => setValues({ ...values, retentionDays: value ? Number(value) : null })}
               placeholder="for ever"
               help="Usage figures stay; the sessions behind them go."

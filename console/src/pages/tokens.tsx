@@ -9,6 +9,7 @@ import { mintCommand, tokenCommand } from "../ui/commands";
 import { Command } from "../ui/copy";
 import { Empty } from "../ui/empty";
 import { Icon } from "../ui/icon";
+import { OnlyFor } from "../ui/only-for";
 import { PageHead } from "../ui/page";
 import { SecretDialog } from "../ui/secret-dialog";
 import { Ago } from "../ui/time";
@@ -50,6 +51,7 @@ export function Tokens() {
           )
         }
       />
+      <OnlyFor role="owner" what="make, rotate and revoke tokens" />
       <Filters>
         <SearchBox name="q" label="Tokens whose name has …" />
       </Filters>
@@ -85,8 +87,16 @@ export function Tokens() {
       )}
       {open?.dialog === "made" && (
         <SecretDialog title={`Token “${open.token.name}”`} secret={open.token.value} onClose={close}>
-          <p>This is shown once. Store it where your application reads its secrets, then mint a credential with it:</p>
-          {open.token.scopes.includes("credentials") && <Command text={mintCommand()} />}
+          <p>This is shown once. Store it where your application reads its secrets.</p>
+          {open.token.scopes.includes("credentials") && (
+            <>
+              <p>
+                With it in <code>CAUSEWAY_API_TOKEN</code>, this mints a credential for the side that calls, and the
+                same with <code>client_type=receiver</code> one for the other side:
+              </p>
+              <Command text={mintCommand()} />
+            </>
+          )}
         </SecretDialog>
       )}
     </>

@@ -142,7 +142,7 @@ export function Usage() {
 }
 
 function pricesOf(settings: Settings | undefined): Prices | undefined {
-  if (!settings || (settings.pricePerGb === null && settings.pricePerMinute === null)) return undefined;
+  if (!settings || (settings.pricePerGb == null && settings.pricePerMinute == null)) return undefined;
   return { perGigabyte: Number(settings.pricePerGb ?? 0), perMinute: Number(settings.pricePerMinute ?? 0) };
 }
 

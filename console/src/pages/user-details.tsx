@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Role } from "../api/identity";
-import { send } from "../api/send";
+import { api, take, type Schemas } from "../api/client";
 import { ConfirmButton } from "../ui/confirm";
 import { Dialog } from "../ui/dialog";
 import { SelectField } from "../ui/field";
@@ -10,22 +10,10 @@ import { Ago } from "../ui/time";
 import { say } from "../ui/toast";
 
 /** Somebody who may sign in. */
-export interface User {
-  id: number;
-  email: string;
-  name: string;
-  role: Role;
-  state: "active" | "invited" | "disabled";
-  signIn: string[];
-  createdAt: string;
-  lastSeenAt: string | null;
-}
+export type User = Schemas["User"];
 
 /** A one-time link, as a path. */
-export interface Link {
-  link: string;
-  expiresAt: string;
-}
+export type Link = Pick<Schemas["Link"], "link">;
 
 export const ROLES: [Role, string][] = [
   ["viewer", "Viewer: may look"],
@@ -42,13 +30,13 @@ export function UserDetails(props: {
 }) {
   const { user } = props;
   const [error, setError] = useState<unknown>(undefined);
-  const path = `/api/v1/users/${user.id}`;
+  const params = { path: { id: user.id } };
   const attempt = (work: () => Promise<void>) => {
     setError(undefined);
     work().catch(setError);
   };
   const change = async (what: { role?: string; disabled?: boolean }) => {
-    await send("PATCH", path, what);
+    await take(api.PATCH("/api/v1/users/{id}", { params, body: what }));
     props.onChanged();
   };
   return (
@@ -68,7 +56,7 @@ export function UserDetails(props: {
         <button
           type="button"
           class="button"
-          onClick={() => attempt(async () => props.onLink(await send<Link>("POST", `${path}/link`)))}
+          onClick={() => attempt(async () => props.onLink(await take(api.POST("/api/v1/users/{id}/link", { params }))))}
         >
           New link
         </button>
@@ -77,7 +65,7 @@ export function UserDetails(props: {
           class="button"
           onClick={() =>
             attempt(async () => {
-              await send("POST", `${path}/logout`);
+              await take(api.POST("/api/v1/users/{id}/logout", { params }));
               say(`${user.name} is signed out everywhere.`);
               props.onChanged();
             })

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { send } from "../api/send";
+import { api, take } from "../api/client";
 import { useResource } from "../lib/resource";
 import type { Column } from "../table/columns";
 import { Filters, SearchBox } from "../table/filters";
@@ -7,6 +7,7 @@ import { WholeTable } from "../table/whole-table";
 import { Badge } from "../ui/badge";
 import { Empty } from "../ui/empty";
 import { Icon } from "../ui/icon";
+import { PageFor } from "../ui/only-for";
 import { PageHead } from "../ui/page";
 import { SecretDialog } from "../ui/secret-dialog";
 import { Ago } from "../ui/time";
@@ -17,8 +18,16 @@ import { UserDetails, type Link, type User } from "./user-details";
 type Open = { dialog: "details"; user: User } | { dialog: "invite" } | { dialog: "link"; link: string };
 
 export function Users() {
+  return (
+    <PageFor role="owner" title="Users" what="see who may sign in and invite others">
+      <UserList />
+    </PageFor>
+  );
+}
+
+function UserList() {
   const [open, setOpen] = useState<Open | undefined>(undefined);
-  const users = useResource("users", async () => (await send<{ data: User[] }>("GET", "/api/v1/users")).data, 10_000);
+  const users = useResource("users", async (signal) => (await take(api.GET("/api/v1/users", { signal }))).data, 10_000);
   const close = () => setOpen(undefined);
   const onLink = (made: Link) => {
     setOpen({ dialog: "link", link: window.location.origin + made.link });

@@ -11,6 +11,7 @@ import { Badge } from "../ui/badge";
 import { ConfirmButton } from "../ui/confirm";
 import { Empty } from "../ui/empty";
 import { ErrorNote } from "../ui/note";
+import { PageFor } from "../ui/only-for";
 import { Card, Facts, PageHead } from "../ui/page";
 import { SecretDialog } from "../ui/secret-dialog";
 import { say, sayError } from "../ui/toast";
@@ -23,6 +24,14 @@ const FIGURES_MS = 4000;
 
 export function WebhookPage() {
   const id = Number(useRoute().params["id"]);
+  return (
+    <PageFor role="owner" title="Webhook" what="see and change webhooks">
+      <OneWebhook id={id} />
+    </PageFor>
+  );
+}
+
+function OneWebhook({ id }: { id: number }) {
   const { data, error, reload } = useResource(
     `webhook ${id}`,
     (signal) => take(api.GET("/api/v1/webhooks/{id}", { params: { path: { id } }, signal })),

@@ -5,11 +5,11 @@ import { useResource } from "../lib/resource";
 import type { Column } from "../table/columns";
 import { Filters, SearchBox } from "../table/filters";
 import { WholeTable } from "../table/whole-table";
-import { useMay } from "../ui/access";
 import { Badge } from "../ui/badge";
 import { webhookCommand } from "../ui/commands";
 import { Empty } from "../ui/empty";
 import { Icon } from "../ui/icon";
+import { PageFor } from "../ui/only-for";
 import { PageHead } from "../ui/page";
 import { SecretDialog } from "../ui/secret-dialog";
 import { Ago } from "../ui/time";
@@ -43,9 +43,16 @@ const COLUMNS: Column<Webhook>[] = [
 ];
 
 export function Webhooks() {
+  return (
+    <PageFor role="owner" title="Webhooks" what="see and change webhooks">
+      <WebhookList />
+    </PageFor>
+  );
+}
+
+function WebhookList() {
   const [isMaking, setMaking] = useState(false);
   const [made, setMade] = useState<Schemas["WebhookWithSecret"] | undefined>(undefined);
-  const isOwner = useMay("owner");
   const hooks = useResource(
     "webhooks",
     async (signal) => (await take(api.GET("/api/v1/webhooks", { signal }))).data,
@@ -57,11 +64,9 @@ export function Webhooks() {
         title="Webhooks"
         about="Events posted to your own servers: signed, in order, tried again until they are taken."
         actions={
-          isOwner && (
-            <button type="button" class="button primary" onClick={() => setMaking(true)}>
-              <Icon name="plus" /> New webhook
-            </button>
-          )
+          <button type="button" class="button primary" onClick={() => setMaking(true)}>
+            <Icon name="plus" /> New webhook
+          </button>
         }
       />
       <Filters>

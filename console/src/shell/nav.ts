@@ -37,7 +37,7 @@ export const PLACES: { title: string; places: Place[] }[] = [
     places: [
       { path: "/doctor", title: "Connection doctor", icon: "doctor", key: "d" },
       { path: "/regions", title: "Regions", icon: "region", key: "n" },
-      { path: "/webhooks", title: "Webhooks", icon: "webhook", key: "w" },
+      { path: "/webhooks", title: "Webhooks", icon: "webhook", key: "w", role: "owner" },
       { path: "/audit", title: "Audit", icon: "audit", key: "a" },
       { path: "/users", title: "Users", icon: "users", key: "m", role: "owner" },
       { path: "/settings", title: "Settings", icon: "settings", key: "e" },

@@ -54,6 +54,13 @@ export function sorted<Row>(
   });
 }
 
+/** What the API calls the order that the address asks for, where it can list so. */
+export function serverSort<Row>(columns: Column<Row>[], text: string): string | undefined {
+  const order = parseSort(text);
+  const name = columns.find((column) => column.id === order?.column)?.serverSort;
+  return order && name && (order.isDescending ? "-" : "") + name;
+}
+
 /** The columns that fit. */
 export function fitting<Row>(columns: Column<Row>[], width: number): Column<Row>[] {
   return columns.filter((column) => width >= (column.from ?? 0));

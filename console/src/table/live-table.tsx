@@ -12,6 +12,8 @@ export function LiveTable<Row>(props: {
   live: LiveList<Row>;
   noun: string;
   columns: Column<Row>[];
+  /** The order of the list when the address asks for none. */
+  order?: string;
   idOf: (row: Row) => string;
   hrefOf?: (row: Row) => string;
   empty: ComponentChildren;
@@ -53,6 +55,7 @@ export function LiveTable<Row>(props: {
       <Table
         noun={props.noun}
         columns={props.columns}
+        {...(props.order && { order: props.order })}
         rows={snapshot.rows}
         idOf={props.idOf}
         {...(props.hrefOf && { hrefOf: props.hrefOf })}

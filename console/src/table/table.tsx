@@ -15,6 +15,8 @@ export interface TableProps<Row> {
   columns: Column<Row>[];
   rows: readonly Row[];
   idOf: (row: Row) => string;
+  /** The order of a list that nobody sorted otherwise, as in the address. */
+  order?: string;
   /** Where a row leads; its first cell becomes the link. */
   hrefOf?: (row: Row) => string;
   isLoading?: boolean;
@@ -81,7 +83,7 @@ export function Table<Row>(props: TableProps<Row>) {
         <table class="table" aria-rowcount={props.hasMore ? -1 : rows.length + 1} aria-busy={!!props.isLoading}>
           <caption class="sr-only">{pluralOf(props.noun)}</caption>
           <Widths columns={columns} />
-          <Head columns={columns} />
+          <Head columns={columns} order={props.order ?? ""} />
           <tbody ref={body} class={isTall ? "is-tall" : ""}>
             {rows.length === 0 && <Skeletons columns={columns.length} />}
             {view.above > 0 && <Spacer columns={columns.length} height={view.above} />}
@@ -128,9 +130,13 @@ function Widths<Row>({ columns }: { columns: Column<Row>[] }) {
   );
 }
 
-function Head<Row>({ columns }: { columns: Column<Row>[] }) {
+function Head<Row>({ columns, order: unasked }: { columns: Column<Row>[]; order: string }) {
   const query = useQuery();
-  const order = parseSort(query.get("sort"));
+  const order = parseSort(query.get("sort") || unasked);
+  const ask = (column: string) => {
+    const next = printSort(nextSort(order, column));
+    query.set({ sort: next === unasked ? "" : next });
+  };
   return (
     <thead>
       <tr>
@@ -145,7 +151,7 @@ function Head<Row>({ columns }: { columns: Column<Row>[] }) {
               {...(isSorted && { "aria-sort": order.isDescending ? "descending" : "ascending" })}
             >
               {sortable ? (
-                <button type="button" onClick={() => query.set({ sort: printSort(nextSort(order, column.id)) })}>
+                <button type="button" onClick={() => ask(column.id)}>
                   {column.title}
                   {isSorted && <Icon name={order.isDescending ? "down" : "up"} />}
                 </button>

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
 import { project } from "../api/identity";
 import type { LiveEvent } from "../live/events";
 import { useEvents } from "../live/use-events";
@@ -17,7 +17,8 @@ export interface Liveness {
 }
 
 const REFRESH_MS = 700;
-const WRITTEN_MS = 1100;
+/** An event is told at once, and written within a second, on a busy server a little later. */
+const WRITTEN_MS = [600, 1200, 1900, 4000];
 
 export function usePagedList<Row>(
   key: string,
@@ -27,26 +28,28 @@ export function usePagedList<Row>(
 ): LiveList<Row> {
   const chosen = useStore(project);
   const list = useMemo(() => new PagedList(fetchPage, idOf), [key, chosen]);
+  const head = useMemo(() => new AtMostEvery(REFRESH_MS), [list]);
+  const again = useRef<ReturnType<typeof setTimeout>[]>([]);
+  const isLive = liveness !== undefined;
+  const refreshUntilWritten = useCallback(() => {
+    again.current.forEach(clearTimeout);
+    again.current = WRITTEN_MS.map((after) => setTimeout(() => head.run(() => list.refreshHead()), after));
+  }, [head, list]);
   useEffect(() => {
     void list.reload();
-    return () => list.close();
-  }, [list]);
-  const head = useMemo(() => new AtMostEvery(REFRESH_MS), [list]);
-  const again = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(
-    () => () => {
+    // What was told just before this list was opened may not be written yet.
+    if (isLive) refreshUntilWritten();
+    return () => {
+      list.close();
       head.cancel();
-      clearTimeout(again.current);
-    },
-    [head],
-  );
+      again.current.forEach(clearTimeout);
+    };
+  }, [list, head, isLive, refreshUntilWritten]);
   useEvents((events) => {
     if (!liveness) return;
     if (events.some((event) => event.type === "gap" || liveness.concerns(event))) {
       head.run(() => list.refreshHead());
-      // An event is told at once, and written within a second.
-      clearTimeout(again.current);
-      again.current = setTimeout(() => head.run(() => list.refreshHead()), WRITTEN_MS);
+      refreshUntilWritten();
     }
   });
   return { list, snapshot: useStore(list) };

@@ -4,7 +4,8 @@ export function mintCommand(): string {
   return [
     `curl -X POST ${window.location.origin}/api/v1/credentials/ice \\`,
     `  -H "Authorization: Bearer $CAUSEWAY_API_TOKEN" \\`,
-    `  -d room=demo -d initiator_client=alice -d receiver_client=bob -d ttl=600`,
+    `  -d room=demo -d initiator_client=alice -d receiver_client=bob \\`,
+    `  -d client_type=initiator -d ttl=600`,
   ].join("\n");
 }
 
