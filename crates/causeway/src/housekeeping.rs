@@ -92,10 +92,10 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Hous
             if count % EVERY_SECOND == 0 {
                 self.tell_expired(now).await;
             }
-            if count % VERY_SLOW == 0 {
-                if let Err(error) = self.trim_failures().await {
-                    tracing::debug!(%error, "old refusals are still kept");
-                }
+            if count % VERY_SLOW == 0
+                && let Err(error) = self.trim_failures().await
+            {
+                tracing::debug!(%error, "old refusals are still kept");
             }
             if count % SLOW == 0 {
                 self.directory.forget_refused(now);
