@@ -21,7 +21,7 @@ export function Doctor() {
     return (await take(api.POST("/api/v1/credentials/ice", { body, signal }))).iceServers;
   });
   return (
-    <>
+    <div class="stack">
       <PageHead
         title="Connection doctor"
         about="Tries every address that this server advertises, one by one, from this browser: whether the relay answers, whether data flows through it, and how fast."
@@ -51,6 +51,6 @@ export function Doctor() {
       )}
       {isOperator && <FromServer />}
       {isSharing && <ShareDialog onClose={() => setSharing(false)} />}
-    </>
+    </div>
   );
 }
