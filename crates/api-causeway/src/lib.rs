@@ -10,6 +10,7 @@
 
 mod audit;
 mod aws;
+mod calls;
 mod client_tokens;
 mod clients;
 mod credentials;
@@ -40,8 +41,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{Router, middleware};
 use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
-    AccessKeyStore, AccessKeys, ClientTokens, InsightStore, Management, RegionDesk, Registrations, Revocation,
-    SignalChannelStore, SipUserStore, SipUsers, WebhookDesk, WebhookStore,
+    AccessKeyStore, AccessKeys, CallStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
+    Revocation, SignalChannelStore, SipUserStore, SipUsers, WebhookDesk, WebhookStore,
 };
 use utoipa::openapi::OpenApi;
 
@@ -58,8 +59,11 @@ pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Sen
 pub type MetricsSource = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
 /// What the store must keep for these routes.
-pub trait ApiStore: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore {}
-impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore> ApiStore for S {}
+pub trait ApiStore:
+    InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore + CallStore
+{
+}
+impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore + CallStore> ApiStore for S {}
 
 /// What the routes need.
 pub struct ApiState<S> {

@@ -37,6 +37,7 @@ const LABELS: &[(Metric, &str, &str)] = &[
         "`password`, `link`, `oidc`; refused: `wrong_password`, `bad_link`, `too_many_tries`, `not_let_in`, `email_unverified`, `provider_unreachable`, `provider_busy`, `provider_stale`, `provider_denied`, `provider_refused`, `failed`",
     ),
     (Metric::OidcRequests, "outcome", "`answered`, `failed`"),
+    (Metric::SipLimits, "limit", "`connections_max`, `messages_per_sec` … ([limits](sip.md#limits))"),
 ];
 
 /// Every metric there is.
@@ -124,6 +125,16 @@ pub enum Metric {
     SignalCloses,
     /// Counter: times a signalling WebSocket sent faster than it is read.
     SignalFloods,
+    /// Gauge: SIP WebSockets.
+    SipConnections,
+    /// Counter: SIP messages that came.
+    SipMessages,
+    /// Counter: SIP messages that nothing came of.
+    SipMessagesDropped,
+    /// Counter by `limit`: limits of signalling that were reached.
+    SipLimits,
+    /// Counter: records of calls that were lost because the store did not answer for long.
+    CallRecordsLost,
     /// Gauge: 1 on the server that posts to webhooks.
     WebhookPosting,
     /// Counter by `outcome`: sign-ins to the console.
@@ -136,7 +147,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 50] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -178,6 +189,11 @@ impl Metric {
         Self::SignalRefusals,
         Self::SignalCloses,
         Self::SignalFloods,
+        Self::SipConnections,
+        Self::SipMessages,
+        Self::SipMessagesDropped,
+        Self::SipLimits,
+        Self::CallRecordsLost,
         Self::WebhookPosting,
         Self::SignIns,
         Self::OidcRequests,
@@ -225,6 +241,11 @@ impl Metric {
             Self::CallsStarted => "causeway_calls_started_total",
             Self::CallsAnswered => "causeway_calls_answered_total",
             Self::CallsEnded => "causeway_calls_ended_total",
+            Self::SipConnections => "causeway_sip_connections",
+            Self::SipMessages => "causeway_sip_messages_total",
+            Self::SipMessagesDropped => "causeway_sip_messages_dropped_total",
+            Self::SipLimits => "causeway_sip_limits_total",
+            Self::CallRecordsLost => "causeway_call_records_lost_total",
             Self::SignalMessages => "causeway_signal_messages_total",
             Self::SignalRefusals => "causeway_signal_refusals_total",
             Self::SignalCloses => "causeway_signal_closes_total",
@@ -281,6 +302,11 @@ impl Metric {
             Self::SignalRefusals => "Refused calls and upgrades of clients that sign, by error.",
             Self::SignalCloses => "Signalling WebSockets the server closed, by reason.",
             Self::SignalFloods => "Times a signalling WebSocket sent frames faster than they are read.",
+            Self::SipConnections => "Open SIP WebSockets.",
+            Self::SipMessages => "SIP messages that clients sent.",
+            Self::SipMessagesDropped => "SIP messages nothing came of: unreadable, or of no exchange that is known.",
+            Self::SipLimits => "Limits of SIP clients that were reached, by limit.",
+            Self::CallRecordsLost => "Records of calls lost because the store did not answer for long.",
             Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
             Self::SignIns => "Sign-ins to the console, by outcome.",
             Self::OidcRequests => "Requests to the OpenID Connect provider, by outcome.",
@@ -311,6 +337,7 @@ impl Metric {
                 | Self::CallClients
                 | Self::Registrations
                 | Self::Calls
+                | Self::SipConnections
                 | Self::WebhookPosting
         )
     }

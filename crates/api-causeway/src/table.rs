@@ -9,9 +9,9 @@ use causeway_api_http::{Access, RouteAccess, Routes};
 use causeway_app::Scope;
 
 use crate::{
-    ApiState, ApiStore, audit, aws, client_tokens, clients, credentials, doctor, erasure, failures, health, metrics,
-    openapi, overview, projects, regions, registrations, rooms, sessions, sip_users, stream, timeline, tokens, usage,
-    webhooks,
+    ApiState, ApiStore, audit, aws, calls, client_tokens, clients, credentials, doctor, erasure, failures, health,
+    metrics, openapi, overview, projects, regions, registrations, rooms, sessions, sip_users, stream, timeline, tokens,
+    usage, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -48,6 +48,9 @@ pub const ROUTES: &[RouteAccess] = &[
     row("DELETE", "/api/v1/credentials/{username}", Access::End),
     row("POST", "/api/v1/credentials/revoke", Access::End),
     row("GET", "/api/v1/usage", READ),
+    row("GET", "/api/v1/calls", READ),
+    row("GET", "/api/v1/calls/{id}", READ),
+    row("GET", "/api/v1/call-usage", READ),
     row("GET", "/api/v1/tokens", READ),
     row("POST", "/api/v1/tokens", ADMIN),
     row("DELETE", "/api/v1/tokens/{id}", ADMIN),
@@ -118,6 +121,9 @@ pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
         .add(sessions::__path_list, sessions::list::<S>)
         .add(sessions::__path_one, sessions::one::<S>)
         .add(sessions::__path_end, sessions::end::<S>)
+        .add(calls::__path_list, calls::list::<S>)
+        .add(calls::__path_one, calls::one::<S>)
+        .add(calls::__path_usage, calls::usage::<S>)
         .add(credentials::__path_list, credentials::list::<S>)
         .add(credentials::__path_one, credentials::one::<S>)
         .add(credentials::__path_take_back, credentials::take_back::<S>)

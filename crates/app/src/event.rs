@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use causeway_types::{AllocationId, AuthRefusal, ClientTransport, FiveTuple, LimitName, TrafficCounters, UnixTime};
 
 use crate::{
-    Identifier, Registration, RegistrationEnd,
+    CallRecord, CallStart, Identifier, Registration, RegistrationEnd,
     model::{ProjectId, Role, SessionEndReason, SessionStart, TokenId},
 };
 
@@ -165,11 +165,58 @@ pub enum DomainEvent {
         /// Why.
         reason: RegistrationEnd,
     },
+    /// A call was placed.
+    CallStarted(Arc<CallStart>),
+    /// A device of a callee rings.
+    CallRinging {
+        /// Which.
+        call: Arc<CallStart>,
+        /// Whose device.
+        client: Arc<str>,
+    },
+    /// A callee took the call.
+    CallAnswered {
+        /// Which.
+        call: Arc<CallStart>,
+        /// Who.
+        client: Arc<str>,
+        /// Since the start.
+        after: Duration,
+    },
+    /// A party holds the call, or takes it back.
+    CallHeld {
+        /// Which.
+        call: Arc<CallStart>,
+        /// Who.
+        client: Arc<str>,
+        /// Which of the two.
+        is_held: bool,
+    },
+    /// A party sent digits beside the media.
+    CallDtmf {
+        /// Which.
+        call: Arc<CallStart>,
+        /// Who.
+        client: Arc<str>,
+        /// What.
+        digits: Arc<str>,
+    },
+    /// A party asked the other to call somebody else.
+    CallTransferred {
+        /// Which.
+        call: Arc<CallStart>,
+        /// Who asked.
+        client: Arc<str>,
+        /// Whom to call.
+        to: Arc<str>,
+    },
+    /// The call is over.
+    CallEnded(Arc<CallRecord>),
 }
 
 impl DomainEvent {
     /// The names of all public events.
-    pub const PUBLIC_NAMES: [&'static str; 18] = [
+    pub const PUBLIC_NAMES: [&'static str; 25] = [
         "credential.minted",
         "credential.revoked",
         "credential.expired",
@@ -188,6 +235,13 @@ impl DomainEvent {
         "token.revoked",
         "registration.opened",
         "registration.closed",
+        "call.started",
+        "call.ringing",
+        "call.answered",
+        "call.held",
+        "call.dtmf",
+        "call.transferred",
+        "call.ended",
     ];
 
     /// Its public name.
@@ -213,6 +267,13 @@ impl DomainEvent {
             Self::TokenRevoked { .. } => "token.revoked",
             Self::RegistrationOpened(_) => "registration.opened",
             Self::RegistrationClosed { .. } => "registration.closed",
+            Self::CallStarted(_) => "call.started",
+            Self::CallRinging { .. } => "call.ringing",
+            Self::CallAnswered { .. } => "call.answered",
+            Self::CallHeld { .. } => "call.held",
+            Self::CallDtmf { .. } => "call.dtmf",
+            Self::CallTransferred { .. } => "call.transferred",
+            Self::CallEnded(_) => "call.ended",
         }
     }
 
@@ -230,6 +291,46 @@ impl DomainEvent {
             | Self::CredentialRevoked { .. }
             | Self::CredentialExpired { .. }
             | Self::AuthRefused { .. }
+            | Self::LimitReached { .. }
+            | Self::RoomOpened { .. }
+            | Self::RoomClosed { .. }
+            | Self::RegionChanged { .. }
+            | Self::TokenCreated { .. }
+            | Self::TokenFirstUsed { .. }
+            | Self::TokenRevoked { .. }
+            | Self::RegistrationOpened(_)
+            | Self::RegistrationClosed { .. }
+            | Self::CallStarted(_)
+            | Self::CallRinging { .. }
+            | Self::CallAnswered { .. }
+            | Self::CallHeld { .. }
+            | Self::CallDtmf { .. }
+            | Self::CallTransferred { .. }
+            | Self::CallEnded(_) => None,
+        }
+    }
+
+    /// The call it belongs to: events of one call reach every consumer in order.
+    #[must_use]
+    pub fn call(&self) -> Option<&CallStart> {
+        match self {
+            Self::CallStarted(call)
+            | Self::CallRinging { call, .. }
+            | Self::CallAnswered { call, .. }
+            | Self::CallHeld { call, .. }
+            | Self::CallDtmf { call, .. }
+            | Self::CallTransferred { call, .. } => Some(call),
+            Self::CallEnded(record) => Some(&record.start),
+            Self::CredentialMinted { .. }
+            | Self::CredentialRevoked { .. }
+            | Self::CredentialExpired { .. }
+            | Self::AuthRefused { .. }
+            | Self::SessionStarted(_)
+            | Self::SessionFirstData { .. }
+            | Self::SessionRefreshed { .. }
+            | Self::SessionPathChanged { .. }
+            | Self::SessionTraffic { .. }
+            | Self::SessionEnded { .. }
             | Self::LimitReached { .. }
             | Self::RoomOpened { .. }
             | Self::RoomClosed { .. }

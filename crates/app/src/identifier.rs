@@ -38,6 +38,19 @@ impl Identifier {
         Ok(Self(Arc::from(text)))
     }
 
+    /// A label for a name that may have other characters: the same where it can be, else its permitted characters and a hash.
+    #[must_use]
+    pub fn like(name: &str) -> Option<Self> {
+        if let Ok(label) = Self::new(name) {
+            return Some(label);
+        }
+        let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let head: String = name.chars().filter(good).take(67).collect();
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
+        let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self::new(&format!("{head}-{hash}")).ok()
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -54,6 +67,14 @@ impl fmt::Display for Identifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_other_characters_has_a_label_of_its_own() {
+        assert_eq!(Identifier::like("alice").unwrap().as_str(), "alice");
+        let (dot, plus) = (Identifier::like("a.b").unwrap(), Identifier::like("a+b").unwrap());
+        assert!(dot.as_str().starts_with("ab-") && dot != plus);
+        assert!(Identifier::like(&"x.".repeat(200)).is_some());
+    }
 
     #[test]
     fn the_table_of_the_original_service_holds() {

@@ -12,6 +12,8 @@
 mod access_key;
 mod bitrate;
 mod book;
+mod call_book;
+mod call_record;
 mod callers;
 mod client_token;
 mod client_tokens;
@@ -54,6 +56,8 @@ pub use access_key::{
 };
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
+pub use call_book::{CallBook, ClientPlace, ClientPlaces, registration};
+pub use call_record::{CallFilter, CallRecord, CallStart, CallStore, CallUsage, CallView};
 pub use callers::{CallerError, Callers, SignInLimits};
 pub use client_token::{
     ClientAccount, ClientTokenFilter, ClientTokenStore, ClientTokenView, NewClientToken, RevokeClientTokens,

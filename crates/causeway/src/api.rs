@@ -23,11 +23,12 @@ use causeway_app::{
     Revocation, RuleBook, SipUsers, WebhookControl, WebhookDesk,
 };
 use causeway_console::{EMBEDDED, respond};
+use causeway_signal_sip as signal_sip;
 use causeway_signal_verto as signal_verto;
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
-use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, probe, verto::Verto};
+use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, probe, sip, verto::Verto};
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -89,7 +90,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         health,
         metrics,
         kvs: aws,
-        calls: _calls,
+        calls,
         clients,
         verto,
     } = parts;
@@ -113,6 +114,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         minting: Arc::clone(&minting),
         revocation: Arc::clone(&revocation),
     };
+    let sip = sip::serve(&calls, &clients, &store, &minting, &revocation);
     let access_keys = Arc::clone(&aws.keys);
     let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
@@ -161,7 +163,8 @@ pub(crate) fn router(parts: Parts) -> Router {
         .merge(aculab::router(aculab))
         .merge(telnyx::router(telnyx))
         .merge(signal_verto::router(Arc::clone(&verto.service)))
-        .merge(kvs::router(Arc::clone(&aws)));
+        .merge(kvs::router(Arc::clone(&aws)))
+        .merge(signal_sip::router(sip));
     let routes = families
         .merge(own::serve_document(&document()))
         .layer(middleware::from_fn_with_state(Arc::clone(&verto), at_root));

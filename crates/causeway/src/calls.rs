@@ -1,39 +1,108 @@
 //! Registrations and calls between clients as part of the server: the switchboard, its clock, its counters.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use causeway_api_causeway::{Metric, Sample};
-use causeway_call_core::{CallEvent, CallEventKind, CallLimits, HangupCause, NodeId, PresenceChange, RegistrarLimits};
+use causeway_app::{CallBook, CallStore, ClientPlaces, ProjectId, Registration, Registrations};
+use causeway_call_core::{
+    Binding, CallEvent, CallEventKind, CallLimits, HangupCause, NodeId, PresenceChange, RegistrarLimits,
+};
+use causeway_events::EventBus;
+use causeway_signal_sip::{LimitReached, SipService, SipUser};
+use causeway_store::SqlStore;
 use causeway_switchboard::{CallListener, Switchboard, SwitchboardSettings};
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     config::{CallsConfig, Settings},
     node::Node,
+    sip,
 };
+
+/// Records of calls that wait for a store that does not answer.
+const RECORDS_WAITING_MAX: usize = 100_000;
+/// Records written at once, and how often.
+const RECORDS_AT_ONCE: usize = 500;
+const RECORDS_EVERY: Duration = Duration::from_millis(500);
+/// How long the last records are tried for.
+const RECORDS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The running part.
 pub(crate) struct Calls {
     /// Where every signalling dialect connects its clients.
     pub(crate) board: Arc<Switchboard>,
+    /// Where its clients are.
+    pub(crate) places: Arc<ClientPlaces>,
+    /// SIP users of the configuration.
+    pub(crate) users: BTreeMap<String, SipUser>,
+    pub(crate) config: CallsConfig,
+    /// Random and secret.
+    pub(crate) nonce_key: [u8; 32],
+    /// In challenges for passwords.
+    pub(crate) realm: String,
+    /// SIP clients, once they are served.
+    pub(crate) sip: OnceLock<Arc<SipService>>,
+    book: Arc<CallBook>,
     counters: Arc<Counters>,
+    node: String,
     clock: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Calls {
     /// Opens the switchboard.
-    pub(crate) fn start(settings: &Settings, node: &Node) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        settings: &Settings,
+        node: &Node,
+        store: &SqlStore,
+        bus: &Arc<EventBus>,
+    ) -> anyhow::Result<Self> {
+        let users = sip::users(settings, store).await?;
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
-        let counters = Arc::<Counters>::default();
-        let board =
-            Switchboard::new(switchboard_settings(&settings.calls, node), seed, Arc::<Counters>::clone(&counters));
+        let places = Arc::<ClientPlaces>::default();
+        let book = CallBook::new(Arc::<EventBus>::clone(bus), Arc::clone(&places), RECORDS_WAITING_MAX);
+        let (book, counters) = (Arc::new(book), Arc::<Counters>::default());
+        let listener = Listener { book: Arc::clone(&book), counters: Arc::clone(&counters) };
+        let board = Switchboard::new(switchboard_settings(&settings.calls, node), seed, Arc::new(listener));
         let clock = Mutex::new(Some(board.keep_time()));
-        Ok(Self { board, counters, clock })
+        let mut nonce_key = [0; 32];
+        aws_lc_rs::rand::fill(&mut nonce_key).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+        let sip = OnceLock::new();
+        let config = settings.calls.clone();
+        Ok(Self {
+            nonce_key,
+            board,
+            places,
+            users,
+            config,
+            realm: settings.realm.clone(),
+            sip,
+            book,
+            counters,
+            node: node.name.clone(),
+            clock,
+        })
+    }
+
+    /// Who is registered here.
+    pub(crate) fn registrations(&self) -> Arc<dyn Registrations> {
+        Arc::new(OwnRegistrations { board: Arc::clone(&self.board), places: Arc::clone(&self.places) })
+    }
+
+    /// Sends clients away one after the other; those with calls when these are over.
+    pub(crate) fn drain(&self) {
+        if let Some(sip) = self.sip.get() {
+            sip.drain();
+        }
     }
 
     /// Ends every call and cuts every client off.
@@ -41,6 +110,40 @@ impl Calls {
         self.board.shut_down();
         if let Some(clock) = self.clock.lock().take() {
             clock.abort();
+        }
+    }
+
+    /// Writes records of calls until `stop` changes; what is left then is tried for a while.
+    pub(crate) fn task(self: &Arc<Self>, store: &Arc<SqlStore>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let (this, store) = (Arc::clone(self), Arc::clone(store));
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(RECORDS_EVERY) => {}
+                    _ = stop.changed() => break,
+                }
+                this.write(&store).await;
+            }
+            // Calls end after the stop is told: their records come until the switchboard is empty.
+            let until = Instant::now() + RECORDS_PATIENCE;
+            while Instant::now() < until && (this.book.live() > 0 || !this.write(&store).await) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    }
+
+    /// Whether nothing waits any more.
+    async fn write(&self, store: &SqlStore) -> bool {
+        loop {
+            let records = self.book.waiting(RECORDS_AT_ONCE);
+            if records.is_empty() {
+                return true;
+            }
+            if let Err(error) = store.insert_calls(&self.node, &records).await {
+                tracing::warn!(%error, "records of calls were not written; they are kept and written later");
+                return false;
+            }
+            self.book.taken(&records);
         }
     }
 
@@ -62,7 +165,44 @@ impl Calls {
             label: Some(("cause", cause.name().to_owned())),
             value: n.load(Ordering::Relaxed),
         }));
+        samples.push(plain(Metric::CallRecordsLost, self.book.lost()));
+        if let Some(figures) = self.sip.get().map(|sip| sip.figures()) {
+            samples.push(plain(Metric::SipConnections, figures.connections));
+            samples.push(plain(Metric::SipMessages, figures.messages));
+            samples.push(plain(Metric::SipMessagesDropped, figures.dropped));
+            samples.extend(LimitReached::ALL.iter().zip(figures.limits).map(|(limit, value)| Sample {
+                metric: Metric::SipLimits,
+                label: Some(("limit", limit.name().to_owned())),
+                value,
+            }));
+        }
         samples
+    }
+}
+
+/// The registrations of this server.
+struct OwnRegistrations {
+    board: Arc<Switchboard>,
+    places: Arc<ClientPlaces>,
+}
+
+impl OwnRegistrations {
+    fn view(&self, binding: &Binding) -> Registration {
+        causeway_app::registration(binding, self.places.of(binding.connection))
+    }
+}
+
+impl Registrations for OwnRegistrations {
+    fn of_project(&self, project: ProjectId) -> Pin<Box<dyn Future<Output = Vec<Registration>> + Send + '_>> {
+        let found = self.board.with_registrar(|registrar| {
+            let own = registrar.bindings().filter(|binding| CallBook::project(binding.identity.account) == project);
+            own.map(|binding| self.view(binding)).collect()
+        });
+        Box::pin(std::future::ready(found))
+    }
+
+    fn end(&self, is_meant: &dyn Fn(&Registration) -> bool) -> u64 {
+        u64::try_from(self.board.revoke(|binding| is_meant(&self.view(binding)))).unwrap_or(u64::MAX)
     }
 }
 
@@ -92,14 +232,31 @@ struct Counters {
     ended: [AtomicU64; HangupCause::ALL.len()],
 }
 
-impl CallListener for Counters {
+/// Tells the book, and counts.
+struct Listener {
+    book: Arc<CallBook>,
+    counters: Arc<Counters>,
+}
+
+impl CallListener for Listener {
     fn call(&self, event: CallEvent) {
-        match event.kind {
+        self.book.call(&event);
+        self.counters.count(&event);
+    }
+
+    fn presence(&self, change: PresenceChange) {
+        self.book.presence(&change);
+    }
+}
+
+impl Counters {
+    fn count(&self, event: &CallEvent) {
+        match &event.kind {
             CallEventKind::Started { .. } => _ = self.started.fetch_add(1, Ordering::Relaxed),
             CallEventKind::Answered { .. } => _ = self.answered.fetch_add(1, Ordering::Relaxed),
             CallEventKind::Ended { cause, .. } => {
                 let counters = HangupCause::ALL.iter().zip(&self.ended);
-                counters.filter(|(known, _)| **known == cause).for_each(|(_, n)| _ = n.fetch_add(1, Ordering::Relaxed));
+                counters.filter(|(known, _)| *known == cause).for_each(|(_, n)| _ = n.fetch_add(1, Ordering::Relaxed));
             }
             CallEventKind::Redirected { .. }
             | CallEventKind::Invited { .. }
@@ -113,8 +270,6 @@ impl CallListener for Counters {
             | CallEventKind::LegEnded { .. } => {}
         }
     }
-
-    fn presence(&self, _change: PresenceChange) {}
 }
 
 #[cfg(test)]
@@ -128,7 +283,7 @@ mod tests {
     fn ended_calls_are_counted_by_cause() {
         let counters = Counters::default();
         let kind = CallEventKind::Ended { cause: HangupCause::Busy, by: EndedBy::Callee };
-        counters.call(CallEvent { at: UnixTime::from_secs(1), call: CallId(1), kind });
+        counters.count(&CallEvent { at: UnixTime::from_secs(1), call: CallId(1), kind });
         let counts: Vec<u64> = counters.ended.iter().map(|n| n.load(Ordering::Relaxed)).collect();
         let busy = HangupCause::ALL.iter().position(|cause| *cause == HangupCause::Busy).unwrap();
         assert_eq!((counts[busy], counts.iter().sum::<u64>()), (1, 1));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_app::{ClientTokenSettings, ClientTokens, NoRegistrations, Registrations};
+use causeway_app::{ClientTokenSettings, ClientTokens, Registrations};
 use causeway_store::SqlStore;
 
 use crate::config::Settings;
@@ -18,8 +18,7 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// Over the store.
-    pub(crate) fn start(settings: &Settings, store: &Arc<SqlStore>) -> Self {
-        let registrations: Arc<dyn Registrations> = Arc::new(NoRegistrations);
+    pub(crate) fn start(settings: &Settings, store: &Arc<SqlStore>, registrations: Arc<dyn Registrations>) -> Self {
         let token_settings = ClientTokenSettings {
             cloud: settings.client_cloud_id.clone(),
             monthly_quota: settings.client_tokens_per_month,

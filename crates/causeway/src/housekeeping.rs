@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use causeway_app::{
-    AccessKeyStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, FAILURES_KEPT_MAX,
+    AccessKeyStore, CallStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, FAILURES_KEPT_MAX,
     InsightStore, Notice, OrganizationId, OrganizationSettings, PeopleStore, Registrations, Revocation, SipUserStore,
     Store, StoreResult, end_registrations_of,
 };
@@ -51,7 +51,7 @@ pub(crate) struct Housekeeping<S> {
 /// Batches of old records forgotten at a time, so that nobody waits for a long clean-up.
 const FORGOTTEN_AT_ONCE: usize = 20;
 
-impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Housekeeping<S> {
+impl<S: Store + CallStore + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Housekeeping<S> {
     /// Works until `stop` changes.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
@@ -166,6 +166,9 @@ impl<S: Store + AccessKeyStore + PeopleStore + InsightStore + SipUserStore> Hous
                     break;
                 }
             }
+        }
+        if let Some(before) = before {
+            self.store.forget_calls(before).await?;
         }
         Ok(())
     }

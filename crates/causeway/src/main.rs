@@ -29,6 +29,7 @@ mod report;
 mod samples;
 mod serve;
 mod sessions;
+mod sip;
 mod telemetry;
 mod traces;
 mod verto;

@@ -153,8 +153,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tell_left_open(&*bus, left_open);
     let callers = people::callers(&settings, &store, &bus);
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
-    let calls = Arc::new(Calls::start(&settings, &node)?);
-    let clients = Clients::start(&settings, &store);
+    let calls = Arc::new(Calls::start(&settings, &node, &store, &bus).await?);
+    let clients = Clients::start(&settings, &store, calls.registrations());
     let (people, oidc) = oidc::people(&settings, &store, &callers, &http)?;
     let verto = Arc::new(Verto::start(&calls, &store));
     let server = Server {
@@ -369,6 +369,7 @@ impl Server {
             tokio::spawn(async move { sessions.run(stop).await }),
             tokio::spawn(housekeeping.run(stopped.clone())),
             self.kvs.task(stopped),
+            self.calls.task(&self.store, stopped.clone()),
             tokio::spawn(event_ids),
         ]
     }
@@ -567,6 +568,7 @@ impl Server {
         }
         self.kvs.hub.send_away();
         self.verto.drain();
+        self.calls.drain();
         self.apply(http, &self.in_force.load());
         let deadline = Instant::now() + self.settings.drain_timeout;
         tracing::info!(allocations = self.live(), "draining; a second signal ends at once");

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use causeway_app::{DomainEvent, EventRecord, Identifier, Registration, Role, SessionStart, StoredEvent};
+use causeway_app::{CallStart, DomainEvent, EventRecord, Identifier, Registration, Role, SessionStart, StoredEvent};
 use causeway_types::{AuthRefusal, CredentialKind, FiveTuple, RelayTransport, TrafficCounters, UnixTime};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -32,12 +32,18 @@ pub fn render(record: &EventRecord) -> StoredEvent {
     StoredEvent {
         cursor: record.cursor,
         project: record.project,
-        session: record.event.session().map(|id| id.to_string()).unwrap_or_default(),
+        session: order(&record.event),
         name: record.event.name().to_owned(),
         at: record.at,
         // Only strings, numbers and lists of them are written: nothing that could fail.
         body: serde_json::to_string(&public).unwrap_or_default(),
     }
+}
+
+/// What events are in order with each other: those of a session, those of a call.
+fn order(event: &DomainEvent) -> String {
+    let session = event.session().map(|id| id.to_string());
+    session.or_else(|| event.call().map(|call| call.id.to_string())).unwrap_or_default()
 }
 
 fn fields(event: &DomainEvent) -> Map<String, Value> {
@@ -101,6 +107,30 @@ fn fields(event: &DomainEvent) -> Map<String, Value> {
         DomainEvent::RegistrationClosed { registration: live, reason } => {
             json!({ "registration": registration(live), "reason": reason.as_str() })
         }
+        DomainEvent::CallStarted(start) => json!({ "call": call(start) }),
+        DomainEvent::CallRinging { call: start, client } => json!({ "call": call(start), "client": &**client }),
+        DomainEvent::CallAnswered { call: start, client, after } => {
+            json!({ "call": call(start), "client": &**client, "answeredAfterMs": millis(*after) })
+        }
+        DomainEvent::CallHeld { call: start, client, is_held } => {
+            json!({ "call": call(start), "client": &**client, "isHeld": is_held })
+        }
+        DomainEvent::CallDtmf { call: start, client, digits } => {
+            json!({ "call": call(start), "client": &**client, "digits": &**digits })
+        }
+        DomainEvent::CallTransferred { call: start, client, to } => {
+            json!({ "call": call(start), "client": &**client, "to": &**to })
+        }
+        DomainEvent::CallEnded(record) => json!({
+            "call": call(&record.start),
+            "answeredBy": record.answered_by.as_deref(),
+            "answeredAt": record.answered_at.map(rfc3339),
+            "cause": record.cause.name(),
+            "sipCode": record.sip_code(),
+            "endedBy": record.ended_by_name(),
+            "durationMs": millis(record.duration()),
+            "talkMs": millis(record.talk()),
+        }),
     };
     match value {
         Value::Object(fields) => fields,
@@ -152,6 +182,18 @@ fn session(start: &Arc<SessionStart>) -> Value {
 /// An address, unless nothing of it was kept.
 fn known(address: SocketAddr) -> Option<String> {
     (!address.ip().is_unspecified()).then(|| address.to_string())
+}
+
+/// What is known of a call from its start on.
+fn call(start: &CallStart) -> Value {
+    json!({
+        "id": start.id.to_string(),
+        "from": &*start.from,
+        "to": start.to.iter().map(|to| &**to).collect::<Vec<_>>(),
+        "dialect": start.place.dialect,
+        "clientAddress": start.place.address.map(|address| address.to_string()),
+        "startedAt": rfc3339(start.at),
+    })
 }
 
 fn client_list(clients: &[(Identifier, Role)]) -> Value {

@@ -87,6 +87,8 @@ pub struct IceAsk {
 /// Relay credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceServers {
+    /// Whose.
+    pub account: AccountId,
     /// User name; none for an empty list.
     pub username: String,
     /// Password.
@@ -145,7 +147,7 @@ pub trait SipAccess: Send + Sync + 'static {
     fn ice_servers(&self, ask: IceAsk) -> Asking<'_, Result<IceServers, IceRefusal>>;
 
     /// A connection is over: credentials made for it open nothing any more.
-    fn ice_over(&self, usernames: Vec<String>);
+    fn ice_over(&self, made: Vec<(AccountId, String)>);
 
     /// Where a service call goes.
     fn service(&self, ask: ServiceAsk) -> Asking<'_, ServiceRoute>;

@@ -8,13 +8,16 @@ use std::{
 };
 
 use axum::extract::ws::close_code;
-use causeway_call_core::Identity;
+use causeway_app::ClientPlace;
+use causeway_call_core::{AccountId, Identity};
 use causeway_sip_core::{AgentOutput, SipAgent, bridge};
 use causeway_switchboard::{Connection, ToClient};
 use causeway_types::Now;
 
 use crate::{LimitReached, SipService, ice::IceHeld};
 
+/// Longest name of a program that is kept.
+const USER_AGENT_CHARS_MAX: usize = 100;
 /// How often a connection that is to close looks whether its calls are over.
 const CALL_CHECK: Duration = Duration::from_millis(500);
 
@@ -42,10 +45,12 @@ pub(crate) struct Client {
     pub(crate) nonces: BTreeMap<String, u32>,
     pub(crate) ice: Option<IceHeld>,
     /// Credentials that were made for this connection.
-    pub(crate) ice_names: Vec<String>,
+    pub(crate) ice_names: Vec<(AccountId, String)>,
     refusals: u32,
     close_at: Option<Instant>,
     is_sent_away: bool,
+    /// Whether its first message was looked at for the name of its program.
+    is_known: bool,
 }
 
 impl Client {
@@ -55,6 +60,7 @@ impl Client {
         agent: SipAgent,
         address: Option<IpAddr>,
     ) -> Self {
+        service.places.put(connection.id(), place(address, None));
         Self {
             service,
             connection,
@@ -68,6 +74,7 @@ impl Client {
             refusals: 0,
             close_at: None,
             is_sent_away: false,
+            is_known: false,
         }
     }
 
@@ -86,6 +93,10 @@ impl Client {
 
     /// The client said something.
     pub(crate) fn heard(&mut self, text: &str) {
+        if !self.is_known && text.len() > 4 {
+            self.is_known = true;
+            self.service.places.put(self.connection.id(), place(self.address, user_agent(text)));
+        }
         if let Err(reason) = self.agent.handle_text(Now::read(), text) {
             self.service.counters.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(?reason, connection = self.connection.id().number, "nothing came of a SIP message");
@@ -179,9 +190,22 @@ impl Client {
 
     /// The connection is over.
     pub(crate) fn gone(&mut self) {
+        self.service.places.remove(self.connection.id());
         let names = std::mem::take(&mut self.ice_names);
         if !names.is_empty() {
             self.service.access.ice_over(names);
         }
     }
+}
+
+fn place(address: Option<IpAddr>, user_agent: Option<Arc<str>>) -> ClientPlace {
+    ClientPlace { dialect: "sip", address, user_agent }
+}
+
+/// What a client calls its program, in its own message.
+fn user_agent(text: &str) -> Option<Arc<str>> {
+    let mut headers = text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
+    let (_, value) = headers.find(|(name, _)| name.trim().eq_ignore_ascii_case("User-Agent"))?;
+    let short: String = value.trim().chars().take(USER_AGENT_CHARS_MAX).collect();
+    Some(Arc::from(short))
 }

@@ -58,7 +58,7 @@ impl Client {
             json!([{ "urls": servers.urls, "username": servers.username, "credential": servers.credential }])
         };
         let text = list.to_string();
-        self.ice_names.push(servers.username);
+        self.ice_names.push((servers.account, servers.username));
         let (key, client) = (key.to_owned(), from.user.clone());
         // What is handed out is good for at least as long again.
         let fresh_until = Instant::now() + self.service.settings.ice_ttl / 2;

@@ -36,7 +36,7 @@ pub(crate) struct Proven {
 
 impl Proven {
     fn user(account: AccountId, name: &str) -> Self {
-        let (grant, callees) = (Arc::from(""), CalleeRule::Anybody);
+        let (grant, callees) = (Arc::from(format!("user:{name}")), CalleeRule::Anybody);
         Self { identity: Identity::new(account, name), grant, may_receive: true, callees }
     }
 }
@@ -88,7 +88,7 @@ impl Client {
         }
         Ok(Proven {
             identity: Identity::new(grant.account, &grant.client),
-            grant: grant.id,
+            grant: Arc::from(format!("token:{}", grant.id)),
             may_receive: grant.may_receive,
             callees: grant.callees,
         })
@@ -149,8 +149,8 @@ impl Client {
         let (status, name) =
             if claim.method == "REGISTER" { (401, "WWW-Authenticate") } else { (407, "Proxy-Authenticate") };
         let nonce = self.service.nonces.issue(Now::read().unix, self.connection.id().number);
-        // Browsers' libraries read the first and speak MD5 alone (RFC 8760 §2.4 has the preferred one first).
-        let challenges = [DigestAlgorithm::Md5, DigestAlgorithm::Sha256]
+        // The preferred one is first (RFC 8760 §2.4). Browsers keep the last header of a name, and speak MD5 alone.
+        let challenges = [DigestAlgorithm::Sha256, DigestAlgorithm::Md5]
             .map(|algorithm| (name, digest_challenge(&self.service.settings.realm, &nonce, is_stale, algorithm)));
         Doubt::Answer(status, challenges.into())
     }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
+use causeway_app::ClientPlaces;
 use causeway_call_core::LegTraits;
 use causeway_signal_core::Pace;
 use causeway_sip_core::{AgentLimits, AgentSettings, SipAgent, auth::Nonces};
@@ -31,6 +32,7 @@ pub struct SipService {
     pub(crate) settings: SipSettings,
     pub(crate) board: Arc<Switchboard>,
     pub(crate) access: Arc<dyn SipAccess>,
+    pub(crate) places: Arc<ClientPlaces>,
     pub(crate) nonces: Nonces,
     pub(crate) counters: Counters,
     pub(crate) draining: watch::Sender<bool>,
@@ -69,12 +71,14 @@ impl SipService {
         settings: SipSettings,
         board: Arc<Switchboard>,
         access: Arc<dyn SipAccess>,
+        places: Arc<ClientPlaces>,
         nonce_key: &[u8; 32],
     ) -> Arc<Self> {
         Arc::new(Self {
             settings,
             board,
             access,
+            places,
             nonces: Nonces::new(nonce_key),
             counters: Counters::default(),
             draining: watch::channel(false).0,

@@ -53,8 +53,6 @@ pub struct SipSettings {
     pub ice_per_address_per_sec: u32,
     /// Credentials for relays a second and access key.
     pub ice_per_key_per_sec: u32,
-    /// How long a call outlives its connection where the client can go on with it.
-    pub grace: Duration,
     /// Over how long connections are closed when the server drains.
     pub drain_spread: Duration,
 }
@@ -73,7 +71,6 @@ impl Default for SipSettings {
             ice_ttl: Duration::from_secs(300),
             ice_per_address_per_sec: 20,
             ice_per_key_per_sec: 500,
-            grace: Duration::from_secs(20),
             drain_spread: Duration::from_secs(10),
         }
     }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod access_keys;
+mod calls;
 mod client_tokens;
 mod credentials;
 mod insight;

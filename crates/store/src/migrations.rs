@@ -17,7 +17,7 @@ use sqlx::{
 };
 
 /// Number, what it does, text. A release's text is never changed: its checksum is in every database that ran it.
-const TEXTS: [(i64, &str, &str); 12] = [
+const TEXTS: [(i64, &str, &str); 13] = [
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "control plane", include_str!("../migrations/0002_control_plane.sql")),
     (3, "notices", include_str!("../migrations/0003_notices.sql")),
@@ -30,6 +30,7 @@ const TEXTS: [(i64, &str, &str); 12] = [
     (10, "client tokens", include_str!("../migrations/0010_client_tokens.sql")),
     (11, "sip users", include_str!("../migrations/0011_sip_users.sql")),
     (12, "voice", include_str!("../migrations/0012_voice.sql")),
+    (13, "calls", include_str!("../migrations/0013_calls.sql")),
 ];
 
 /// The two kinds of database.

@@ -17,6 +17,10 @@ use causeway_types::{
 
 use super::*;
 
+use calls::{
+    a_call_is_kept_once_and_read_as_it_was, calls_are_listed_newest_first_by_client_and_cause_in_pages_and_forgotten,
+    credentials_of_clients_are_minted_with_one_row,
+};
 use client_tokens::*;
 use servers::*;
 use signalling::{
@@ -51,6 +55,7 @@ macro_rules! on_both {
     };
 }
 
+mod calls;
 mod client_tokens;
 mod full;
 mod insight;
@@ -92,6 +97,9 @@ on_both!(
     voice_connections_are_found_changed_and_removed_with_their_credentials,
     a_voice_key_is_made_once,
     sip_users_are_told_apart_by_project_and_end_with_it,
+    a_call_is_kept_once_and_read_as_it_was,
+    calls_are_listed_newest_first_by_client_and_cause_in_pages_and_forgotten,
+    credentials_of_clients_are_minted_with_one_row,
 );
 
 fn identifier(text: &str) -> Identifier {

@@ -154,7 +154,14 @@ impl Ledger {
             | DomainEvent::TokenFirstUsed { .. }
             | DomainEvent::TokenRevoked { .. }
             | DomainEvent::RegistrationOpened(_)
-            | DomainEvent::RegistrationClosed { .. } => {}
+            | DomainEvent::RegistrationClosed { .. }
+            | DomainEvent::CallStarted(_)
+            | DomainEvent::CallRinging { .. }
+            | DomainEvent::CallAnswered { .. }
+            | DomainEvent::CallHeld { .. }
+            | DomainEvent::CallDtmf { .. }
+            | DomainEvent::CallTransferred { .. }
+            | DomainEvent::CallEnded(_) => {}
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use causeway_app::{Attribution, Cursor, ProjectId, RegistrationEnd, SessionEndReason, TokenId};
+use causeway_app::{
+    Attribution, CallRecord, ClientPlace, Cursor, ProjectId, RegistrationEnd, SessionEndReason, TokenId,
+};
+use causeway_call_core::{CallId, EndedBy, HangupCause};
 use causeway_types::{AllocationEndReason, AllocationId, ClientSecurity, ClientTransport, LimitName, TrafficCount};
 
 use super::*;
@@ -103,6 +106,18 @@ fn registration() -> Arc<Registration> {
     })
 }
 
+fn call_start() -> Arc<CallStart> {
+    let address = Some("203.0.113.9".parse().expect("an address"));
+    Arc::new(CallStart {
+        id: CallId(0x4b4c_4d4e_0000_4000_8000_0000_0000_002a),
+        project: ProjectId(1),
+        from: "alice".into(),
+        to: vec!["bob".into()],
+        place: ClientPlace { dialect: "sip", address, user_agent: None },
+        at: AT,
+    })
+}
+
 fn five_tuple(client: &str) -> FiveTuple {
     FiveTuple {
         transport: ClientTransport::Tls,
@@ -112,6 +127,7 @@ fn five_tuple(client: &str) -> FiveTuple {
 }
 
 /// One of each. The match makes a new kind fail to compile until it has a place here.
+#[expect(clippy::too_many_lines, reason = "an arm for every event")]
 fn every_event() -> Vec<DomainEvent> {
     let session = start();
     let name = |text| Identifier::new(text).expect("a name");
@@ -184,7 +200,33 @@ fn every_event() -> Vec<DomainEvent> {
                 registration: registration(),
                 reason: RegistrationEnd::ConnectionLost,
             },
-            DomainEvent::RegistrationClosed { .. } => break,
+            DomainEvent::RegistrationClosed { .. } => DomainEvent::CallStarted(call_start()),
+            DomainEvent::CallStarted(call) => DomainEvent::CallRinging { call: Arc::clone(call), client: "bob".into() },
+            DomainEvent::CallRinging { call, .. } => DomainEvent::CallAnswered {
+                call: Arc::clone(call),
+                client: "bob".into(),
+                after: Duration::from_millis(5200),
+            },
+            DomainEvent::CallAnswered { call, .. } => {
+                DomainEvent::CallHeld { call: Arc::clone(call), client: "bob".into(), is_held: true }
+            }
+            DomainEvent::CallHeld { call, .. } => {
+                DomainEvent::CallDtmf { call: Arc::clone(call), client: "alice".into(), digits: "5".into() }
+            }
+            DomainEvent::CallDtmf { call, .. } => {
+                DomainEvent::CallTransferred { call: Arc::clone(call), client: "bob".into(), to: "carol".into() }
+            }
+            DomainEvent::CallTransferred { call, .. } => DomainEvent::CallEnded(Arc::new(CallRecord {
+                start: Arc::clone(call),
+                ringing_at: Some(AT.saturating_add(Duration::from_millis(100))),
+                answered_at: Some(AT.saturating_add(Duration::from_millis(5200))),
+                answered_by: Some("bob".into()),
+                answered_place: None,
+                ended_at: AT.saturating_add(Duration::from_millis(66_200)),
+                cause: HangupCause::Normal,
+                ended_by: EndedBy::Callee,
+            })),
+            DomainEvent::CallEnded(_) => break,
         };
         events.push(next);
     }

@@ -145,8 +145,8 @@ async fn a_password_registers_by_digest_with_both_algorithms() {
         bob.says(&request).await;
         let refused = bob.status(401).await;
         let challenges: Vec<&str> = refused.all("WWW-Authenticate").collect();
-        assert!(challenges[0].contains("algorithm=MD5") && challenges[0].contains("qop=\"auth\""));
-        assert!(challenges[1].contains("algorithm=SHA-256"));
+        assert!(challenges[1].contains("algorithm=MD5") && challenges[1].contains("qop=\"auth\""));
+        assert!(challenges[0].contains("algorithm=SHA-256"));
         let answer = digest(challenges[at], "bob", "REGISTER", "sip:example.test", 1);
         let request = bob.register(600).with("Authorization", &answer);
         bob.says(&request).await;

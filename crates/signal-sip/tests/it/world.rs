@@ -75,12 +75,12 @@ impl SipAccess for Answers {
             }
             let n = self.minted.fetch_add(1, Ordering::Relaxed);
             let urls = vec!["turn:192.0.2.1:3478?transport=udp".to_owned()];
-            Ok(IceServers { username: format!("u{n}"), credential: "secret".to_owned(), urls })
+            Ok(IceServers { account: AccountId(7), username: format!("u{n}"), credential: "secret".to_owned(), urls })
         })
     }
 
-    fn ice_over(&self, usernames: Vec<String>) {
-        self.ice_over.lock().extend(usernames);
+    fn ice_over(&self, made: Vec<(AccountId, String)>) {
+        self.ice_over.lock().extend(made.into_iter().map(|(_, username)| username));
     }
 
     fn service(&self, ask: ServiceAsk) -> Asking<'_, ServiceRoute> {
@@ -116,7 +116,8 @@ impl World {
     pub(crate) async fn with(settings: SipSettings, board: SwitchboardSettings) -> Self {
         let board = Switchboard::new(board, [5; 32], Arc::new(Deaf));
         let answers = Arc::<Answers>::default();
-        let service = SipService::new(settings, Arc::clone(&board), Arc::<Answers>::clone(&answers), &[6; 32]);
+        let service =
+            SipService::new(settings, Arc::clone(&board), Arc::<Answers>::clone(&answers), Arc::default(), &[6; 32]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let routes = router(Arc::clone(&service));

@@ -1,0 +1,178 @@
+//! SIP clients as part of the server: who they are, and their relay credentials.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use causeway_app::{
+    ApiCaller, CallStore, ClientRole, ClientTokenError, ClientTokens, Identifier, LiveSessions, MintRequest, Minting,
+    OrganizationId, ProjectId, RegionWish, Revocation, RevokeBy, Scopes, Store, TokenId,
+};
+use causeway_call_core::{AccountId, HangupCause};
+use causeway_credentials::client_token::AccessLabel;
+use causeway_signal_sip::{
+    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceRoute, SipAccess, SipService,
+    SipSettings, SipUser, TokenRefusal,
+};
+use causeway_sip_core::auth::DigestAlgorithm;
+use causeway_store::SqlStore;
+use causeway_types::Now;
+use serde_json::json;
+
+use crate::{calls::Calls, clients::Clients, config::Settings};
+
+/// The SIP users of the configuration, by name.
+pub(crate) async fn users(settings: &Settings, store: &SqlStore) -> anyhow::Result<BTreeMap<String, SipUser>> {
+    let mut users = BTreeMap::new();
+    if settings.calls.users.is_empty() {
+        return Ok(users);
+    }
+    let projects = store.projects(OrganizationId::DEFAULT).await?;
+    for user in &settings.calls.users {
+        let project = projects.iter().find(|project| project.slug == user.project.as_str());
+        let project = project.ok_or_else(|| {
+            anyhow::anyhow!("the SIP user {} names the project {}, which is not there", user.name, user.project)
+        })?;
+        let secret = |algorithm: DigestAlgorithm| algorithm.secret(&user.name, &settings.realm, user.password.expose());
+        let (md5, sha256) = (secret(DigestAlgorithm::Md5), secret(DigestAlgorithm::Sha256));
+        users.insert(user.name.clone(), SipUser { account: AccountId(project.id.0), md5, sha256 });
+    }
+    Ok(users)
+}
+
+/// Serves SIP clients on the switchboard.
+pub(crate) fn serve(
+    calls: &Calls,
+    clients: &Clients,
+    store: &Arc<SqlStore>,
+    minting: &Arc<Minting<SqlStore>>,
+    revocation: &Arc<Revocation<SqlStore>>,
+) -> Arc<SipService> {
+    let config = &calls.config;
+    let settings = SipSettings {
+        realm: calls.realm.clone(),
+        ring: config.ring,
+        connections_max: config.connections_max,
+        connections_per_address_max: config.connections_per_address_max,
+        messages_per_sec: config.messages_per_sec,
+        registration_max: config.registration_max,
+        ice_ttl: config.ice_ttl,
+        ..SipSettings::default()
+    };
+    let access = Arc::new(Access {
+        users: calls.users.clone(),
+        tokens: Arc::clone(&clients.tokens),
+        store: Arc::clone(store),
+        minting: Arc::clone(minting),
+        revocation: Arc::clone(revocation),
+        ice_ttl: config.ice_ttl,
+    });
+    let (board, places) = (Arc::clone(&calls.board), Arc::clone(&calls.places));
+    let service = SipService::new(settings, board, access, places, &calls.nonce_key);
+    Arc::clone(calls.sip.get_or_init(|| service))
+}
+
+/// Who SIP clients are, and their relay credentials.
+struct Access {
+    users: BTreeMap<String, SipUser>,
+    tokens: Arc<ClientTokens<SqlStore>>,
+    store: Arc<SqlStore>,
+    minting: Arc<Minting<SqlStore>>,
+    revocation: Arc<Revocation<SqlStore>>,
+    ice_ttl: Duration,
+}
+
+impl Access {
+    /// The account of an access key in this cloud.
+    async fn account(&self, key: &str, cloud: &str) -> Result<ProjectId, IceRefusal> {
+        if self.tokens.settings().cloud.as_str() != cloud {
+            return Err(IceRefusal::UnknownKey);
+        }
+        let label = AccessLabel::new(key).map_err(|_| IceRefusal::UnknownKey)?;
+        let account = self.tokens.find_account(&label).await.map_err(|_| IceRefusal::Unavailable)?;
+        let account = account.filter(|account| !account.is_project_disabled).ok_or(IceRefusal::UnknownKey)?;
+        Ok(account.project)
+    }
+
+    async fn mint(&self, ask: IceAsk) -> Result<IceServers, IceRefusal> {
+        let project = self.account(&ask.key, &ask.cloud).await?;
+        let now = Now::read().unix;
+        let token = self.store.client_minting_token(project, now).await.map_err(|_| IceRefusal::Unavailable)?;
+        let metadata = json!({ "client": ask.client, "connection": ask.connection.number });
+        let request = MintRequest {
+            initiator_client: Identifier::like(&ask.client),
+            client_type: Some(ClientRole::Initiator),
+            ttl: Some(self.ice_ttl),
+            // A longer name than metadata may have is left out.
+            metadata: Some(metadata.to_string()).filter(|text| text.len() <= 1024),
+            region: RegionWish { client: ask.address, ..RegionWish::default() },
+            ..MintRequest::default()
+        };
+        let minted = self.minting.mint_for(project, token, request, now).await.map_err(|error| {
+            tracing::warn!(%error, "no relay credentials for a SIP client");
+            IceRefusal::Unavailable
+        })?;
+        Ok(IceServers {
+            account: AccountId(project.0),
+            username: minted.username,
+            credential: minted.credential.expose().clone(),
+            urls: minted.urls.turn.clone(),
+        })
+    }
+}
+
+impl SipAccess for Access {
+    fn token<'a>(&'a self, token: &'a str) -> Asking<'a, Result<Grant, TokenRefusal>> {
+        Box::pin(async move {
+            let client = match self.tokens.verify(token, Now::read().unix).await {
+                Ok(client) => client,
+                Err(ClientTokenError::Store(_)) => return Err(TokenRefusal::Unavailable),
+                Err(error) => {
+                    tracing::debug!(%error, "a client token is not taken");
+                    return Err(TokenRefusal::Invalid);
+                }
+            };
+            Ok(Grant {
+                account: AccountId(client.project.0),
+                client: client.client_id.as_str().to_owned(),
+                key: client.access.as_str().to_owned(),
+                cloud: client.cloud.as_str().to_owned(),
+                id: client.jti,
+                may_receive: client.allows_incoming,
+                callees: CalleeRule::Patterns(client.callees.texts().into()),
+            })
+        })
+    }
+
+    fn sip_user<'a>(&'a self, _host: &'a str, name: &'a str) -> Asking<'a, Result<Option<SipUser>, TokenRefusal>> {
+        Box::pin(async move { Ok(self.users.get(name).cloned()) })
+    }
+
+    fn ice_servers(&self, ask: IceAsk) -> Asking<'_, Result<IceServers, IceRefusal>> {
+        Box::pin(self.mint(ask))
+    }
+
+    fn ice_over(&self, made: Vec<(AccountId, String)>) {
+        let revocation = Arc::clone(&self.revocation);
+        // It ends with its statement; a credential that is not taken back for want of a store ends by itself within minutes.
+        tokio::spawn(async move {
+            for (account, username) in made {
+                let caller = ApiCaller {
+                    organization: OrganizationId::DEFAULT,
+                    project: ProjectId(account.0),
+                    token: TokenId(0),
+                    scopes: Scopes::default(),
+                    organization_wide: false,
+                    person: None,
+                };
+                let by = RevokeBy::Username(username);
+                if let Err(error) = revocation.revoke(caller, &by, LiveSessions::End, Now::read().unix).await {
+                    tracing::debug!(%error, "a credential of a connection that is over stays until it expires");
+                }
+            }
+        });
+    }
+
+    /// No service is there.
+    fn service(&self, _ask: ServiceAsk) -> Asking<'_, ServiceRoute> {
+        Box::pin(std::future::ready(ServiceRoute::Reject(HangupCause::NotFound)))
+    }
+}
