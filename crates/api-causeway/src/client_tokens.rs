@@ -327,7 +327,7 @@ pub(crate) async fn change_access<S: ApiStore>(
         StoreError::Exists { .. } => {
             ApiError::new(StatusCode::CONFLICT, "access_key_taken", "another project has this access key")
         }
-        error => error.into(),
+        error @ (StoreError::Unavailable { .. } | StoreError::BadCursor) => error.into(),
     })?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
