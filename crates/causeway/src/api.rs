@@ -149,12 +149,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         health,
         metrics,
     };
-    let mut credentials = turnix::router(turnix);
-    // Not a layer that does nothing: it would answer every OPTIONS.
-    if !cors_origins.is_empty() {
-        // With a fallback of its own, which the layer answers preflights before; one that is set later would not be in it.
-        credentials = credentials.method_not_allowed_fallback(unknown_method).layer(cors::layer(&cors_origins));
-    }
+    let credentials = open_to(&cors_origins, turnix::router(turnix));
     let families = own::router(own)
         .merge(console::router(console))
         .merge(credentials)
@@ -178,6 +173,16 @@ pub(crate) fn router(parts: Parts) -> Router {
         }
     };
     with_manners_and(routes, elsewhere, Some(manners))
+}
+
+/// The routes that credentials come from, for pages of these origins too.
+fn open_to(origins: &[HeaderValue], mut credentials: Router) -> Router {
+    // Not a layer that does nothing: it would answer every OPTIONS.
+    if !origins.is_empty() {
+        // With a fallback of its own, which the layer answers preflights before; one that is set later would not be in it.
+        credentials = credentials.method_not_allowed_fallback(unknown_method).layer(cors::layer(origins));
+    }
+    credentials
 }
 
 /// `/` belongs to the console, but for requests of the TURN REST draft and voice clients' WebSockets.

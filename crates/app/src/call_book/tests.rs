@@ -96,10 +96,12 @@ fn clients_come_and_go_and_a_refresh_is_no_news() {
         .0
         .lock()
         .iter()
-        .map(|event| match event {
-            DomainEvent::RegistrationOpened(registration) => ("opened", registration.address),
-            DomainEvent::RegistrationClosed { registration, reason } => (reason.as_str(), registration.address),
-            other => panic!("{other:?}"),
+        .map(|event| {
+            if let DomainEvent::RegistrationOpened(registration) = event {
+                return ("opened", registration.address);
+            }
+            let DomainEvent::RegistrationClosed { registration, reason } = event else { panic!("{event:?}") };
+            (reason.as_str(), registration.address)
         })
         .collect();
     let at = Some([192, 0, 2, 2].into());
