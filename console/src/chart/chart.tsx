@@ -76,7 +76,12 @@ function options(props: ChartProps, element: HTMLElement): uPlot.Options {
     ...(props.isSmall && { padding: [4, 0, 0, 0] }),
     legend: { show: !props.isSmall, live: true },
     cursor: { show: !props.isSmall, points: { size: 7 }, drag: { setScale: false, x: false, y: false } },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    scales: {
+      // One moment alone would be put in the middle of years.
+      x: { range: (_, min, max) => (max > min ? [min, max] : [min - 30, max + 30]) },
+      // Nothing at all: steps that are told apart when they are rounded.
+      y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 100] },
+    },
     axes: props.isSmall
       ? [{ show: false }, { show: false }]
       : [

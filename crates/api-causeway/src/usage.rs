@@ -36,8 +36,8 @@ pub(crate) struct Row {
     bytes_out: u64,
     /// Sessions begun.
     sessions: u64,
-    /// Seconds of allocation time.
-    seconds: u64,
+    /// Seconds of allocation time, to the millisecond.
+    seconds: f64,
 }
 
 impl From<UsageRow> for Row {
@@ -48,7 +48,7 @@ impl From<UsageRow> for Row {
             bytes_in: row.bytes_in,
             bytes_out: row.bytes_out,
             sessions: row.sessions,
-            seconds: row.seconds,
+            seconds: Duration::from_millis(row.millis).as_secs_f64(),
         }
     }
 }
@@ -109,7 +109,8 @@ fn csv(rows: &[UsageRow]) -> Response {
     let mut text = "start,key,bytesIn,bytesOut,sessions,seconds\r\n".to_owned();
     for row in rows {
         let key = if row.key.starts_with('-') { format!("'{}", row.key) } else { row.key.clone() };
-        let UsageRow { bytes_in, bytes_out, sessions, seconds, .. } = row;
+        let UsageRow { bytes_in, bytes_out, sessions, millis, .. } = row;
+        let seconds = Duration::from_millis(*millis).as_secs_f64();
         text += &format!("{},{key},{bytes_in},{bytes_out},{sessions},{seconds}\r\n", timestamp(row.start));
     }
     let headers = [

@@ -40,9 +40,8 @@ pub(crate) fn samples(people: &People<SqlStore>, oidc: Option<&Oidc>) -> Vec<Sam
     let of = |metric, label: &str, value| Sample { metric, label: Some(("outcome", label.to_owned())), value };
     let ended = people.sign_in_outcomes().map(|(outcome, count)| of(Metric::SignIns, outcome.as_str(), count));
     let mut samples: Vec<Sample> = ended.collect();
-    if let Some(figures) = oidc.map(Oidc::figures) {
-        samples.push(of(Metric::OidcRequests, "answered", figures.answered));
-        samples.push(of(Metric::OidcRequests, "failed", figures.failed));
-    }
+    let figures = oidc.map(Oidc::figures).unwrap_or_default();
+    samples.push(of(Metric::OidcRequests, "answered", figures.answered));
+    samples.push(of(Metric::OidcRequests, "failed", figures.failed));
     samples
 }

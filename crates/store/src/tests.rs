@@ -301,7 +301,7 @@ async fn a_session_written_twice_counts_once(store: &SqlStore) {
     store.write_sessions(&[record]).await.unwrap();
     let rows = store.usage(&usage(UsageGroup::Room)).await.unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].bytes_in, rows[0].bytes_out, rows[0].sessions, rows[0].seconds), (1004, 2008, 1, 10));
+    assert_eq!((rows[0].bytes_in, rows[0].bytes_out, rows[0].sessions, rows[0].millis), (1004, 2008, 1, 10_000));
     assert_eq!(rows[0].key, "room");
     let found = store.session(ProjectId::DEFAULT, AllocationId(1)).await.unwrap().unwrap();
     assert_eq!((found.bytes_in, found.peer_bytes_out, found.peer_bytes_in), (1004, 1000, 2000));
@@ -343,13 +343,13 @@ async fn usage_equals_the_sum_of_the_sessions(store: &SqlStore) {
     let of = async |group| store.usage(&usage(group)).await.unwrap();
     let sums = |rows: &[UsageRow]| {
         let sum = |figure: fn(&UsageRow) -> u64| rows.iter().map(figure).sum::<u64>();
-        [sum(|row| row.bytes_in), sum(|row| row.bytes_out), sum(|row| row.sessions), sum(|row| row.seconds)]
+        [sum(|row| row.bytes_in), sum(|row| row.bytes_out), sum(|row| row.sessions), sum(|row| row.millis)]
     };
     let all = sums(&of(UsageGroup::Total).await);
     assert_eq!(all[2], 21);
     for group in [UsageGroup::Room, UsageGroup::Client] {
         let rows = of(group).await;
-        assert_eq!((rows[0].key.as_str(), rows[0].sessions, rows[0].seconds), ("", 1, 10), "{group:?}");
+        assert_eq!((rows[0].key.as_str(), rows[0].sessions, rows[0].millis), ("", 1, 10_000), "{group:?}");
         assert_eq!(sums(&rows), all, "{group:?}");
     }
     let total = total + 11;

@@ -43,7 +43,7 @@ pub(crate) async fn read(pool: &AnyPool, query: &UsageQuery) -> Result<Vec<Usage
         bytes_in: count(bytes_in),
         bytes_out: count(bytes_out),
         sessions: count(sessions),
-        seconds: count(millis) / 1000,
+        millis: count(millis),
     };
     Ok(rows.into_iter().map(row).collect())
 }

@@ -184,6 +184,6 @@ pub struct UsageRow {
     pub bytes_out: u64,
     /// Sessions begun.
     pub sessions: u64,
-    /// Seconds of allocation time.
-    pub seconds: u64,
+    /// Milliseconds of allocation time: whole seconds of many short sessions would not add up.
+    pub millis: u64,
 }
