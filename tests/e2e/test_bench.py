@@ -26,7 +26,12 @@ def bench(*options):
     if not os.path.exists(program):
         pytest.fail(f"no program at {program}: build it with cargo build --package causeway-bench")
     command = [program, "--quick", "--causeway", os.environ["CAUSEWAY_BIN"], *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110)
+    for _ in range(3):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+        # A twentieth of a second is less than a busy machine may leave a server without a processor.
+        if "coturn relayed nothing" not in done.stderr:
+            break
+    return done
 
 
 def test_quick_bench_fills_every_row(tmp_path):
