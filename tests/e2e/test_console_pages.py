@@ -37,7 +37,7 @@ LISTS = [
     "/settings",
     "/nowhere",
 ]
-SIZES = [(360, 760), (1280, 900)]
+SIZES = {"light": [(2560, 1300), (360, 760), (1280, 900)], "dark": [(360, 760), (1280, 900)]}
 AMOUNTS = [0, 3, 10_000]
 
 
@@ -82,7 +82,7 @@ def test_every_page_in_every_form(shown):
         page = console.open(path)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            for width, height in SIZES:
+            for width, height in SIZES[scheme]:
                 page.set_viewport_size({"width": width, "height": height})
                 take_picture(page, f"{name_of(path)}-{amount}-{scheme}-{width}")
                 faults += [f"{path} {scheme} {width}: {fault}" for fault in overflow(page)]
