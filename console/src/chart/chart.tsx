@@ -78,7 +78,7 @@ function options(props: ChartProps, element: HTMLElement): uPlot.Options {
     cursor: { show: !props.isSmall, points: { size: 7 }, drag: { setScale: false, x: false, y: false } },
     scales: {
       // One moment alone would be put in the middle of years.
-      x: { range: (_, min, max) => (max > min ? [min, max] : [min - 30, max + 30]) },
+      x: { range: (self, min, max) => (self.data[0].length > 1 ? [min, max] : [min - 30, min + 30]) },
       // Nothing at all: steps that are told apart when they are rounded.
       y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 100] },
     },
@@ -97,7 +97,7 @@ function options(props: ChartProps, element: HTMLElement): uPlot.Options {
           stroke: colour,
           width: isBars ? 0 : 1.75,
           fill: isBars ? colour : `color-mix(in srgb, ${colour} 10%, transparent)`,
-          points: { show: false },
+          points: { show: (self: uPlot) => self.data[0].length === 1 },
           value: (_: uPlot, value: number | null) => (value === null ? "" : props.format(value)),
           ...(isBars && { paths: bars({ size: [0.7, 48] }) }),
         };
