@@ -242,6 +242,19 @@ impl<S: Store + PeopleStore> People<S> {
         from: IpAddr,
         now: UnixTime,
     ) -> Result<(OneTimeLink, Option<UserView>), PeopleError> {
+        let found = self.find_link(token, from, now).await;
+        if let Err(error) = &found {
+            self.outcomes.count(SignInOutcome::of(error));
+        }
+        found
+    }
+
+    async fn find_link(
+        &self,
+        token: &str,
+        from: IpAddr,
+        now: UnixTime,
+    ) -> Result<(OneTimeLink, Option<UserView>), PeopleError> {
         self.take_try(from)?;
         let link = self.store.link(sign_in::hash(token), now).await?.ok_or(PeopleError::BadLink)?;
         let user = match link.user {
@@ -277,7 +290,7 @@ impl<S: Store + PeopleStore> People<S> {
         from: IpAddr,
         now: UnixTime,
     ) -> Result<SignedIn, PeopleError> {
-        let (link, user) = self.link(link_token, from, now).await?;
+        let (link, user) = self.find_link(link_token, from, now).await?;
         if user.is_some_and(|user| user.is_disabled) {
             return Err(PeopleError::BadLink);
         }
@@ -321,6 +334,18 @@ impl<S: Store + PeopleStore> People<S> {
     /// # Errors
     /// See [`PeopleError`].
     pub async fn change_password(
+        &self,
+        caller: ApiCaller,
+        current: &str,
+        password: &str,
+        from: IpAddr,
+        now: UnixTime,
+    ) -> Result<SignedIn, PeopleError> {
+        let changed = self.enter_by_new_password(caller, current, password, from, now).await;
+        self.outcomes.entered(SignInOutcome::Password, changed)
+    }
+
+    async fn enter_by_new_password(
         &self,
         caller: ApiCaller,
         current: &str,

@@ -318,3 +318,6 @@ fn refused(why: &str) -> ProviderError {
 fn unreachable(why: String) -> ProviderError {
     ProviderError::Unreachable(why)
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,65 @@ pub(super) fn check_together(config: &OidcConfig, faults: &mut Vec<Fault>) {
         fault("oidc_domains", "oidc_domains is given without oidc_default_role", "name the role that newcomers get");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Faults, Settings, Sources, load};
+
+    const FULL: [(&str, &str); 6] = [
+        ("CAUSEWAY_OIDC_ISSUER", "https://id.example.net/realms/staff"),
+        ("CAUSEWAY_OIDC_CLIENT_ID", "console"),
+        ("CAUSEWAY_OIDC_CLIENT_SECRET", "hush"),
+        ("CAUSEWAY_OIDC_NAME", "Example ID"),
+        ("CAUSEWAY_OIDC_DEFAULT_ROLE", "operator"),
+        ("CAUSEWAY_OIDC_DOMAINS", "Example.net, example.org"),
+    ];
+
+    fn read(all: &[(&str, &str)]) -> Result<Settings, Faults> {
+        let environment = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(Sources { environment, ..Sources::default() })
+    }
+
+    /// The keys that are faulty when one is changed, or taken out where it is empty.
+    fn faulty(name: &str, value: &str) -> Vec<String> {
+        let changed = FULL.map(|(known, old)| (known, if known == name { value } else { old }));
+        let more = (!FULL.iter().any(|(known, _)| *known == name)).then_some((name, value));
+        let all: Vec<_> = changed.into_iter().chain(more).collect();
+        read(&all).err().map_or_else(Vec::new, |Faults(all)| all.into_iter().map(|fault| fault.subject).collect())
+    }
+
+    #[test]
+    fn a_provider_is_read_and_its_secret_not_shown() {
+        let settings = read(&FULL).unwrap();
+        let oidc = &settings.oidc;
+        assert_eq!(oidc.issuer.as_ref().unwrap().as_str(), "https://id.example.net/realms/staff");
+        assert_eq!((oidc.client_id.as_str(), oidc.name.as_str()), ("console", "Example ID"));
+        assert_eq!(oidc.scopes, ["openid", "email", "profile"]);
+        assert_eq!(oidc.policy.default_role, Some(UserRole::Operator));
+        assert_eq!(oidc.policy.domains, ["example.net", "example.org"]);
+        assert!(!format!("{settings:?}").contains("hush"));
+        assert!(read(&[]).unwrap().oidc.issuer.is_none(), "none by default");
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told() {
+        for (name, value, subject) in [
+            ("CAUSEWAY_OIDC_ISSUER", "", "oidc_issuer"),
+            ("CAUSEWAY_OIDC_ISSUER", "http://id.example.net", "oidc_issuer"),
+            ("CAUSEWAY_OIDC_CLIENT_ID", "", "oidc_client_id"),
+            ("CAUSEWAY_OIDC_DEFAULT_ROLE", "", "oidc_domains"),
+            ("CAUSEWAY_OIDC_DEFAULT_ROLE", "owner", "oidc_default_role"),
+            ("CAUSEWAY_OIDC_DOMAINS", "", "oidc_default_role"),
+            ("CAUSEWAY_OIDC_DOMAINS", "ann@example.net", "oidc_domains"),
+            ("CAUSEWAY_OIDC_DOMAINS", "*.example.net", "oidc_domains"),
+            ("CAUSEWAY_OIDC_SCOPES", "email", "oidc_scopes"),
+            ("CAUSEWAY_OIDC_SCOPES", "openid email", "oidc_scopes"),
+            ("CAUSEWAY_OIDC_NAME", "a name that is much too long for any button", "oidc_name"),
+        ] {
+            assert!(faulty(name, value).contains(&subject.to_owned()), "{name}={value}: {:?}", faulty(name, value));
+        }
+        assert_eq!(faulty("CAUSEWAY_OIDC_DOMAINS", "*"), Vec::<String>::new());
+        assert_eq!(faulty("CAUSEWAY_OIDC_CLIENT_SECRET", ""), Vec::<String>::new(), "a public client");
+    }
+}
