@@ -43,7 +43,7 @@ async fn provider(names_itself: bool) -> (u16, JoinHandle<()>) {
             let answer =
                 format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             let mut request = [0; 4096];
-            stream.read(&mut request).await.expect("a request");
+            assert!(stream.read(&mut request).await.expect("a request") > 0, "the caller closed without asking");
             stream.write_all(answer.as_bytes()).await.expect("it listens");
         }
     };
