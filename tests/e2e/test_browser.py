@@ -1,9 +1,14 @@
 """Headless Chromium: two peer connections that may use the relay only, over each transport, with data, audio and video."""
 
+import os
+import re
+import subprocess
+import time
+
 import pytest
 from playwright.sync_api import sync_playwright
 
-from causeway import HOST
+from causeway import HOST, wait_until
 
 FLAGS = [
     "--no-sandbox",
@@ -20,7 +25,7 @@ FLAGS = [
 ]
 
 CALL = """
-async (iceServers) => {
+async ({iceServers, audio = 20, frames = 5, packets = 0}) => {
   const log = [];
   const open = () => new RTCPeerConnection({iceServers, iceTransportPolicy: 'relay'});
   const [alice, bob] = [open(), open()];
@@ -44,7 +49,11 @@ async (iceServers) => {
   const answer = await Promise.race([echoed, late]);
   const stats = async pc => [...(await pc.getStats()).values()];
   const inbound = async kind => (await stats(bob)).find(s => s.type === 'inbound-rtp' && s.kind === kind) || {};
-  while (Date.now() < deadline && !((await inbound('audio')).packetsReceived > 20 && (await inbound('video')).framesDecoded > 5)) {
+  const enough = async () => {
+    const [heard, seen] = [await inbound('audio'), await inbound('video')];
+    return heard.packetsReceived > audio && seen.framesDecoded > frames && heard.packetsReceived + seen.packetsReceived >= packets;
+  };
+  while (Date.now() < deadline && !(await enough())) {
     await new Promise(done => setTimeout(done, 100));
   }
   // Data may flow before the pair is nominated.
@@ -57,7 +66,8 @@ async (iceServers) => {
   const local = all.find(s => s.id === pair.localCandidateId);
   const result = {
     heard, answer, type: local.candidateType, protocol: local.relayProtocol,
-    audioPackets: (await inbound('audio')).packetsReceived, videoFrames: (await inbound('video')).framesDecoded,
+    audioPackets: (await inbound('audio')).packetsReceived, videoPackets: (await inbound('video')).packetsReceived,
+    videoFrames: (await inbound('video')).framesDecoded,
   };
   alice.close(); bob.close();
   return result;
@@ -93,7 +103,7 @@ def test_a_call_through_the_relay(relay, page, scheme, transport, protocol):
     urls = [url for url in turn["urls"] if url.startswith(scheme + ":") and url.endswith("transport=" + transport)]
     assert len(urls) == 1, turn["urls"]
     before = relay.metrics()
-    result = page.evaluate(CALL, [{**turn, "urls": urls}])
+    result = page.evaluate(CALL, {"iceServers": [{**turn, "urls": urls}]})
     assert (result["type"], result["protocol"]) == ("relay", protocol)
     assert (result["heard"], result["answer"]) == (["ping"], "pong")
     assert result["audioPackets"] > 20 and result["videoFrames"] > 5, result
@@ -106,5 +116,39 @@ def test_a_turns_url_over_udp_is_served_as_browsers_speak_it(relay, page):
     minted = relay.mint(ttl=60)
     turn = minted["iceServers"][1]
     urls = [url for url in turn["urls"] if url.startswith("turns:") and url.endswith("transport=udp")]
-    result = page.evaluate(CALL, [{**turn, "urls": urls}])
+    result = page.evaluate(CALL, {"iceServers": [{**turn, "urls": urls}]})
     assert result["type"] == "relay" and result["answer"] == "pong"
+
+
+def in_kernel(server):
+    """Packets relayed, and the part of them in the kernel, as `causeway fast-path status` has them."""
+    told = subprocess.run([os.environ["CAUSEWAY_BIN"], "fast-path", "status", "--config", server.config], capture_output=True, text=True, check=True)
+    relayed, share = (re.search(pattern, told.stdout) for pattern in (r"packets relayed +(\d+)", r"in the kernel +([0-9.]+) %"))
+    assert relayed and share, told.stdout
+    return int(relayed[1]), float(share[1]), told.stdout
+
+
+def test_nearly_all_of_a_call_is_relayed_in_the_kernel(page):
+    from causeway import Causeway
+
+    with Causeway(public_ip=[HOST], fast_path="tc") as server:
+        if not server.metric("causeway_fast_path_flows_max"):
+            pytest.skip("no fast path here: " + next(line for line in server.log().splitlines() if "fast path" in line))
+        turn = server.mint(room="demo", initiator_client="alice", receiver_client="bob", ttl=60)["iceServers"][1]
+        urls = [url for url in turn["urls"] if url.startswith("turn:") and url.endswith("transport=udp")]
+        # What comes before there is a channel, and the first packet of each, weighs the more the shorter a call is: this is
+        # one of some seconds.
+        result = page.evaluate(CALL, {"iceServers": [{**turn, "urls": urls}], "packets": 1000})
+        assert result["audioPackets"] + result["videoPackets"] >= 1000, result
+        # A packet counts at both allocations, and is counted a few times a second: the end of the call is a while coming.
+        wait_until(lambda: in_kernel(server)[0] >= 2000 and not server.metric("causeway_fast_path_flows"), 20, "the call to be counted")
+        looks = [None]
+
+        def at_rest():
+            looks.append(in_kernel(server)[0])
+            time.sleep(0.6)
+            return looks[-1] == looks[-2]
+
+        wait_until(at_rest, 20, "no packet to be added")
+        relayed, share, told = in_kernel(server)
+        assert share > 95, f"{share} % of {relayed} packets\n{told}"
