@@ -9,6 +9,15 @@ from causeway import HOST, Causeway, free_port
 CLIENTS = os.path.join(os.path.dirname(__file__), "clients", "telnyx")
 SDK = os.path.join(CLIENTS, "node_modules", "@telnyx", "webrtc", "lib", "bundle.js")
 
+# Before the client takes hold of it: `cut` breaks the newest socket.
+SOCKETS = """
+window.sockets = [];
+window.WebSocket = class extends window.WebSocket {
+  constructor(...what) { super(...what); window.sockets.push(this); }
+};
+window.cut = () => window.sockets.at(-1).close();
+"""
+
 # What a page keeps: every event and every state of its calls, to be waited for.
 SCRIPT = """
 window.seen = {ready: 0, errors: [], warnings: [], states: [], notes: [], calls: {}};
@@ -21,6 +30,7 @@ window.start = options => {
   client.on('telnyx.notification', n => {
     if (n.type !== 'callUpdate') { window.seen.notes.push(n.type); return; }
     const call = n.call;
+    if (window.call && window.call.id === call.id) window.call = call;
     window.seen.calls[call.id] = call;
     window.seen.states.push({id: call.id, state: call.state, cause: call.cause, causeCode: call.causeCode,
       sipCode: call.sipCode, direction: call.direction});
@@ -110,6 +120,7 @@ class Page:
 
     def load(self):
         self.page.goto("http://localhost/")
+        self.page.add_script_tag(content=SOCKETS)
         self.page.add_script_tag(path=SDK)
         self.page.add_script_tag(content=SCRIPT)
 
