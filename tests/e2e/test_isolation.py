@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from kvs import KvsServer
 from telnyx_pages import VoiceServer
+from telnyx_phone import Phone
 
 CRATES = os.path.join(os.path.dirname(__file__), "..", "..", "crates")
 
@@ -95,7 +96,7 @@ def test_no_call_of_aws_finds_a_channel_of_another_project(kvs):
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer cwo_unknown"}])
 def test_no_voice_call_works_without_a_key(voice, headers):
     for method, path in telnyx_routes():
-        body = {} if method in ("POST", "PATCH") else None
+        body = {} if method in ("POST", "PATCH", "PUT") else None
         status, _, text = voice.request(re.sub(r"\{\w+\}", "1", path), method, body, headers, token=False)
         assert status == 401, (method, path, text)
         [error] = json.loads(text)["errors"]
@@ -103,26 +104,33 @@ def test_no_voice_call_works_without_a_key(voice, headers):
 
 
 def test_no_voice_call_finds_a_record_of_another_project(voice):
-    connection = voice.connection("ours")
+    connection = voice.connection("ours", outbound={"call_parking_enabled": True})
     credential = voice.credential(connection)
     application = voice.v2("/call_control_applications", "POST", {
         "application_name": "ours", "webhook_event_url": "https://example.net/hooks"}, 201)["data"]
     other = in_other_project(voice, "POST", "/api/v1/tokens", {"name": "other", "scopes": ["credentials", "read", "admin"]})
     other = {"Authorization": f"Bearer {other['value']}"}
+    phone = Phone(voice, "ours")
+    phone.dial("somewhere")
+    call = phone.told("telnyx_rtc.ringing")["telnyx_call_control_id"]
     ids = {"credential_connections": connection["id"], "telephony_credentials": credential["id"],
-           "call_control_applications": application["id"]}
+           "call_control_applications": application["id"], "connections": connection["id"], "calls": call}
     tried = 0
     for method, path in telnyx_routes():
         family = path.split("/")[2]
         if "{id}" not in path:
-            if method == "GET":
+            if method == "GET" and family != "public_key":
                 assert voice.v2(f"/{family}", headers=other)["data"] == [], family
             continue
         body = {"POST": {}, "PATCH": {"tag": "stolen", "connection_name": "stolen", "application_name": "stolen"}}.get(method)
-        status, _, text = voice.request(path.replace("{id}", ids[family]), method, body, other)
-        assert status == 404 and json.loads(text)["errors"][0]["code"] == "10005", (method, path, text)
+        path = path.replace("{id}", ids[family]).replace("{action}", "hangup")
+        status, _, text = voice.request(path, method, body, other)
+        nowhere = [422, "90015"] if "/calls/" in path and "/actions/" in path else [404, "10005"]
+        assert [status, json.loads(text)["errors"][0]["code"]] == nowhere, (method, path, text)
         tried += 1
     assert tried >= 12
+    assert voice.v2(f"/calls/{call}")["data"]["is_alive"] is True
+    phone.close()
     assert voice.v2(f"/credential_connections/{connection['id']}")["data"] == connection
     assert voice.v2(f"/telephony_credentials/{credential['id']}")["data"] == credential
     # A credential on another project's connection: not there.

@@ -82,6 +82,12 @@ impl TelnyxError {
         Self::new(409, "10012", "Duplicate resource", format!("{field} is taken.")).at(field)
     }
 
+    /// A command that this server cannot do.
+    pub(crate) fn unsupported(what: &str) -> Self {
+        let detail = format!("{what} needs a media endpoint on the server, which is not part of this one.");
+        Self::new(422, "10038", "Feature not available", detail)
+    }
+
     fn body(&self) -> Value {
         let mut error = object!({"code": self.code, "title": self.title, "detail": self.detail});
         if let (Some(source), Some(error)) = (&self.source, error.as_object_mut()) {

@@ -8,11 +8,14 @@
 
 #![forbid(unsafe_code)]
 
+mod calls;
 mod connections;
 mod credentials;
+mod deliveries;
 mod errors;
 mod fields;
 mod page;
+mod times;
 
 use std::{fmt, sync::Arc};
 
@@ -30,7 +33,10 @@ use causeway_api_http::{Access, ApiError, Claim, Gate, Guard, RouteAccess, autho
 use causeway_app::{ApiCaller, CredentialStore, ProjectId, Scope, VoiceStore};
 use serde_json::Value;
 
-use crate::errors::TelnyxError;
+pub use calls::VoiceCommands;
+pub use deliveries::{Deliveries, Post};
+
+use crate::{calls::CommandIds, errors::TelnyxError};
 
 /// What the store must keep for this family.
 pub trait TelnyxStore: CredentialStore + VoiceStore {}
@@ -61,6 +67,24 @@ pub struct ApiState<S> {
     pub store: Arc<S>,
     /// Knows the clients.
     pub clients: Arc<dyn VoiceClients>,
+    /// Steers calls.
+    pub commands: Arc<dyn VoiceCommands>,
+    /// Tells backends.
+    pub deliveries: Arc<Deliveries<S>>,
+    command_ids: CommandIds,
+}
+
+impl<S> ApiState<S> {
+    /// Of its parts.
+    pub fn new(
+        gate: Arc<Gate<S>>,
+        store: Arc<S>,
+        clients: Arc<dyn VoiceClients>,
+        commands: Arc<dyn VoiceCommands>,
+        deliveries: Arc<Deliveries<S>>,
+    ) -> Self {
+        Self { gate, store, clients, commands, deliveries, command_ids: CommandIds::default() }
+    }
 }
 
 impl<S> fmt::Debug for ApiState<S> {
@@ -92,6 +116,15 @@ pub const ROUTES: &[RouteAccess] = &[
     row("DELETE", "/v2/telephony_credentials/{id}", Scope::Credentials),
     row("POST", "/v2/telephony_credentials/{id}/token", Scope::Credentials),
     row("DELETE", "/v2/telephony_credentials/{id}/token", Scope::Credentials),
+    row("GET", "/v2/connections/{id}/active_calls", Scope::Read),
+    row("GET", "/v2/calls/{id}", Scope::Read),
+    row("POST", "/v2/calls/{id}/actions/{action}", Scope::Admin),
+    row("PUT", "/v2/calls/{id}/actions/{action}", Scope::Admin),
+    row("GET", "/v2/webhook_deliveries", Scope::Read),
+    row("GET", "/v2/public_key", Scope::Read),
+    row("POST", "/v2/calls", Scope::Admin),
+    row("POST", "/v2/conferences", Scope::Admin),
+    row("POST", "/v2/queues", Scope::Admin),
 ];
 
 const fn row(method: &'static str, path: &'static str, scope: Scope) -> RouteAccess {
@@ -143,6 +176,14 @@ pub fn router<S: TelnyxStore>(state: ApiState<S>) -> Router {
             "/v2/telephony_credentials/{id}/token",
             post(credentials::token::<S>).delete(credentials::revoke_tokens::<S>),
         )
+        .route("/v2/connections/{id}/active_calls", get(calls::active_calls::<S>))
+        .route("/v2/calls/{id}", get(calls::status::<S>))
+        .route("/v2/calls/{id}/actions/{action}", post(calls::command::<S>).put(calls::command::<S>))
+        .route("/v2/webhook_deliveries", get(calls::webhook_deliveries::<S>))
+        .route("/v2/public_key", get(calls::public_key::<S>))
+        .route("/v2/calls", post(calls::unsupported::<S>))
+        .route("/v2/conferences", post(calls::unsupported::<S>))
+        .route("/v2/queues", post(calls::unsupported::<S>))
         .route_layer(middleware::from_fn_with_state(guard, authorize::<S>))
         .method_not_allowed_fallback(causeway_api_http::unknown_method)
         .route("/v2/{*rest}", any(|| async { TelnyxError::not_found() }))

@@ -46,6 +46,7 @@ mod store;
 mod timeline;
 mod verdict;
 mod voice;
+mod voice_calls;
 mod voice_desk;
 mod webhook;
 mod webhook_desk;
@@ -128,6 +129,7 @@ pub use voice::{
     VoiceConnectionFilter, VoiceConnectionId, VoiceConnectionKind, VoiceCredential, VoiceCredentialFilter, VoiceStore,
     VoiceUser, VoiceWebhook,
 };
+pub use voice_calls::{VOICE_EVENTS_MAX, VoiceCalls, VoiceDialNote, VoiceEvent, VoiceEventKind, VoiceLeg};
 pub use voice_desk::{VoiceDesk, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
 pub use webhook::{
     DeliveryAttempt, EventPlace, KeptEvent, Lease, StoredEvent, Tried, Webhook, WebhookId, WebhookStore,

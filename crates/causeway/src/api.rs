@@ -118,8 +118,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     let access_keys = Arc::clone(&aws.keys);
     let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
-    let telnyx =
-        telnyx::ApiState { gate: Arc::clone(&gate), store: Arc::clone(&store), clients: Arc::<Verto>::clone(&verto) };
+    let telnyx = verto.state(&gate, &store);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
     let Clients { tokens: client_tokens, registrations } = clients;
     let sip_users = SipUsers::new(Arc::clone(&store), Arc::clone(&registrations), realm);

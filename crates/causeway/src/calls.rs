@@ -11,7 +11,7 @@ use std::{
 };
 
 use causeway_api_causeway::{Metric, Sample};
-use causeway_app::{CallBook, CallStore, ClientPlaces, ProjectId, Registration, Registrations};
+use causeway_app::{CallBook, CallStore, ClientPlaces, ProjectId, Registration, Registrations, VoiceCalls, VoiceEvent};
 use causeway_call_core::{
     Binding, CallEvent, CallEventKind, CallLimits, HangupCause, NodeId, PresenceChange, RegistrarLimits,
 };
@@ -20,7 +20,10 @@ use causeway_signal_sip::{LimitReached, SipService, SipUser};
 use causeway_store::SqlStore;
 use causeway_switchboard::{CallListener, Switchboard, SwitchboardSettings};
 use parking_lot::Mutex;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     config::{CallsConfig, Settings},
@@ -54,6 +57,9 @@ pub(crate) struct Calls {
     book: Arc<CallBook>,
     counters: Arc<Counters>,
     node: String,
+    /// Calls of voice connections, as their backends see them.
+    pub(crate) voice: Arc<VoiceCalls>,
+    events: Mutex<Option<mpsc::Receiver<VoiceEvent>>>,
     clock: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -71,7 +77,9 @@ impl Calls {
         let places = Arc::<ClientPlaces>::default();
         let book = CallBook::new(Arc::<EventBus>::clone(bus), Arc::clone(&places), RECORDS_WAITING_MAX);
         let (book, counters) = (Arc::new(book), Arc::<Counters>::default());
-        let listener = Listener { book: Arc::clone(&book), counters: Arc::clone(&counters) };
+        let (voice, events) = VoiceCalls::new();
+        let voice = Arc::new(voice);
+        let listener = Listener { book: Arc::clone(&book), counters: Arc::clone(&counters), voice: Arc::clone(&voice) };
         let board = Switchboard::new(switchboard_settings(&settings.calls, node), seed, Arc::new(listener));
         let clock = Mutex::new(Some(board.keep_time()));
         let mut nonce_key = [0; 32];
@@ -89,6 +97,8 @@ impl Calls {
             book,
             counters,
             node: node.name.clone(),
+            voice,
+            events: Mutex::new(Some(events)),
             clock,
         })
     }
@@ -103,6 +113,11 @@ impl Calls {
         if let Some(sip) = self.sip.get() {
             sip.drain();
         }
+    }
+
+    /// What backends of voice connections are to be told; once.
+    pub(crate) fn take_voice_events(&self) -> Option<mpsc::Receiver<VoiceEvent>> {
+        self.events.lock().take()
     }
 
     /// Ends every call and cuts every client off.
@@ -232,14 +247,16 @@ struct Counters {
     ended: [AtomicU64; HangupCause::ALL.len()],
 }
 
-/// Tells the book, and counts.
+/// Everybody who hears of calls.
 struct Listener {
     book: Arc<CallBook>,
     counters: Arc<Counters>,
+    voice: Arc<VoiceCalls>,
 }
 
 impl CallListener for Listener {
     fn call(&self, event: CallEvent) {
+        self.voice.note(&event);
         self.book.call(&event);
         self.counters.count(&event);
     }

@@ -156,7 +156,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let calls = Arc::new(Calls::start(&settings, &node, &store, &bus).await?);
     let clients = Clients::start(&settings, &store, calls.registrations());
     let (people, oidc) = oidc::people(&settings, &store, &callers, &http)?;
-    let verto = Arc::new(Verto::start(&calls, &store));
+    let verto = Arc::new(Verto::start(&calls, &store, &webhooks));
     let server = Server {
         webhooks,
         kvs,
@@ -335,6 +335,7 @@ impl Server {
         }
         self.kvs.end().await;
         self.calls.end();
+        self.verto.end();
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");

@@ -1,33 +1,77 @@
-//! Telnyx's voice clients as part of the server: their WebSocket, and what REST calls do to clients that are there.
+//! Telnyx's voice clients as part of the server: their WebSocket, what REST calls do to clients and calls that are there, and
+//! the webhooks of their backends.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use causeway_api_telnyx::{Registered, VoiceClients};
-use causeway_app::ProjectId;
-use causeway_call_core::{AccountId, Identity};
+use causeway_api_http::Gate;
+use causeway_api_telnyx::{ApiState, Deliveries, Post, Registered, VoiceClients, VoiceCommands};
+use causeway_app::{ProjectId, VoiceCalls, VoiceConnectionId, VoiceLeg};
+use causeway_call_core::{AccountId, HangupCause, Identity, LegId, Refusal, RingRule};
 use causeway_signal_verto::{VertoService, VertoSettings};
 use causeway_store::SqlStore;
 use causeway_switchboard::Switchboard;
+use causeway_webhooks::Webhooks;
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::calls::Calls;
 
 /// The running part.
 pub(crate) struct Verto {
     pub(crate) service: Arc<VertoService<SqlStore>>,
+    deliveries: Arc<Deliveries<SqlStore>>,
     board: Arc<Switchboard>,
+    voice: Arc<VoiceCalls>,
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Verto {
     /// Serves on the switchboard of the server.
-    pub(crate) fn start(calls: &Calls, store: &Arc<SqlStore>) -> Self {
-        let board = Arc::clone(&calls.board);
-        let service = VertoService::new(VertoSettings::default(), Arc::clone(&board), Arc::clone(store));
-        Self { service, board }
+    pub(crate) fn start(calls: &Calls, store: &Arc<SqlStore>, webhooks: &Arc<Webhooks>) -> Self {
+        let (board, voice) = (Arc::clone(&calls.board), Arc::clone(&calls.voice));
+        let settings = VertoSettings::default();
+        let service = VertoService::new(settings, Arc::clone(&board), Arc::clone(store), Arc::clone(&voice));
+        let deliveries = Deliveries::new(Arc::clone(store), Arc::new(Posts(Arc::clone(webhooks))));
+        let task = calls.take_voice_events().map(|events| tokio::spawn(Arc::clone(&deliveries).run(events)));
+        Self { service, deliveries, board, voice, task: Mutex::new(task) }
+    }
+
+    /// What the REST calls need.
+    pub(crate) fn state(self: &Arc<Self>, gate: &Arc<Gate<SqlStore>>, store: &Arc<SqlStore>) -> ApiState<SqlStore> {
+        ApiState::new(
+            Arc::clone(gate),
+            Arc::clone(store),
+            Arc::<Self>::clone(self),
+            Arc::<Self>::clone(self),
+            Arc::clone(&self.deliveries),
+        )
     }
 
     /// No new connection is taken; those without calls are closed.
     pub(crate) fn drain(&self) {
         self.service.drain();
+    }
+
+    /// Nothing more is delivered.
+    pub(crate) fn end(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+    }
+}
+
+/// Posts as webhooks do: only to addresses that these may have.
+struct Posts(Arc<Webhooks>);
+
+impl Post for Posts {
+    fn post<'a>(
+        &'a self,
+        url: &'a str,
+        headers: &'a [(&'static str, String)],
+        body: String,
+        patience: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<u16, String>> + Send + 'a>> {
+        Box::pin(self.0.post(url, headers, body, patience))
     }
 }
 
@@ -47,5 +91,27 @@ impl VoiceClients for Verto {
             let newest = live.next()?;
             Some(Registered { count: 1 + live.count(), since: newest.updated })
         })
+    }
+}
+
+impl VoiceCommands for Verto {
+    fn leg(&self, project: ProjectId, leg: LegId) -> Option<VoiceLeg> {
+        self.voice.leg(project, leg)
+    }
+
+    fn live(&self, project: ProjectId, connection: VoiceConnectionId) -> Vec<VoiceLeg> {
+        self.voice.live(project, connection)
+    }
+
+    fn set_client_state(&self, project: ProjectId, leg: LegId, client_state: &str) -> bool {
+        self.voice.set_client_state(project, leg, client_state)
+    }
+
+    fn end(&self, leg: LegId, cause: HangupCause) -> Result<(), Refusal> {
+        self.board.end(leg, cause)
+    }
+
+    fn redirect(&self, leg: LegId, project: ProjectId, to: &str, ring: RingRule) -> Result<(), Refusal> {
+        self.board.redirect(leg, vec![Identity::new(AccountId(project.0), to)], ring)
     }
 }

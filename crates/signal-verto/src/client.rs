@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use causeway_app::{VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
+use causeway_app::{VoiceDialNote, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
 use causeway_call_core::{AccountId, CallId, HangupCause, Identity, LegId, LegTraits, Party, RingRule, Target};
 use causeway_switchboard::{Connection, Placing, ToClient};
 use causeway_types::{Now, Secret};
@@ -198,6 +198,7 @@ impl<S: VertoStore> Client<S> {
         self.connection
             .register_with(identity.clone(), &session, lifetime, true, Arc::from(grant))
             .map_err(|refusal| refusal.to_string())?;
+        self.service.voice.client(self.connection.id(), &login.user);
         self.service.sessions.live(&token, &session, identity.clone(), self.control.clone());
         let ends_at = remaining.map(|remaining| now.mono + remaining);
         self.known = Some(Known { identity, session: session.clone(), token: token.clone(), ends_at });
@@ -264,6 +265,12 @@ impl<S: VertoStore> Client<S> {
             ring,
             ring_for,
         };
+        let note = VoiceDialNote {
+            to: ask.destination.clone(),
+            client_state: ask.client_state.clone(),
+            headers: ask.headers.clone(),
+        };
+        self.service.voice.dialling(self.connection.id(), &own, note);
         let leg = self.connection.dial(placing).map_err(|refusal| {
             tracing::debug!(%refusal, "a call was refused");
             HangupCause::Congestion
@@ -272,8 +279,14 @@ impl<S: VertoStore> Client<S> {
         Ok((leg, self.call_of(leg).unwrap_or(CallId(0))))
     }
 
+    /// Not a client of a voice connection any more; its legs are still known.
+    fn forgotten(&self) {
+        self.service.voice.client_gone(self.connection.id());
+    }
+
     /// The socket is gone: the session waits, with what is in it.
     pub(crate) fn gone(self) {
+        self.forgotten();
         let Some(known) = &self.known else { return };
         let resumable_for = self.service.settings.resumable_for;
         let connection = self.connection.detach(resumable_for);
@@ -283,6 +296,7 @@ impl<S: VertoStore> Client<S> {
 
     /// Another connection takes over.
     pub(crate) fn hand_over(self, to: oneshot::Sender<Left>) {
+        self.forgotten();
         let connection = self.connection.detach(self.service.settings.resumable_for);
         let left = Left { connection, dialogs: self.agent.into_dialogs() };
         if to.send(left).is_err() {
@@ -292,6 +306,7 @@ impl<S: VertoStore> Client<S> {
 
     /// The session ends with the connection.
     pub(crate) fn ended(self) {
+        self.forgotten();
         if let Some(known) = &self.known {
             self.service.sessions.end(&known.token, &self.control);
         }

@@ -149,6 +149,24 @@ impl Webhooks {
         }
     }
 
+    /// Posts something of another family's, once, to an address that webhooks may have; the status of the answer, or why
+    /// there is none.
+    ///
+    /// # Errors
+    /// What went wrong, in one line.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: String,
+        patience: Duration,
+    ) -> Result<u16, String> {
+        match tokio::time::timeout(patience, self.poster.send(url, headers, body)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(format!("no answer within {} s", patience.as_secs_f32())),
+        }
+    }
+
     /// Another server changed webhooks: they are read soon.
     pub fn note_change(&self) {
         let (done, _) = oneshot::channel();

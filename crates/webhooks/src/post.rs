@@ -142,17 +142,24 @@ impl Poster {
         attempt: u32,
         at: UnixTime,
     ) -> Result<u16, String> {
-        let target = self.settings.target(&webhook.url)?;
+        let headers = [
+            ("user-agent", "causeway-webhooks/1".to_owned()),
+            ("causeway-event", event.name.clone()),
+            ("causeway-delivery", format!("{}-{}", webhook.id.0, event.cursor.0)),
+            ("causeway-attempt", attempt.to_string()),
+            ("causeway-signature", sign(&webhook.secrets, at, &event.body)),
+        ];
+        self.send(&webhook.url, &headers, event.body.clone()).await
+    }
+
+    /// Posts a JSON body with these headers; the status of the answer, or why there is none.
+    pub(crate) async fn send(&self, url: &str, headers: &[(&str, String)], body: String) -> Result<u16, String> {
+        let target = self.settings.target(url)?;
         let request = Request::post(&target.path)
             .header(header::HOST, &target.authority)
-            .header(header::USER_AGENT, "causeway-webhooks/1")
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("causeway-event", &event.name)
-            .header("causeway-delivery", format!("{}-{}", webhook.id.0, event.cursor.0))
-            .header("causeway-attempt", attempt)
-            .header("causeway-signature", sign(&webhook.secrets, at, &event.body))
-            .body(Full::new(Bytes::from(event.body.clone())))
-            .map_err(|error| error.to_string())?;
+            .header(header::CONTENT_TYPE, "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())?;
         let stream = self.connect(&target).await?;
         if !target.is_https {
             return exchange(stream, request).await;

@@ -1,0 +1,263 @@
+//! Calls: status and the commands that need no media on the server; the rest is refused by name
+//! (`compat/telnyx.md#call-commands`).
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{extract::Path, http::StatusCode};
+use causeway_app::{ProjectId, VoiceConnectionId, VoiceDesk, VoiceLeg, VoiceRoute};
+use causeway_call_core::{HangupCause, LegId, Refusal, RingRule};
+use causeway_types::Now;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::{
+    Answer, ApiState, Call, TelnyxStore, data, errors::TelnyxError, fields::Body, page::Query, times::precise,
+};
+
+/// How long a command's id is remembered.
+const COMMAND_ID_KEPT: Duration = Duration::from_secs(60);
+const COMMAND_IDS_MAX: usize = 10_000;
+const CLIENT_STATE_BYTES_MAX: usize = 4096;
+
+/// What the commands do to calls.
+pub trait VoiceCommands: Send + Sync + 'static {
+    /// A leg of a project, live or ended not long ago.
+    fn leg(&self, project: ProjectId, leg: LegId) -> Option<VoiceLeg>;
+    /// The live legs of a connection.
+    fn live(&self, project: ProjectId, connection: VoiceConnectionId) -> Vec<VoiceLeg>;
+    /// Another state of the application's for a leg; whether the leg lives.
+    fn set_client_state(&self, project: ProjectId, leg: LegId, client_state: &str) -> bool;
+    /// Ends the call of a leg.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchLeg`].
+    fn end(&self, leg: LegId, cause: HangupCause) -> Result<(), Refusal>;
+    /// Sends an unanswered call to a name of its project.
+    ///
+    /// # Errors
+    /// As of the call core.
+    fn redirect(&self, leg: LegId, project: ProjectId, to: &str, ring: RingRule) -> Result<(), Refusal>;
+}
+
+/// Ids of commands that were done, for as long as a caller may repeat them.
+#[derive(Debug, Default)]
+pub(crate) struct CommandIds(Mutex<BTreeMap<(LegId, String), Instant>>);
+
+impl CommandIds {
+    /// Whether it is new.
+    fn take(&self, leg: LegId, id: &str) -> bool {
+        let now = Instant::now();
+        let mut known = self.0.lock();
+        if known.len() >= COMMAND_IDS_MAX {
+            known.retain(|_, at| now.saturating_duration_since(*at) < COMMAND_ID_KEPT);
+        }
+        let key = (leg, id.to_owned());
+        let is_known = known.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < COMMAND_ID_KEPT);
+        if !is_known && known.len() < COMMAND_IDS_MAX {
+            known.insert(key, now);
+        }
+        !is_known
+    }
+
+    /// The command was refused: it may be sent again.
+    fn forget(&self, leg: LegId, id: &str) {
+        self.0.lock().remove(&(leg, id.to_owned()));
+    }
+}
+
+fn leg_of(id: &str) -> Result<LegId, TelnyxError> {
+    LegId::parse(id.strip_prefix("v3:").unwrap_or(id)).ok_or_else(unknown)
+}
+
+fn unknown() -> TelnyxError {
+    TelnyxError::new(
+        422,
+        "90015",
+        "Invalid call control ID",
+        "The call control id is not one of a call of this project.",
+    )
+}
+
+fn ended() -> TelnyxError {
+    TelnyxError::new(422, "90018", "Call has already ended", "The call is over.")
+}
+
+fn rendered(leg: &VoiceLeg) -> Value {
+    let end = leg.ended.unwrap_or_else(|| Now::read().unix);
+    let duration = leg.answered.map_or(0, |answered| end.saturating_since(answered).as_secs());
+    json!({
+        "record_type": "call",
+        "call_control_id": format!("v3:{}", leg.leg),
+        "call_leg_id": leg.leg.to_string(),
+        "call_session_id": leg.call.to_string(),
+        "is_alive": leg.ended.is_none(),
+        "call_duration": duration,
+        "client_state": leg.client_state,
+        "start_time": precise(leg.started),
+        "end_time": leg.ended.map(precise),
+    })
+}
+
+pub(crate) async fn status<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
+    let leg = leg_of(&id).map_err(|_| TelnyxError::not_found())?;
+    let found = call.state.commands.leg(call.caller.project, leg).ok_or_else(TelnyxError::not_found)?;
+    Ok(data(StatusCode::OK, &rendered(&found)))
+}
+
+pub(crate) async fn active_calls<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
+    let id = VoiceConnectionId(id.parse().map_err(|_| TelnyxError::not_found())?);
+    call.state.store.voice_connection(call.caller.project, id).await?.ok_or_else(TelnyxError::not_found)?;
+    let legs: Vec<Value> = call.state.commands.live(call.caller.project, id).iter().map(rendered).collect();
+    let meta =
+        json!({"total_items": legs.len(), "cursors": {"after": null, "before": null}, "next": null, "previous": null});
+    Ok(causeway_api_http::json(StatusCode::OK, &json!({"data": legs, "meta": meta})))
+}
+
+/// What the last attempts at webhooks came to.
+pub(crate) async fn webhook_deliveries<S: TelnyxStore>(call: Call<S>) -> Answer {
+    let asked = Query::of(&call.uri).page(20)?;
+    let all = call.state.deliveries.log(call.caller.project);
+    let total = u64::try_from(all.len()).unwrap_or(u64::MAX);
+    let skipped = usize::try_from(asked.part.offset).unwrap_or(usize::MAX);
+    let limit = usize::try_from(asked.part.limit).unwrap_or(usize::MAX);
+    let page: Vec<Value> = all
+        .iter()
+        .skip(skipped)
+        .take(limit)
+        .map(|attempt| {
+            let is_taken = matches!(attempt.outcome, Ok(200..300));
+            json!({
+                "record_type": "webhook_delivery",
+                "id": attempt.event,
+                "status": if is_taken { "delivered" } else { "failed" },
+                "webhook": {"event_type": attempt.event_type, "id": attempt.event},
+                "attempt": attempt.attempt,
+                "url": attempt.url,
+                "finished_at": attempt.at,
+                "http_status": attempt.outcome.as_ref().ok(),
+                "error": attempt.outcome.as_ref().err(),
+            })
+        })
+        .collect();
+    Ok(causeway_api_http::json(StatusCode::OK, &asked.answer(&page, total)))
+}
+
+/// The key that webhooks are verified with.
+pub(crate) async fn public_key<S: TelnyxStore>(call: Call<S>) -> Answer {
+    let key = call.state.deliveries.public_key(call.caller.organization).await?;
+    Ok(data(StatusCode::OK, &json!({"record_type": "public_key", "public": key})))
+}
+
+/// A new call by the server, a queue, a conference: not without media.
+pub(crate) async fn unsupported<S: TelnyxStore>(call: Call<S>) -> Answer {
+    let what = call.uri.path().trim_start_matches("/v2/").split('/').next().unwrap_or_default();
+    let what = if what == "calls" { "Dialling from the server" } else { what };
+    Err(TelnyxError::unsupported(what))
+}
+
+pub(crate) async fn command<S: TelnyxStore>(Path((id, action)): Path<(String, String)>, call: Call<S>) -> Answer {
+    let body = Body::read(&call.body)?;
+    let leg = leg_of(&id)?;
+    let project = call.caller.project;
+    let found = call.state.commands.leg(project, leg).ok_or_else(unknown)?;
+    let client_state = client_state(&body)?;
+    let command_id = body.text("command_id", 255)?;
+    if found.ended.is_some() {
+        return Err(ended());
+    }
+    let done = || data(StatusCode::OK, &json!({"result": "ok"}));
+    if command_id.as_ref().is_some_and(|id| !call.state.command_ids.take(leg, id)) {
+        return Ok(done());
+    }
+    let outcome = perform(&call.state, &found, &action, &body, client_state.as_deref()).await;
+    if let (Err(_), Some(id)) = (&outcome, &command_id) {
+        call.state.command_ids.forget(leg, id);
+    }
+    outcome.map(|()| done())
+}
+
+/// The application's state is another as soon as the command is one that can be done: what it causes is told with it.
+async fn perform<S: TelnyxStore>(
+    state: &Arc<ApiState<S>>,
+    leg: &VoiceLeg,
+    action: &str,
+    body: &Body,
+    client_state: Option<&str>,
+) -> Result<(), TelnyxError> {
+    let note = || client_state.is_none_or(|text| state.commands.set_client_state(leg.project, leg.leg, text));
+    match action {
+        "client_state_update" if client_state.is_none() => Err(TelnyxError::missing("client_state")),
+        "client_state_update" => note().then_some(()).ok_or_else(ended),
+        "hangup" => {
+            note();
+            state.commands.end(leg.leg, HangupCause::Administrative).map_err(refused)
+        }
+        "reject" => {
+            let cause = rejection(leg, body)?;
+            note();
+            state.commands.end(leg.leg, cause).map_err(refused)
+        }
+        "transfer" => {
+            let (to, ring) = destination(state, leg, body).await?;
+            note();
+            state.commands.redirect(leg.leg, leg.project, &to, ring).map_err(refused)
+        }
+        _ => Err(TelnyxError::unsupported(&format!("The command `{action}`"))),
+    }
+}
+
+fn client_state(body: &Body) -> Result<Option<String>, TelnyxError> {
+    let Some(state) = body.text("client_state", CLIENT_STATE_BYTES_MAX)? else { return Ok(None) };
+    let is_base64 = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &state).is_ok();
+    let wrong =
+        || TelnyxError::new(422, "90017", "Invalid client_state", "client_state must be base64.").at("client_state");
+    if is_base64 { Ok(Some(state)) } else { Err(wrong()) }
+}
+
+fn rejection(leg: &VoiceLeg, body: &Body) -> Result<HangupCause, TelnyxError> {
+    let cause = match body.required("cause", 64)?.as_str() {
+        "CALL_REJECTED" => HangupCause::Rejected,
+        "USER_BUSY" => HangupCause::Busy,
+        _ => return Err(TelnyxError::invalid_enum("cause", &["CALL_REJECTED", "USER_BUSY"])),
+    };
+    if leg.answered.is_some() {
+        let detail = "The call is answered: hang it up.";
+        return Err(TelnyxError::new(422, "10027", "Unprocessable entity", detail));
+    }
+    Ok(cause)
+}
+
+/// The user of this project that a call which is not answered is sent to.
+async fn destination<S: TelnyxStore>(
+    state: &Arc<ApiState<S>>,
+    leg: &VoiceLeg,
+    body: &Body,
+) -> Result<(String, RingRule), TelnyxError> {
+    let to = body.required("to", 256)?;
+    if leg.answered.is_some() || !leg.is_caller {
+        return Err(TelnyxError::unsupported("Transferring an answered call"));
+    }
+    let desk = VoiceDesk::new(Arc::clone(&state.store));
+    let nowhere = |detail: &str| TelnyxError::new(422, "10027", "Unprocessable entity", detail).at("to");
+    match desk.route(leg.project, &to, Now::read().unix).await? {
+        VoiceRoute::Name { name, rings_all, .. } => {
+            Ok((name, if rings_all { RingRule::All } else { RingRule::Newest }))
+        }
+        VoiceRoute::Forbidden => Err(nowhere("The connection of that user does not take such calls.")),
+        VoiceRoute::NotFound => Err(nowhere("There is no such user, and no phone network here.")),
+    }
+}
+
+fn refused(refusal: Refusal) -> TelnyxError {
+    if refusal == Refusal::NoSuchLeg {
+        return ended();
+    }
+    if refusal == Refusal::NeedsMedia {
+        return TelnyxError::unsupported("This");
+    }
+    TelnyxError::new(422, "10027", "Unprocessable entity", refusal.to_string())
+}
