@@ -6,4 +6,5 @@ pub mod codec;
 pub mod core;
 mod recipe;
 pub mod sip;
+pub mod verto;
 pub mod world;

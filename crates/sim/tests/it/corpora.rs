@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use causeway_sim::fuzz::{codec::codec, core::core, sip::sip, world::world};
+use causeway_sim::fuzz::{codec::codec, core::core, sip::sip, verto::verto, world::world};
 
 fn fuzz() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
@@ -53,12 +53,18 @@ fn the_corpus_of_sip_has_no_finding() {
 }
 
 #[test]
+fn the_corpus_of_verto_has_no_finding() {
+    let lives = replay("verto", verto);
+    assert!(lives.iter().any(|life| life.answered > 0) && lives.iter().any(|life| life.resumed > 0));
+}
+
+#[test]
 fn every_fuzz_target_is_replayed_and_run_by_the_script() {
     let targets: BTreeSet<String> = fs::read_dir(fuzz().join("fuzz_targets"))
         .expect("targets")
         .map(|entry| entry.expect("an entry").path().file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
-    assert_eq!(targets, ["codec", "core", "frames", "signature", "sip", "world"].map(str::to_owned).into());
+    assert_eq!(targets, ["codec", "core", "frames", "signature", "sip", "verto", "world"].map(str::to_owned).into());
     let script = fs::read_to_string(fuzz().join("../scripts/fuzz")).expect("the script");
     for target in targets {
         let list = script.lines().find(|line| line.contains("targets=(codec")).expect("the default list");
