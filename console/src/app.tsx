@@ -4,6 +4,8 @@ import { loadIdentity } from "./api/auth";
 import { identity } from "./api/identity";
 import { useStore } from "./lib/store";
 import { Audit } from "./pages/audit";
+import { CallPage } from "./pages/call";
+import { Calls } from "./pages/calls";
 import { ClientPage } from "./pages/client";
 import { Clients } from "./pages/clients";
 import { CredentialPage } from "./pages/credential";
@@ -81,6 +83,8 @@ function Console() {
           <Route path="/clients" component={Clients} />
           <Route path="/clients/:client" component={ClientPage} />
           <Route path="/registrations" component={Registrations} />
+          <Route path="/calls" component={Calls} />
+          <Route path="/calls/:id" component={CallPage} />
           <Route path="/sessions" component={Sessions} />
           <Route path="/sessions/:id" component={SessionPage} />
           <Route path="/failures" component={Failures} />

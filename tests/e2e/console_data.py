@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import sqlite3
+import time
 
 from causeway import HOST, wait_until
 from turn_client import TurnClient
@@ -16,7 +17,10 @@ COPIED = {
     "rooms": ("name", ["first_seen", "last_seen"]),
     "clients": ("name", ["first_seen", "last_seen"]),
     "failures": ("id", ["first_at", "last_at"]),
+    "calls": ("id", ["started_at", "ringing_at", "answered_at", "ended_at"]),
 }
+# How calls between registered clients ended: cause, SIP status, by whom, seconds of talk.
+ENDS = [("normal", 200, "callee", 95), ("busy", 486, "callee", None), ("not_registered", 480, "server", None), ("connection_lost", 480, "caller", 12)]
 
 
 def turn_server(minted):
@@ -67,7 +71,29 @@ def some(run, n=3):
     for name in ("billing backend", "dashboard", "nightly script")[: n - 1]:
         run.request("/api/v1/tokens", "POST", {"name": name, "scopes": ["credentials", "read"]})
     wait_until(lambda: count(run, "sessions") >= 2 * n, 10, "the sessions to be written")
+    with database(run) as store:
+        records(store)
+        store.commit()
     return kept
+
+
+def records(store):
+    """Calls between registered clients as they are kept."""
+    now = int(time.time() * 1000)
+    for number, (cause, code, by, talk) in enumerate(ENDS):
+        caller, callee, began = PEOPLE[number], PEOPLE[number + 1], now - 200_000 - number * 400_000
+        answered = None if talk is None else began + 6_000
+        row = {
+            "id": f"4b4c4d4e-0000-4000-8000-{number:012x}", "project_id": 1, "node": "n1", "caller": caller, "callees": callee,
+            "dialect": "verto" if number == 3 else "sip", "client_address": "198.51.100.7", "started_at": began,
+            "ringing_at": None if cause == "not_registered" else began + 800, "answered_at": answered,
+            "answered_by": answered and callee, "answered_address": answered and "198.51.100.8",
+            "ended_at": (answered or began + 9_000) + 1000 * (talk or 0), "cause": cause, "sip_code": code, "ended_by": by,
+            "service": "help" if number == 1 else None,
+        }
+        store.execute(f"INSERT INTO calls ({', '.join(row)}) VALUES ({', '.join('?' for _ in row)})", list(row.values()))
+        for name in (caller, callee):
+            store.execute("INSERT INTO call_clients (project_id, client, started_at, call_id) VALUES (1, ?, ?, ?)", [name, began, row["id"]])
 
 
 def end(run, clients):

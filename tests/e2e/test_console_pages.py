@@ -20,6 +20,7 @@ LISTS = [
     "/rooms",
     "/clients",
     "/registrations",
+    "/calls",
     "/sessions",
     "/failures",
     "/failures?by=reason",
@@ -67,7 +68,7 @@ def shown(request, tmp_path_factory, browser):
 def pages_of(console):
     """The lists, and the page of the first thing on each."""
     details = []
-    for path in ("/rooms", "/clients", "/sessions", "/credentials", "/webhooks"):
+    for path in ("/rooms", "/clients", "/calls", "/sessions", "/credentials", "/webhooks"):
         page = console.open(path)
         link = page.query_selector("a.row-link")
         if link:

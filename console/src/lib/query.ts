@@ -35,6 +35,7 @@ export function href(path: string, filters: Record<string, string | undefined> =
 export const to = {
   room: (room: string) => `/rooms/${encodeURIComponent(room)}`,
   client: (client: string) => `/clients/${encodeURIComponent(client)}`,
+  call: (id: string) => `/calls/${encodeURIComponent(id)}`,
   session: (id: string) => `/sessions/${encodeURIComponent(id)}`,
   credential: (username: string) => `/credentials/${encodeURIComponent(username)}`,
   webhook: (id: number) => `/webhooks/${id}`,

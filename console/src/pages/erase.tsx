@@ -62,5 +62,6 @@ function counts(receipt: Receipt): string {
     plural(receipt.events, "event"),
     plural(receipt.usageHours, "hour of usage", "hours of usage"),
     plural(receipt.auditEntries, "audit entry"),
+    plural(receipt.calls, "call"),
   ].join(", ");
 }

@@ -27,13 +27,20 @@ export function NamedPage<Row extends Figures>(props: {
   /** A figure of its own, between the sessions and the bytes. */
   stat: (row: Row) => ComponentChildren;
   children?: ComponentChildren;
+  /** What is known of it though no credential named it. */
+  whenMissing?: ComponentChildren;
 }) {
   const { kind, name } = props;
   const isOperator = useMay("operator");
   const { data, error, reload } = useResource(`${kind} ${name}`, props.load, FIGURES_MS);
   if (!data) {
     if (error instanceof ApiError && error.isMissing) {
-      return <Empty title={`No ${kind} ${name}`}>It was never named by a credential, or its data was deleted.</Empty>;
+      return (
+        <div class="stack">
+          <Empty title={`No ${kind} ${name}`}>It was never named by a credential, or its data was deleted.</Empty>
+          {props.whenMissing}
+        </div>
+      );
     }
     return error === undefined ? <PageHead title={name} /> : <ErrorNote error={error} retry={reload} />;
   }

@@ -1,5 +1,5 @@
 import { api, take, type Schemas } from "../api/client";
-import { useQuery } from "../lib/query";
+import { href, useQuery } from "../lib/query";
 import type { Column } from "../table/columns";
 import { FilterChips, Filters } from "../table/filters";
 import { LiveTable } from "../table/live-table";
@@ -38,6 +38,13 @@ const COLUMNS: Column<Registration>[] = [
     width: 200,
     from: 820,
     cell: (registration) => <span class="mono">{registration.address ?? ""}</span>,
+  },
+  {
+    id: "calls",
+    title: "Calls",
+    width: 84,
+    from: 640,
+    cell: (registration) => <a href={href("/calls", { client: registration.clientId })}>Show</a>,
   },
   {
     id: "agent",

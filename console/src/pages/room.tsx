@@ -9,6 +9,9 @@ import { ErrorNote } from "../ui/note";
 import { Stat } from "../ui/page";
 import { FIGURES_MS, NamedPage } from "./named-page";
 
+/** Clients of a room whose calls are named. */
+const CLIENTS_MAX = 8;
+
 export function RoomPage() {
   const room = useRoute().params["room"] ?? "";
   return (
@@ -19,6 +22,7 @@ export function RoomPage() {
       stat={(data) => <Stat label="Clients" value={formatCount(data.clients)} href={href("/clients", { room })} />}
     >
       <Story room={room} />
+      <RoomCalls room={room} />
     </NamedPage>
   );
 }
@@ -36,5 +40,26 @@ function Story({ room }: { room: string }) {
       <PathVerdict of={data.verdict} />
       <Timeline story={data} />
     </>
+  );
+}
+
+/** Where the calls of its clients are: a call between registered clients is in no room. */
+function RoomCalls({ room }: { room: string }) {
+  const { data } = useResource(
+    `clients of ${room}`,
+    (signal) => take(api.GET("/api/v1/clients", { params: { query: { room, limit: CLIENTS_MAX } }, signal })),
+    FIGURES_MS,
+  );
+  if (!data || data.data.length === 0) return null;
+  return (
+    <p class="row">
+      Calls of
+      {data.data.map((row) => (
+        <a key={row.client} href={href("/calls", { client: row.client })}>
+          {row.client}
+        </a>
+      ))}
+      {data.nextCursor && <a href={href("/clients", { room })}>and others</a>}
+    </p>
   );
 }

@@ -19,6 +19,7 @@ export const PLACES: { title: string; places: Place[] }[] = [
       { path: "/rooms", title: "Rooms", icon: "room", key: "r" },
       { path: "/clients", title: "Clients", icon: "client", key: "c" },
       { path: "/registrations", title: "Registrations", icon: "registration", key: "p" },
+      { path: "/calls", title: "Calls", icon: "call", key: "l" },
       { path: "/sessions", title: "Sessions", icon: "session", key: "s" },
       { path: "/failures", title: "Failures", icon: "failure", key: "f" },
       { path: "/usage", title: "Usage", icon: "usage", key: "u" },

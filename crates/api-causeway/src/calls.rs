@@ -1,10 +1,13 @@
-//! `/api/v1/calls`: calls between clients that are over, and what was used.
+//! `/api/v1/calls`: calls between clients, and what was used.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use causeway_api_http::{ApiError, Timestamp, json};
-use causeway_app::{CallFilter, CallUsage, CallView, Identifier, PageRequest, SessionFilter};
+use causeway_app::{
+    CallFilter, CallPath, CallState, CallUsage, CallView, Identifier, Page, PageRequest, SessionFilter, SessionSpan,
+    SessionView,
+};
 use causeway_call_core::HangupCause;
 use causeway_types::{Now, UnixTime};
 use serde::Serialize;
@@ -26,16 +29,20 @@ const GATHERING: Duration = Duration::from_secs(60);
 /// How far usage reaches back when nothing is said.
 const USAGE_RANGE: Duration = Duration::from_secs(30 * 86_400);
 
-/// A call that is over.
+/// A call.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Call {
     /// Its id, as in events.
     id: String,
-    /// Who placed it.
+    /// `calling`, `ringing`, `active` or `ended`.
+    state: &'static str,
+    /// Who placed it; a service call's caller whom nothing proves is `anonymous`.
     from: String,
     /// Whom it was placed to.
     to: Vec<String>,
+    /// The service that was called, when it was no client.
+    service: Option<String>,
     /// What the caller spoke: `sip`.
     dialect: String,
     /// Where the caller was, as far as addresses are kept.
@@ -51,28 +58,31 @@ pub(crate) struct Call {
     /// Where that client was, as far as addresses are kept.
     answered_address: Option<String>,
     /// When it ended.
-    ended_at: Timestamp,
+    ended_at: Option<Timestamp>,
     /// Why: `normal`, `busy`, `rejected` …
-    cause: String,
+    cause: Option<String>,
     /// The same as a SIP status.
-    sip_code: u16,
+    sip_code: Option<u16>,
     /// By whom: `caller`, `callee`, `server`.
-    ended_by: String,
-    /// From the start to the end.
+    ended_by: Option<String>,
+    /// From the start to the end, or until now.
     duration_ms: u64,
-    /// From the answer to the end.
+    /// From the answer to the end, or until now.
     talk_ms: u64,
 }
 
 impl From<CallView> for Call {
     fn from(view: CallView) -> Self {
-        let since = |at: UnixTime| u64::try_from(view.ended_at.saturating_since(at).as_millis()).unwrap_or(u64::MAX);
+        let end = view.ended_at.unwrap_or_else(|| Now::read().unix);
+        let since = |at: UnixTime| u64::try_from(end.saturating_since(at).as_millis()).unwrap_or(u64::MAX);
         Self {
             duration_ms: since(view.started_at),
             talk_ms: view.answered_at.map_or(0, since),
             id: view.id,
+            state: view.state.as_str(),
             from: view.from,
             to: view.to,
+            service: view.service,
             dialect: view.dialect,
             client_address: view.client_address,
             started_at: view.started_at.into(),
@@ -80,7 +90,7 @@ impl From<CallView> for Call {
             answered_at: view.answered_at.map(Into::into),
             answered_by: view.answered_by,
             answered_address: view.answered_address,
-            ended_at: view.ended_at.into(),
+            ended_at: view.ended_at.map(Into::into),
             cause: view.cause,
             sip_code: view.sip_code,
             ended_by: view.ended_by,
@@ -95,7 +105,12 @@ pub(crate) struct CallDetail {
     /// The call.
     #[serde(flatten)]
     call: Call,
-    /// Sessions of the caller's credentials that overlap with it; none when its media took a direct path.
+    /// Over which path the caller's media went: `relayed` through its allocation, `direct` past it, or `unknown`: nobody
+    /// answered, there was no allocation, or the talk was too short to tell.
+    caller_path: &'static str,
+    /// The same of whoever answered.
+    callee_path: &'static str,
+    /// Sessions of the caller's credentials at that time.
     caller_sessions: Vec<Session>,
     /// The same of whoever answered.
     callee_sessions: Vec<Session>,
@@ -125,13 +140,14 @@ impl From<CallUsage> for Usage {
 
 /// List calls
 ///
-/// Those that are over, newest first. A call is listed at most a second after its end.
+/// Newest first. The first page begins with calls that go on at this server, besides its limit.
 #[utoipa::path(
     get,
     path = "/api/v1/calls",
     tag = "calls",
     params(
         ("client" = Option<String>, Query, description = "Placed, taken or missed by this client."),
+        ("active" = Option<bool>, Query, description = "That go on, or are over."),
         ("cause" = Option<String>, Query, description = "Ended so: `normal`, `busy`, `no_answer` …"),
         ("from" = Option<String>, Query, description = "Placed at or after this moment (RFC 3339).", format = DateTime),
         ("to" = Option<String>, Query, description = "Placed before this moment (RFC 3339).", format = DateTime),
@@ -151,9 +167,33 @@ pub(crate) async fn list<S: ApiStore>(
         from: asked.time("from"),
         to: asked.time("to"),
     };
+    let active = asked.maybe_flag("active");
     let request = page::request(&mut asked);
     asked.finish()?;
-    Ok(page::answer(state.store.calls(caller.project, &filter, &request).await?, Call::from))
+    let mut page = match active {
+        Some(true) => Page { items: Vec::new(), next: None },
+        Some(false) | None => state.store.calls(caller.project, &filter, &request).await?,
+    };
+    if request.after.is_none() {
+        // Read after the store: a call that ended meanwhile is in one of the two.
+        let mut here = state.calls.views(caller.project);
+        here.retain(|view| is_meant(view, &filter, active) && !page.items.iter().any(|kept| kept.id == view.id));
+        here.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+        here.append(&mut page.items);
+        page.items = here;
+    }
+    Ok(page::answer(page, Call::from))
+}
+
+/// Whether a call that is not kept yet is one of those.
+fn is_meant(view: &CallView, filter: &CallFilter, active: Option<bool>) -> bool {
+    let is_active = view.state != CallState::Ended;
+    let cause = filter.cause.map(HangupCause::name);
+    active.is_none_or(|active| active == is_active)
+        && filter.client.as_ref().is_none_or(|client| view.concerns(client))
+        && filter.from.is_none_or(|from| view.started_at >= from)
+        && filter.to.is_none_or(|to| view.started_at < to)
+        && cause.is_none_or(|cause| view.cause.as_deref() == Some(cause))
 }
 
 /// Get a call
@@ -171,11 +211,18 @@ pub(crate) async fn one<S: ApiStore>(
     Caller(caller): Caller,
     Segment(id): Segment,
 ) -> Result<Response, ApiError> {
-    let view = state.store.call(caller.project, &id).await?.ok_or_else(ApiError::not_found)?;
+    let view = match state.store.call(caller.project, &id).await? {
+        Some(view) => view,
+        None => {
+            let mut here = state.calls.views(caller.project).into_iter();
+            here.find(|view| view.id == id).ok_or_else(ApiError::not_found)?
+        }
+    };
+    let end = view.ended_at.unwrap_or_else(|| Now::read().unix);
     let mut sides = Vec::new();
     for client in [Some(&view.from), view.answered_by.as_ref()] {
         let Some(client) = client.and_then(|client| Identifier::like(client)) else {
-            sides.push(Vec::new());
+            sides.push((CallPath::Unknown, Vec::new()));
             continue;
         };
         let filter = SessionFilter {
@@ -183,16 +230,29 @@ pub(crate) async fn one<S: ApiStore>(
             from: Some(UnixTime::from_millis(
                 view.started_at.as_millis().saturating_sub(u64::try_from(GATHERING.as_millis()).unwrap_or(0)),
             )),
-            to: Some(view.ended_at),
+            to: Some(end),
             ..SessionFilter::default()
         };
         let request = PageRequest { limit: SESSIONS_MAX, ..PageRequest::default() };
         let sessions = state.store.sessions(caller.project, &filter, &request).await?;
-        sides.push(sessions.items.into_iter().map(Session::from).collect());
+        let spans: Vec<SessionSpan> = sessions.items.iter().map(span).collect();
+        let path = CallPath::of(view.answered_at, end, &spans);
+        sides.push((path, sessions.items.into_iter().map(Session::from).collect()));
     }
-    let callee_sessions = sides.pop().unwrap_or_default();
-    let caller_sessions = sides.pop().unwrap_or_default();
-    Ok(json(StatusCode::OK, &CallDetail { call: Call::from(view), caller_sessions, callee_sessions }))
+    let none = || (CallPath::Unknown, Vec::new());
+    let (callee_path, callee_sessions) = sides.pop().unwrap_or_else(none);
+    let (caller_path, caller_sessions) = sides.pop().unwrap_or_else(none);
+    let (caller_path, callee_path) = (caller_path.as_str(), callee_path.as_str());
+    let detail = CallDetail { call: Call::from(view), caller_path, callee_path, caller_sessions, callee_sessions };
+    Ok(json(StatusCode::OK, &detail))
+}
+
+fn span(session: &SessionView) -> SessionSpan {
+    SessionSpan {
+        started: session.started_at,
+        ended: session.ended_at,
+        payload_bytes: session.peer_bytes_in.saturating_add(session.peer_bytes_out),
+    }
 }
 
 /// Read usage of calls

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{extract::State, http::StatusCode, response::Response};
 use causeway_api_http::{ApiError, Timestamp, json};
 use causeway_app::{
-    ApiCaller, AuditEntry, Erased, ErasureSubject, Identifier, InsightStore, LiveSessions, PageRequest, RevokeBy,
+    ApiCaller, AuditEntry, CallFilter, Erased, ErasureSubject, Identifier, LiveSessions, PageRequest, RevokeBy,
     SessionFilter,
 };
 use causeway_types::Now;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    ApiState,
+    ApiState, ApiStore,
     extract::{Caller, Segment},
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Receipt {
     names: u64,
     /// Entries of the audit log that lost the name.
     audit_entries: u64,
+    /// Calls that lost the client's name, address and program. They stay for what they add up to.
+    calls: u64,
 }
 
 /// Forget a room
@@ -59,18 +61,19 @@ pub(crate) struct Receipt {
     params(("room" = String, Path, description = "Its name.")),
     responses((status = 200, description = "It is forgotten.", body = Receipt)),
 )]
-pub(crate) async fn room<S: InsightStore>(
+pub(crate) async fn room<S: ApiStore>(
     State(state): State<Arc<ApiState<S>>>,
     Caller(caller): Caller,
     Segment(room): Segment,
 ) -> Result<Response, ApiError> {
     let (room, _) = crate::rooms::find(&state, caller, &room).await?;
-    erase(&state, caller, ErasureSubject::Room(room)).await
+    erase(&state, caller, ErasureSubject::Room(room), 0).await
 }
 
 /// Forget a client
 ///
-/// As for a room. A session or credential that two clients share is deleted for both.
+/// As for a room. A session or credential that two clients share is deleted for both. Its registrations end, with the calls of
+/// their connections; records of its calls lose what is personal of it.
 #[utoipa::path(
     post,
     path = "/api/v1/clients/{client}/erase",
@@ -78,19 +81,39 @@ pub(crate) async fn room<S: InsightStore>(
     params(("client" = String, Path, description = "Its name.")),
     responses((status = 200, description = "It is forgotten.", body = Receipt)),
 )]
-pub(crate) async fn client<S: InsightStore>(
+pub(crate) async fn client<S: ApiStore>(
     State(state): State<Arc<ApiState<S>>>,
     Caller(caller): Caller,
     Segment(client): Segment,
 ) -> Result<Response, ApiError> {
-    let (client, _) = crate::clients::find(&state, caller, &client).await?;
-    erase(&state, caller, ErasureSubject::Client(client)).await
+    // What has other characters than a name may have takes part in calls, and has a label among the names.
+    let name = Identifier::like(&client).ok_or_else(ApiError::not_found)?;
+    let is_listed = crate::clients::find(&state, caller, name.as_str()).await.is_ok();
+    let filter = CallFilter { client: Some(client.clone()), ..CallFilter::default() };
+    let one = PageRequest { limit: 1, after: None };
+    let has_called = !state.store.calls(caller.project, &filter, &one).await?.items.is_empty();
+    if !is_listed && !has_called && !is_here(&state, caller, &client) {
+        return Err(ApiError::not_found());
+    }
+    state.registrations.end(&|registration| registration.project == caller.project && *registration.client == *client);
+    let give_up = Now::read().mono + LAST_WORDS;
+    while is_here(&state, caller, &client) && Now::read().mono < give_up {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let calls = state.store.erase_from_calls(caller.project, &client).await?;
+    erase(&state, caller, ErasureSubject::Client(name), calls).await
 }
 
-async fn erase<S: InsightStore>(
+/// Whether a call of this client goes on, or is not kept yet.
+fn is_here<S: ApiStore>(state: &ApiState<S>, caller: ApiCaller, client: &str) -> bool {
+    state.calls.views(caller.project).iter().any(|view| view.concerns(client))
+}
+
+async fn erase<S: ApiStore>(
     state: &ApiState<S>,
     caller: ApiCaller,
     subject: ErasureSubject,
+    calls: u64,
 ) -> Result<Response, ApiError> {
     let name = || -> Identifier { subject.name().clone() };
     let (by, filter) = match subject {
@@ -111,7 +134,7 @@ async fn erase<S: InsightStore>(
     }
     let erased = state.store.erase(caller.project, &subject).await?;
     let (id, now) = (format!("{:016x}", rand_u64()?), Now::read().unix);
-    let receipt = receipt(id.clone(), &subject, now.into(), erased);
+    let receipt = Receipt { calls, ..receipt(id.clone(), &subject, now.into(), erased) };
     let detail = serde_json::to_string(&receipt).unwrap_or_else(|_| "{}".to_owned());
     let entry = AuditEntry::by(caller, &format!("{}.erase", subject.kind()), id, detail, now);
     state.store.audit(&entry).await?;
@@ -130,6 +153,7 @@ fn receipt(id: String, subject: &ErasureSubject, erased_at: Timestamp, erased: E
         usage_hours: erased.usage_hours,
         names: erased.names,
         audit_entries: erased.audit_entries,
+        calls: 0,
     }
 }
 

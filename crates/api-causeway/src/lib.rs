@@ -41,7 +41,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{Router, middleware};
 use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
-    AccessKeyStore, AccessKeys, CallStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
+    AccessKeyStore, AccessKeys, CallBook, CallStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
     Revocation, SignalChannelStore, SipUserStore, SipUsers, WebhookDesk, WebhookStore,
 };
 use utoipa::openapi::OpenApi;
@@ -85,6 +85,8 @@ pub struct ApiState<S> {
     pub client_tokens: Arc<ClientTokens<S>>,
     /// Which of them are there.
     pub registrations: Arc<dyn Registrations>,
+    /// Calls that go on at this server.
+    pub calls: Arc<CallBook>,
     /// Clients that show a password.
     pub sip_users: Arc<SipUsers<S>>,
     /// Event streams.

@@ -133,6 +133,18 @@ pub enum Metric {
     SipMessagesDropped,
     /// Counter by `limit`: limits of signalling that were reached.
     SipLimits,
+    /// Gauge: WebSockets of Telnyx's clients.
+    VertoConnections,
+    /// Counter: frames of Telnyx's clients that came.
+    VertoFrames,
+    /// Counter: frames of Telnyx's clients that nothing came of.
+    VertoFramesDropped,
+    /// Counter: logins of Telnyx's clients that were refused.
+    VertoLoginsRefused,
+    /// Counter: sessions of Telnyx's clients that came back.
+    VertoResumed,
+    /// Counter: limits of Telnyx's clients that were reached.
+    VertoLimits,
     /// Counter: records of calls that were lost because the store did not answer for long.
     CallRecordsLost,
     /// Gauge: 1 on the server that posts to webhooks.
@@ -147,7 +159,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 56] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -193,6 +205,12 @@ impl Metric {
         Self::SipMessages,
         Self::SipMessagesDropped,
         Self::SipLimits,
+        Self::VertoConnections,
+        Self::VertoFrames,
+        Self::VertoFramesDropped,
+        Self::VertoLoginsRefused,
+        Self::VertoResumed,
+        Self::VertoLimits,
         Self::CallRecordsLost,
         Self::WebhookPosting,
         Self::SignIns,
@@ -245,6 +263,12 @@ impl Metric {
             Self::SipMessages => "causeway_sip_messages_total",
             Self::SipMessagesDropped => "causeway_sip_messages_dropped_total",
             Self::SipLimits => "causeway_sip_limits_total",
+            Self::VertoConnections => "causeway_verto_connections",
+            Self::VertoFrames => "causeway_verto_frames_total",
+            Self::VertoFramesDropped => "causeway_verto_frames_dropped_total",
+            Self::VertoLoginsRefused => "causeway_verto_logins_refused_total",
+            Self::VertoResumed => "causeway_verto_resumed_total",
+            Self::VertoLimits => "causeway_verto_limits_total",
             Self::CallRecordsLost => "causeway_call_records_lost_total",
             Self::SignalMessages => "causeway_signal_messages_total",
             Self::SignalRefusals => "causeway_signal_refusals_total",
@@ -306,6 +330,14 @@ impl Metric {
             Self::SipMessages => "SIP messages that clients sent.",
             Self::SipMessagesDropped => "SIP messages nothing came of: unreadable, or of no exchange that is known.",
             Self::SipLimits => "Limits of SIP clients that were reached, by limit.",
+            Self::VertoConnections => "Open WebSockets of Telnyx's clients.",
+            Self::VertoFrames => "Frames that Telnyx's clients sent.",
+            Self::VertoFramesDropped => {
+                "Frames of Telnyx's clients without effect: unreadable, unknown, or before the login."
+            }
+            Self::VertoLoginsRefused => "Logins of Telnyx's clients that were refused.",
+            Self::VertoResumed => "Sessions of Telnyx's clients that came back after a loss.",
+            Self::VertoLimits => "Limits of Telnyx's clients that were reached.",
             Self::CallRecordsLost => "Records of calls lost because the store did not answer for long.",
             Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
             Self::SignIns => "Sign-ins to the console, by outcome.",
@@ -338,6 +370,7 @@ impl Metric {
                 | Self::Registrations
                 | Self::Calls
                 | Self::SipConnections
+                | Self::VertoConnections
                 | Self::WebhookPosting
         )
     }

@@ -14,7 +14,10 @@ use causeway_call_core::{
 use causeway_types::UnixTime;
 use parking_lot::Mutex;
 
-use crate::{Admission, CallRecord, CallStart, DomainEvent, EventSink, ProjectId, Registration, RegistrationEnd};
+use crate::{
+    Admission, CallRecord, CallStart, CallState, CallView, DomainEvent, EventSink, ProjectId, Registration,
+    RegistrationEnd,
+};
 
 /// Where a client is, as its signalling tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,6 +139,13 @@ impl CallBook {
         }
     }
 
+    /// A call that is not over was placed to a service of this name.
+    pub fn note_service(&self, call: CallId, service: &str) {
+        if let Some(live) = self.live.lock().get_mut(&call) {
+            Arc::make_mut(&mut live.start).service = Some(Arc::from(service));
+        }
+    }
+
     fn started(
         &self,
         id: CallId,
@@ -150,6 +160,7 @@ impl CallBook {
             project: Self::project(from.account),
             from: Arc::clone(&from.name),
             to: to.iter().map(|to| Arc::clone(&to.name)).collect(),
+            service: None,
             place: self.places.of(connection),
             at,
         };
@@ -250,10 +261,72 @@ impl CallBook {
         self.queue.lock().lost
     }
 
+    /// A project's calls that go on, and those that ended a moment ago and are not kept yet: newest first. Where their parties
+    /// are is not told: how much of an address may be is known where it is kept.
+    #[must_use]
+    pub fn views(&self, project: ProjectId) -> Vec<CallView> {
+        let live = self.live.lock();
+        let of_project = live.values().filter(|call| call.start.project == project);
+        let mut views: Vec<CallView> = of_project
+            .map(|call| {
+                let state = match (&call.answered, call.ringing_at) {
+                    (Some(_), _) => CallState::Active,
+                    (None, Some(_)) => CallState::Ringing,
+                    (None, None) => CallState::Calling,
+                };
+                let answered = call.answered.as_ref().map(|(at, by, _)| (*at, Arc::clone(by)));
+                view(&call.start, state, call.ringing_at, answered)
+            })
+            .collect();
+        drop(live);
+        let queue = self.queue.lock();
+        let ended = queue.waiting.iter().filter(|record| record.start.project == project);
+        views.extend(ended.map(|record| {
+            let answered = record.answered_at.zip(record.answered_by.clone());
+            CallView {
+                ended_at: Some(record.ended_at),
+                cause: Some(record.cause.name().to_owned()),
+                sip_code: Some(record.sip_code()),
+                ended_by: Some(record.ended_by_name().to_owned()),
+                ..view(&record.start, CallState::Ended, record.ringing_at, answered)
+            }
+        }));
+        drop(queue);
+        views.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
+        views
+    }
+
     /// How many calls are not over.
     #[must_use]
     pub fn live(&self) -> usize {
         self.live.lock().len()
+    }
+}
+
+fn view(
+    start: &CallStart,
+    state: CallState,
+    ringing_at: Option<UnixTime>,
+    answered: Option<(UnixTime, Arc<str>)>,
+) -> CallView {
+    let (answered_at, answered_by) = answered.unzip();
+    CallView {
+        id: start.id.to_string(),
+        state,
+        from: start.from.to_string(),
+        to: start.to.iter().map(ToString::to_string).collect(),
+        service: start.service.as_ref().map(ToString::to_string),
+        dialect: start.place.dialect.to_owned(),
+        client_address: None,
+        started_at: start.at,
+        ringing_at,
+        answered_at,
+        answered_by: answered_by.map(|by| by.to_string()),
+        answered_address: None,
+        ended_at: None,
+        cause: None,
+        sip_code: None,
+        ended_by: None,
     }
 }
 

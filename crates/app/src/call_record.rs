@@ -19,6 +19,8 @@ pub struct CallStart {
     pub from: Arc<str>,
     /// Whom it was placed to; none while nobody knows.
     pub to: Vec<Arc<str>>,
+    /// The service that was called, when it was none of the clients by name.
+    pub service: Option<Arc<str>>,
     /// Where its caller is.
     pub place: ClientPlace,
     /// When.
@@ -89,15 +91,45 @@ pub struct CallFilter {
     pub cause: Option<HangupCause>,
 }
 
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallState {
+    /// The callee is looked for, or asked about.
+    Calling,
+    /// A device rings.
+    Ringing,
+    /// The parties talk.
+    Active,
+    /// It is over.
+    Ended,
+}
+
+impl CallState {
+    /// As in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calling => "calling",
+            Self::Ringing => "ringing",
+            Self::Active => "active",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// A call as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallView {
     /// Names it.
     pub id: String,
+    /// How far it has come.
+    pub state: CallState,
     /// Who placed it.
     pub from: String,
     /// Whom it was placed to.
     pub to: Vec<String>,
+    /// The service that was called, when it was none of the clients by name.
+    pub service: Option<String>,
     /// What the caller speaks: `sip`.
     pub dialect: String,
     /// Where the caller was.
@@ -113,13 +145,21 @@ pub struct CallView {
     /// Where that client was.
     pub answered_address: Option<String>,
     /// When it ended.
-    pub ended_at: UnixTime,
+    pub ended_at: Option<UnixTime>,
     /// Why.
-    pub cause: String,
+    pub cause: Option<String>,
     /// As a SIP status.
-    pub sip_code: u16,
+    pub sip_code: Option<u16>,
     /// By whom: `caller`, `callee`, `server`.
-    pub ended_by: String,
+    pub ended_by: Option<String>,
+}
+
+impl CallView {
+    /// Whether this client placed it, was called or answered.
+    #[must_use]
+    pub fn concerns(&self, client: &str) -> bool {
+        self.from == client || self.to.iter().any(|to| to == client) || self.answered_by.as_deref() == Some(client)
+    }
 }
 
 /// What a client used.
@@ -165,6 +205,9 @@ pub trait CallStore: Send + Sync + 'static {
         from: UnixTime,
         to: UnixTime,
     ) -> impl Future<Output = StoreResult<Vec<CallUsage>>> + Send;
+
+    /// Takes a client's name, address and program out of its calls, which stay for what they add up to; how many they were.
+    fn erase_from_calls(&self, project: ProjectId, client: &str) -> impl Future<Output = StoreResult<u64>> + Send;
 
     /// Removes calls that ended before; how many.
     fn forget_calls(&self, before: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;

@@ -13,6 +13,7 @@ mod access_key;
 mod bitrate;
 mod book;
 mod call_book;
+mod call_path;
 mod call_record;
 mod callers;
 mod client_token;
@@ -58,7 +59,8 @@ pub use access_key::{
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use call_book::{CallBook, ClientPlace, ClientPlaces, registration};
-pub use call_record::{CallFilter, CallRecord, CallStart, CallStore, CallUsage, CallView};
+pub use call_path::{CallPath, SessionSpan};
+pub use call_record::{CallFilter, CallRecord, CallStart, CallState, CallStore, CallUsage, CallView};
 pub use callers::{CallerError, Callers, SignInLimits};
 pub use client_token::{
     ClientAccount, ClientTokenFilter, ClientTokenStore, ClientTokenView, NewClientToken, RevokeClientTokens,

@@ -135,6 +135,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         access_keys,
         client_tokens,
         registrations,
+        calls: Arc::clone(&calls.book),
         sip_users: Arc::new(sip_users),
         gate,
         store,

@@ -19,6 +19,7 @@ use causeway_events::EventBus;
 use causeway_signal_sip::{LimitReached, SipService, SipUser};
 use causeway_store::SqlStore;
 use causeway_switchboard::{CallListener, Switchboard, SwitchboardSettings};
+use causeway_webhooks::Webhooks;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, watch},
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    call_services::CallServices,
     config::{CallsConfig, Settings},
     node::Node,
     sip,
@@ -54,7 +56,9 @@ pub(crate) struct Calls {
     pub(crate) realm: String,
     /// SIP clients, once they are served.
     pub(crate) sip: OnceLock<Arc<SipService>>,
-    book: Arc<CallBook>,
+    /// Names that clients call and that are no clients.
+    pub(crate) services: Arc<CallServices>,
+    pub(crate) book: Arc<CallBook>,
     counters: Arc<Counters>,
     node: String,
     /// Calls of voice connections, as their backends see them.
@@ -70,8 +74,10 @@ impl Calls {
         node: &Node,
         store: &SqlStore,
         bus: &Arc<EventBus>,
+        webhooks: &Arc<Webhooks>,
     ) -> anyhow::Result<Self> {
         let users = sip::users(settings, store).await?;
+        let services = Arc::new(CallServices::start(settings, store, webhooks).await?);
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
         let places = Arc::<ClientPlaces>::default();
@@ -94,6 +100,7 @@ impl Calls {
             config,
             realm: settings.realm.clone(),
             sip,
+            services,
             book,
             counters,
             node: node.name.clone(),

@@ -1,8 +1,8 @@
 //! Configuration: flags beat the environment, the environment beats the file; all faults are told at once.
 
+mod call_services;
 mod calls;
 mod example;
-mod explain;
 mod keys;
 mod kvs;
 mod limits;
@@ -30,15 +30,15 @@ use causeway_fast_path::Mode;
 use causeway_types::Secret;
 use ipnet::IpNet;
 
+pub(crate) use call_services::Behind;
 pub(crate) use calls::CallsConfig;
 pub(crate) use example::example;
-pub(crate) use explain::{most_like, page};
 pub(crate) use keys::{KEYS, Key, reference};
 pub(crate) use kvs::{ConfiguredKey, KvsConfig};
-use limits::fixed;
+pub(crate) use limits::{FixedLimit, fixed};
 pub(crate) use load::{Faults, Sources, load};
 pub(crate) use oidc::OidcConfig;
-use tables::TABLES;
+pub(crate) use tables::{FileTable, TABLES};
 
 /// An IP clients are told, and the one sockets are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod api;
+mod call_services;
 mod calls;
 mod cli;
 mod clients;
@@ -33,6 +34,7 @@ mod sip;
 mod telemetry;
 mod traces;
 mod verto;
+mod verto_samples;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -57,6 +57,7 @@ use crate::{
     telemetry,
     traces::HttpTraces,
     verto::Verto,
+    verto_samples::verto_samples,
     webhooks,
 };
 
@@ -153,7 +154,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tell_left_open(&*bus, left_open);
     let callers = people::callers(&settings, &store, &bus);
     let kvs = Arc::new(Kvs::start(&settings, &store, &callers, &relays, &http, &node).await?);
-    let calls = Arc::new(Calls::start(&settings, &node, &store, &bus).await?);
+    let calls = Arc::new(Calls::start(&settings, &node, &store, &bus, &webhooks).await?);
     let clients = Clients::start(&settings, &store, calls.registrations());
     let (people, oidc) = oidc::people(&settings, &store, &callers, &http)?;
     let verto = Arc::new(Verto::start(&calls, &store, &webhooks));
@@ -523,7 +524,7 @@ impl Server {
 
     fn metrics(&self, events: Arc<EventStreams>) -> MetricsSource {
         let (webhooks, traces, kvs) = (Arc::clone(&self.webhooks), Arc::clone(&self.traces), Arc::clone(&self.kvs));
-        let calls = Arc::clone(&self.calls);
+        let (calls, verto) = (Arc::clone(&self.calls), Arc::clone(&self.verto));
         let (relay, sessions, redis) = (Arc::clone(&self.relay), Arc::clone(&self.sessions), Arc::clone(&self.redis));
         let (people, oidc) = (Arc::clone(&self.people), self.oidc.clone());
         Arc::new(move || {
@@ -537,6 +538,7 @@ impl Server {
             all.extend(webhook_samples(webhooks.figures()));
             all.extend(kvs.samples());
             all.extend(calls.samples());
+            all.extend(verto_samples(verto.service.figures()));
             all.extend(oidc::samples(&people, oidc.as_deref()));
             all
         })

@@ -3,21 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use causeway_app::{
-    ApiCaller, CallStore, ClientRole, ClientTokenError, ClientTokens, Identifier, LiveSessions, MintRequest, Minting,
-    OrganizationId, ProjectId, RegionWish, Revocation, RevokeBy, Scopes, Store, TokenId,
+    ApiCaller, CallBook, CallStore, ClientRole, ClientTokenError, ClientTokens, Identifier, LiveSessions, MintRequest,
+    Minting, OrganizationId, ProjectId, RegionWish, Revocation, RevokeBy, Scopes, Store, TokenId,
 };
-use causeway_call_core::{AccountId, HangupCause};
+use causeway_call_core::{AccountId, CallId, HangupCause};
 use causeway_credentials::client_token::AccessLabel;
 use causeway_signal_sip::{
-    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceRoute, SipAccess, SipService,
-    SipSettings, SipUser, TokenRefusal,
+    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceDecision, ServiceRoute, SipAccess,
+    SipService, SipSettings, SipUser, TokenRefusal,
 };
 use causeway_sip_core::auth::DigestAlgorithm;
 use causeway_store::SqlStore;
 use causeway_types::Now;
 use serde_json::json;
 
-use crate::{calls::Calls, clients::Clients, config::Settings};
+use crate::{call_services::CallServices, calls::Calls, clients::Clients, config::Settings};
 
 /// The SIP users of the configuration, by name.
 pub(crate) async fn users(settings: &Settings, store: &SqlStore) -> anyhow::Result<BTreeMap<String, SipUser>> {
@@ -64,6 +64,8 @@ pub(crate) fn serve(
         minting: Arc::clone(minting),
         revocation: Arc::clone(revocation),
         ice_ttl: config.ice_ttl,
+        services: Arc::clone(&calls.services),
+        book: Arc::clone(&calls.book),
     });
     let (board, places) = (Arc::clone(&calls.board), Arc::clone(&calls.places));
     let service = SipService::new(settings, board, access, places, &calls.nonce_key);
@@ -78,6 +80,8 @@ struct Access {
     minting: Arc<Minting<SqlStore>>,
     revocation: Arc<Revocation<SqlStore>>,
     ice_ttl: Duration,
+    services: Arc<CallServices>,
+    book: Arc<CallBook>,
 }
 
 impl Access {
@@ -171,8 +175,26 @@ impl SipAccess for Access {
         });
     }
 
-    /// No service is there.
-    fn service(&self, _ask: ServiceAsk) -> Asking<'_, ServiceRoute> {
-        Box::pin(std::future::ready(ServiceRoute::Reject(HangupCause::NotFound)))
+    fn service<'a>(&'a self, ask: &'a ServiceAsk) -> Asking<'a, ServiceRoute> {
+        Box::pin(async move {
+            match self.account(&ask.key, &ask.cloud).await {
+                Ok(project) => self.services.route(project, ask),
+                Err(IceRefusal::UnknownKey) => ServiceRoute::Reject(HangupCause::Forbidden),
+                Err(IceRefusal::Unavailable) => ServiceRoute::Reject(HangupCause::Congestion),
+            }
+        })
+    }
+
+    fn service_called(&self, call: CallId, service: &str) {
+        self.book.note_service(call, service);
+    }
+
+    fn decide(&self, ask: ServiceAsk, call: CallId) -> Asking<'_, ServiceDecision> {
+        Box::pin(async move {
+            match self.account(&ask.key, &ask.cloud).await {
+                Ok(project) => self.services.decide(project, ask, call).await,
+                Err(_) => ServiceDecision::Reject(HangupCause::Congestion),
+            }
+        })
     }
 }

@@ -186,14 +186,18 @@ fn known(address: SocketAddr) -> Option<String> {
 
 /// What is known of a call from its start on.
 fn call(start: &CallStart) -> Value {
-    json!({
+    let mut call = json!({
         "id": start.id.to_string(),
         "from": &*start.from,
         "to": start.to.iter().map(|to| &**to).collect::<Vec<_>>(),
         "dialect": start.place.dialect,
         "clientAddress": start.place.address.map(|address| address.to_string()),
         "startedAt": rfc3339(start.at),
-    })
+    });
+    if let Some(service) = &start.service {
+        call["service"] = json!(&**service);
+    }
+    call
 }
 
 fn client_list(clients: &[(Identifier, Role)]) -> Value {

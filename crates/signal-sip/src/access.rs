@@ -1,8 +1,8 @@
 //! What this crate asks of the rest: who a client is, what it may, and relay credentials.
 
-use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
-use causeway_call_core::{AccountId, ConnectionId, HangupCause, Identity};
+use causeway_call_core::{AccountId, CallId, ConnectionId, HangupCause, Identity, RingRule};
 
 /// An answer that takes its time.
 pub type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -115,8 +115,12 @@ pub struct ServiceAsk {
     pub cloud: String,
     /// Which.
     pub service: String,
-    /// Who it says it is; nothing proves it.
+    /// Who it says it is.
     pub caller: String,
+    /// Who its connection is registered as: the only proof there is.
+    pub registered: Vec<Identity>,
+    /// From where.
+    pub address: Option<IpAddr>,
     /// `X-` headers of the call.
     pub headers: Vec<(String, String)>,
 }
@@ -130,6 +134,27 @@ pub enum ServiceRoute {
         from: Identity,
         /// Whom.
         to: Vec<Identity>,
+    },
+    /// Nobody knows yet: the call waits for [`SipAccess::decide`].
+    Ask {
+        /// Whose, and who calls.
+        from: Identity,
+    },
+    /// Nowhere.
+    Reject(HangupCause),
+}
+
+/// What was decided about a service call that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceDecision {
+    /// To these, of the caller's account.
+    Dial {
+        /// Whom.
+        to: Vec<Identity>,
+        /// Which of their registrations ring; as their domain has it when nothing is said.
+        ring: Option<RingRule>,
+        /// How long.
+        ring_for: Option<Duration>,
     },
     /// Nowhere.
     Reject(HangupCause),
@@ -150,7 +175,13 @@ pub trait SipAccess: Send + Sync + 'static {
     fn ice_over(&self, made: Vec<(AccountId, String)>);
 
     /// Where a service call goes.
-    fn service(&self, ask: ServiceAsk) -> Asking<'_, ServiceRoute>;
+    fn service<'a>(&'a self, ask: &'a ServiceAsk) -> Asking<'a, ServiceRoute>;
+
+    /// A service was called, as this call.
+    fn service_called(&self, call: CallId, service: &str);
+
+    /// Decides about a call that [`ServiceRoute::Ask`] lets wait. It answers in a bounded time.
+    fn decide(&self, ask: ServiceAsk, call: CallId) -> Asking<'_, ServiceDecision>;
 }
 
 #[cfg(test)]

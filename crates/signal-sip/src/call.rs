@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use causeway_call_core::{HangupCause, Identity, LegId, Party, Refusal, Target};
-use causeway_sip_core::{DialAsk, status::status_of};
+use causeway_sip_core::{AskId, DialAsk};
 use causeway_switchboard::Placing;
 
 use crate::{
-    LimitReached, ServiceAsk, ServiceRoute,
+    LimitReached,
     client::Client,
     domain::Domain,
     proof::{Claim, Doubt},
@@ -19,7 +19,8 @@ impl Client {
         let (from_host, to_host) = (ask.from.uri.host.clone(), ask.to.host.clone());
         let outcome = match (Domain::of(&from_host), Domain::of(&to_host)) {
             (Domain::Key { key, cloud }, Domain::Service { cloud: asked }) if cloud == asked => {
-                self.call_service(&ask, key, cloud).await
+                self.dial_service(ask, key, cloud).await;
+                return;
             }
             (_, Domain::Service { .. } | Domain::Cloud { .. }) => Err(Doubt::Answer(404, Vec::new())),
             (Domain::Key { key, cloud }, Domain::Key { key: theirs, cloud: asked })
@@ -30,15 +31,21 @@ impl Client {
             _ => self.call_client(&ask).await,
         };
         let placed = outcome.and_then(|(from, target)| self.place(ask, from, target));
+        self.placed(id, placed);
+    }
+
+    /// Tells the client what became of its call; the leg, when there is one.
+    pub(crate) fn placed(&mut self, id: AskId, placed: Result<LegId, Doubt>) -> Option<LegId> {
         match placed {
             // The client may have cancelled while it was judged.
-            Ok(leg) if self.agent.handle_dialled(id, leg) => {}
+            Ok(leg) if self.agent.handle_dialled(id, leg) => return Some(leg),
             Ok(leg) => {
                 // A call that ended by itself meanwhile is over as well.
                 let _is_over = self.connection.hang_up(leg, HangupCause::Cancelled);
             }
             Err(doubt) => self.refuse(id, doubt),
         }
+        None
     }
 
     async fn call_client(&mut self, ask: &DialAsk) -> Result<(Identity, Target), Doubt> {
@@ -72,23 +79,7 @@ impl Client {
         Ok((proven.identity, target))
     }
 
-    /// A service call has no token: the access key alone stands for it.
-    async fn call_service(&self, ask: &DialAsk, key: &str, cloud: &str) -> Result<(Identity, Target), Doubt> {
-        let headers = ask.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
-        let asked = ServiceAsk {
-            key: key.to_owned(),
-            cloud: cloud.to_owned(),
-            service: ask.to.user.clone(),
-            caller: ask.from.uri.user.clone(),
-            headers,
-        };
-        match self.service.access.service(asked).await {
-            ServiceRoute::Dial { from, to } => Ok((from, Target::Identities(to))),
-            ServiceRoute::Reject(cause) => Err(Doubt::Answer(status_of(cause).max(400), Vec::new())),
-        }
-    }
-
-    fn place(&self, ask: DialAsk, from: Identity, target: Target) -> Result<LegId, Doubt> {
+    pub(crate) fn place(&self, ask: DialAsk, from: Identity, target: Target) -> Result<LegId, Doubt> {
         let offer = ask.offer.ok_or(Doubt::Answer(488, Vec::new()))?;
         let ring = self.service.settings.ring.rule(&Domain::of(&ask.to.host));
         let placing = Placing {

@@ -13,6 +13,7 @@ use causeway_call_core::{AccountId, Identity};
 use causeway_sip_core::{AgentOutput, SipAgent, bridge};
 use causeway_switchboard::{Connection, ToClient};
 use causeway_types::Now;
+use tokio::task::JoinSet;
 
 use crate::{LimitReached, SipService, ice::IceHeld};
 
@@ -46,6 +47,8 @@ pub(crate) struct Client {
     pub(crate) ice: Option<IceHeld>,
     /// Credentials that were made for this connection.
     pub(crate) ice_names: Vec<(AccountId, String)>,
+    /// Service calls that wait for a decision; none is waited for once the client is gone.
+    pub(crate) decisions: JoinSet<()>,
     refusals: u32,
     close_at: Option<Instant>,
     is_sent_away: bool,
@@ -71,6 +74,7 @@ impl Client {
             nonces: BTreeMap::new(),
             ice: None,
             ice_names: Vec::new(),
+            decisions: JoinSet::new(),
             refusals: 0,
             close_at: None,
             is_sent_away: false,

@@ -23,11 +23,13 @@ pub enum LimitReached {
     IcePerAddress,
     /// `ice_per_key_per_sec`.
     IcePerKey,
+    /// `service_calls_per_address_per_sec`, or decisions that one connection waits for.
+    ServiceCalls,
 }
 
 impl LimitReached {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Messages,
@@ -37,6 +39,7 @@ impl LimitReached {
         Self::Calls,
         Self::IcePerAddress,
         Self::IcePerKey,
+        Self::ServiceCalls,
     ];
 
     /// As a label.
@@ -52,6 +55,7 @@ impl LimitReached {
             Self::Calls => "calls_max",
             Self::IcePerAddress => "ice_per_address_per_sec",
             Self::IcePerKey => "ice_per_key_per_sec",
+            Self::ServiceCalls => "service_calls_per_address_per_sec",
         }
     }
 }

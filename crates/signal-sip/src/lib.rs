@@ -19,10 +19,11 @@ mod register;
 mod service;
 mod settings;
 mod socket;
+mod to_service;
 
 pub use access::{
-    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceRoute, SipAccess, SipUser,
-    TokenRefusal,
+    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceDecision, ServiceRoute, SipAccess,
+    SipUser, TokenRefusal,
 };
 pub use figures::{LimitReached, SipFigures};
 pub use service::{SipService, router};

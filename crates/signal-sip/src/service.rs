@@ -46,6 +46,7 @@ pub struct SipService {
 enum PaceOf {
     Address(IpAddr),
     Key(String),
+    ServiceCaller(IpAddr),
 }
 
 impl std::fmt::Debug for SipService {
@@ -128,20 +129,30 @@ impl SipService {
 
     /// Whether this address and key may have relay credentials once more.
     pub(crate) fn may_have_ice(&self, address: Option<IpAddr>, key: &str) -> Result<(), LimitReached> {
+        if let Some(address) = address {
+            let per_sec = self.settings.ice_per_address_per_sec;
+            self.take_pace(PaceOf::Address(address), per_sec, LimitReached::IcePerAddress)?;
+        }
+        self.take_pace(PaceOf::Key(key.to_owned()), self.settings.ice_per_key_per_sec, LimitReached::IcePerKey)
+    }
+
+    /// Whether this address may call a service once more.
+    pub(crate) fn may_call_service(&self, address: Option<IpAddr>) -> Result<(), LimitReached> {
+        let per_sec = self.settings.service_calls_per_address_per_sec;
+        address.map_or(Ok(()), |address| {
+            self.take_pace(PaceOf::ServiceCaller(address), per_sec, LimitReached::ServiceCalls)
+        })
+    }
+
+    fn take_pace(&self, whose: PaceOf, per_sec: u32, limit: LimitReached) -> Result<(), LimitReached> {
         let now = Instant::now();
         let mut paces = self.paces.lock();
         if paces.len() >= PACES_MAX {
             paces.retain(|_, pace| !pace.is_whole(now));
         }
         let is_full = paces.len() >= PACES_MAX;
-        let mut take = |whose, per_sec, limit| {
-            let is_allowed = !is_full && paces.entry(whose).or_default().take(now, per_sec);
-            if is_allowed { Ok(()) } else { Err(limit) }
-        };
-        if let Some(address) = address {
-            take(PaceOf::Address(address), self.settings.ice_per_address_per_sec, LimitReached::IcePerAddress)?;
-        }
-        take(PaceOf::Key(key.to_owned()), self.settings.ice_per_key_per_sec, LimitReached::IcePerKey)
+        let is_allowed = !is_full && paces.entry(whose).or_default().take(now, per_sec);
+        if is_allowed { Ok(()) } else { Err(limit) }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct SipSettings {
     pub ice_per_address_per_sec: u32,
     /// Credentials for relays a second and access key.
     pub ice_per_key_per_sec: u32,
+    /// Calls to services a second and address: nothing but the access key stands for them.
+    pub service_calls_per_address_per_sec: u32,
     /// Over how long connections are closed when the server drains.
     pub drain_spread: Duration,
 }
@@ -71,6 +73,7 @@ impl Default for SipSettings {
             ice_ttl: Duration::from_secs(300),
             ice_per_address_per_sec: 20,
             ice_per_key_per_sec: 500,
+            service_calls_per_address_per_sec: 5,
             drain_spread: Duration::from_secs(10),
         }
     }

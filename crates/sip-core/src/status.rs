@@ -98,6 +98,15 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_has_every_cause_with_its_status() {
+        let guide = include_str!("../../../docs/sip.md");
+        for cause in HangupCause::ALL {
+            let row = format!("| `{}` | {} | ", cause.name(), status_of(cause));
+            assert!(guide.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn what_a_callee_says_comes_out_at_the_caller_as_it_was_said() {
         for status in [403, 404, 408, 480, 486, 487, 488, 603] {
             assert_eq!(status_of(cause_of(status)), status);

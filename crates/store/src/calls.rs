@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use causeway_app::{
-    AddressPrivacy, CallFilter, CallRecord, CallStore, CallUsage, CallView, ClientPlace, Page, PageRequest, ProjectId,
-    StoreResult, TokenId,
+    AddressPrivacy, CallFilter, CallRecord, CallState, CallStore, CallUsage, CallView, ClientPlace, Page, PageRequest,
+    ProjectId, StoreResult, TokenId,
 };
 use causeway_types::UnixTime;
 
@@ -22,7 +22,7 @@ const SEPARATOR: &str = "\n";
 
 const CALLS: Insert = Insert {
     into: "calls (id, project_id, node, caller, callees, dialect, client_address, user_agent, started_at, ringing_at, \
-           answered_at, answered_by, answered_address, ended_at, cause, sip_code, ended_by)",
+           answered_at, answered_by, answered_address, ended_at, cause, sip_code, ended_by, service)",
     then: "ON CONFLICT (id) DO NOTHING",
 };
 const CLIENTS: Insert =
@@ -44,14 +44,17 @@ struct CallRow {
     cause: String,
     sip_code: i64,
     ended_by: String,
+    service: Option<String>,
 }
 
 impl From<CallRow> for CallView {
     fn from(row: CallRow) -> Self {
         Self {
             id: row.id,
+            state: CallState::Ended,
             from: row.caller,
             to: row.callees.split(SEPARATOR).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            service: row.service,
             dialect: row.dialect,
             client_address: row.client_address,
             started_at: time(row.started_at),
@@ -59,10 +62,10 @@ impl From<CallRow> for CallView {
             answered_at: row.answered_at.map(time),
             answered_by: row.answered_by,
             answered_address: row.answered_address,
-            ended_at: time(row.ended_at),
-            cause: row.cause,
-            sip_code: u16::try_from(row.sip_code).unwrap_or(500),
-            ended_by: row.ended_by,
+            ended_at: Some(time(row.ended_at)),
+            cause: Some(row.cause),
+            sip_code: Some(u16::try_from(row.sip_code).unwrap_or(500)),
+            ended_by: Some(row.ended_by),
         }
     }
 }
@@ -136,11 +139,66 @@ impl CallStore for SqlStore {
         Ok(rows.into_iter().map(usage).collect())
     }
 
+    async fn erase_from_calls(&self, project: ProjectId, client: &str) -> StoreResult<u64> {
+        let mut erased = 0;
+        loop {
+            let batch = erase_batch(self, project, client).await.map_err(store_error)?;
+            if batch == 0 {
+                return Ok(erased);
+            }
+            erased += batch;
+        }
+    }
+
     async fn forget_calls(&self, before: UnixTime) -> StoreResult<u64> {
         // Who took part goes by ON DELETE CASCADE.
         let sql = Sql::new("DELETE FROM calls WHERE ended_at < ").bind(millis(before));
         Ok(sql.query().execute(&self.pool).await.map_err(store_error)?.rows_affected())
     }
+}
+
+/// Calls that lose a client in one transaction: small ones, so that nobody waits long for the one that writes.
+const BATCH: i64 = 500;
+/// What stands where a name was. No client has it: it has parentheses.
+const ERASED: &str = "(erased)";
+
+async fn erase_batch(store: &SqlStore, project: ProjectId, client: &str) -> Result<u64, sqlx::Error> {
+    let found =
+        Sql::new("SELECT s.id, s.callees FROM call_clients c JOIN calls s ON s.id = c.call_id WHERE c.client = ")
+            .bind(client)
+            .push(" AND c.project_id = ")
+            .bind(project.0)
+            .push(" LIMIT ")
+            .bind(BATCH);
+    let found: Vec<(String, String)> = found.rows().fetch_all(&store.pool).await?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let among = |text: &str| {
+        let sql = Sql::new(text).bind(client).push(" AND id IN (");
+        sql.binds(found.iter().map(|(id, _)| id.as_str())).push(")")
+    };
+    let mut transaction = store.pool.begin().await?;
+    for text in [
+        "UPDATE calls SET caller = '(erased)', client_address = NULL, user_agent = NULL WHERE caller = ",
+        "UPDATE calls SET answered_by = '(erased)', answered_address = NULL WHERE answered_by = ",
+    ] {
+        among(text).query().execute(&mut *transaction).await?;
+    }
+    for (id, callees) in &found {
+        let named: Vec<&str> = callees.split(SEPARATOR).collect();
+        if named.contains(&client) {
+            let left: Vec<&str> = named.into_iter().map(|name| if name == client { ERASED } else { name }).collect();
+            let sql = Sql::new("UPDATE calls SET callees = ").bind(left.join(SEPARATOR)).push(" WHERE id = ");
+            sql.bind(id.as_str()).query().execute(&mut *transaction).await?;
+        }
+    }
+    let parts = Sql::new("DELETE FROM call_clients WHERE client = ").bind(client).push(" AND project_id = ");
+    let parts = parts.bind(project.0).push(" AND call_id IN (");
+    let parts = parts.binds(found.iter().map(|(id, _)| id.as_str())).push(")");
+    parts.query().execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
 }
 
 /// The row in the table of tokens that credentials of clients are minted with.
@@ -208,6 +266,7 @@ fn row(node: &str, call: &CallRecord, id: String, privacy: AddressPrivacy) -> Ve
         Value::from(call.cause.name()),
         Value::Int(i64::from(call.sip_code())),
         Value::from(call.ended_by_name()),
+        Value::from(start.service.as_deref()),
     ]
 }
 

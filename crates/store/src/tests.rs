@@ -18,7 +18,8 @@ use causeway_types::{
 use super::*;
 
 use calls::{
-    a_call_is_kept_once_and_read_as_it_was, calls_are_listed_newest_first_by_client_and_cause_in_pages_and_forgotten,
+    a_call_is_kept_once_and_read_as_it_was, a_client_that_is_erased_leaves_calls_without_its_name_or_address,
+    calls_are_listed_newest_first_by_client_and_cause_in_pages_and_forgotten,
     credentials_of_clients_are_minted_with_one_row,
 };
 use client_tokens::*;
@@ -98,6 +99,7 @@ on_both!(
     a_voice_key_is_made_once,
     sip_users_are_told_apart_by_project_and_end_with_it,
     a_call_is_kept_once_and_read_as_it_was,
+    a_client_that_is_erased_leaves_calls_without_its_name_or_address,
     calls_are_listed_newest_first_by_client_and_cause_in_pages_and_forgotten,
     credentials_of_clients_are_minted_with_one_row,
 );

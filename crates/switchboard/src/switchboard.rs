@@ -151,7 +151,21 @@ impl Switchboard {
     /// # Errors
     /// As [`CallServer::handle_redirect`].
     pub fn redirect(&self, leg: LegId, to: Vec<Identity>, ring: RingRule) -> Result<(), Refusal> {
-        self.run(|state, now| state.calls.handle_redirect(now, leg, to, ring, None))
+        self.redirect_for(leg, to, ring, None)
+    }
+
+    /// The same, for as long as this rings.
+    ///
+    /// # Errors
+    /// As [`CallServer::handle_redirect`].
+    pub fn redirect_for(
+        &self,
+        leg: LegId,
+        to: Vec<Identity>,
+        ring: RingRule,
+        ring_for: Option<Duration>,
+    ) -> Result<(), Refusal> {
+        self.run(|state, now| state.calls.handle_redirect(now, leg, to, ring, ring_for))
     }
 
     /// Removes the bindings that are meant, and ends the calls of their connections: a token or user was revoked. How many bindings.

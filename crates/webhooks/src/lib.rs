@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ask;
 mod core;
 mod deliver;
 mod keep;
@@ -35,6 +36,7 @@ use tokio::{
 };
 
 pub use address::AddressPolicy;
+pub use ask::{NoAnswer, Question};
 pub use post::{PostSettings, URL_BYTES_MAX};
 
 /// For how long an event that is not taken is posted again: kept events must not be forgotten sooner.
@@ -165,6 +167,14 @@ impl Webhooks {
             Ok(answered) => answered,
             Err(_) => Err(format!("no answer within {} s", patience.as_secs_f32())),
         }
+    }
+
+    /// Asks an application something, once: its answer, which is a success.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn put_question(&self, question: Question<'_>) -> Result<Vec<u8>, NoAnswer> {
+        self.poster.question(question).await
     }
 
     /// Another server changed webhooks: they are read soon.

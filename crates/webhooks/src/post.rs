@@ -154,6 +154,18 @@ impl Poster {
 
     /// Posts a JSON body with these headers; the status of the answer, or why there is none.
     pub(crate) async fn send(&self, url: &str, headers: &[(&str, String)], body: String) -> Result<u16, String> {
+        self.ask(url, headers, body, ANSWER_BYTES_MAX).await.map(|(status, _)| status)
+    }
+
+    /// Posts a JSON body with these headers; the status of the answer and the beginning of its body, at least so many bytes
+    /// where there are as many, or why there is none.
+    pub(crate) async fn ask(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: String,
+        read_max: usize,
+    ) -> Result<(u16, Vec<u8>), String> {
         let target = self.settings.target(url)?;
         let request = Request::post(&target.path)
             .header(header::HOST, &target.authority)
@@ -162,11 +174,11 @@ impl Poster {
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())?;
         let stream = self.connect(&target).await?;
         if !target.is_https {
-            return exchange(stream, request).await;
+            return exchange(stream, request, read_max).await;
         }
         let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
-        exchange(stream, request).await
+        exchange(stream, request, read_max).await
     }
 
     /// Resolves once, judges every address, and connects to one that was judged.
@@ -191,7 +203,8 @@ impl Poster {
 async fn exchange<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: I,
     request: Request<Full<Bytes>>,
-) -> Result<u16, String> {
+    read_max: usize,
+) -> Result<(u16, Vec<u8>), String> {
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(16 * 1024).handshake(TokioIo::new(stream)).await.map_err(text)?;
     // The connection is polled here and ends here: nothing is left behind when the time is over.
@@ -200,12 +213,14 @@ async fn exchange<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let answer = sender.send_request(request).await.map_err(text)?;
         let status = answer.status().as_u16();
         let mut body = answer.into_body();
-        let mut read = 0;
-        while read < ANSWER_BYTES_MAX {
+        let mut read = Vec::new();
+        while read.len() < read_max {
             let Some(Ok(frame)) = body.frame().await else { break };
-            read += frame.data_ref().map_or(0, Bytes::len);
+            if let Some(data) = frame.data_ref() {
+                read.extend_from_slice(data);
+            }
         }
-        Ok(status)
+        Ok((status, read))
     });
     tokio::select! {
         biased;

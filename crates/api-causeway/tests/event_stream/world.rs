@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use causeway_api_causeway::{ApiState, EventStreams, Health, LiveView, router};
 use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
-    AccessKeys, BoardSettings, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory, Cursor,
+    AccessKeys, BoardSettings, CallBook, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory, Cursor,
     DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier, Management, NewToken, NoRegistrations, NodeReport,
     ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope, Scopes, SipUsers, Store, WebhookDesk,
 };
@@ -180,6 +180,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
             },
         )),
         registrations: Arc::new(NoRegistrations),
+        calls: Arc::new(CallBook::new(Arc::clone(&sink), Arc::default(), 1)),
         sip_users: Arc::new(SipUsers::new(Arc::clone(store), Arc::new(NoRegistrations), "causeway".to_owned())),
         gate: Arc::new(Gate::new(Arc::clone(&callers), RateLimit { per_sec: 10_000, burst: 10_000 })),
         store: Arc::clone(store),

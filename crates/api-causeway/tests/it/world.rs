@@ -15,13 +15,13 @@ use causeway_api_http::{Gate, RateLimit, RouteAccess, with_manners};
 use causeway_api_turnix as turnix;
 use causeway_api_twilio as twilio;
 use causeway_app::{
-    AccessKeys, Admission, Attribution, BoardSettings, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory,
-    CredentialLimits, CredentialRecord, CredentialStore, Cursor, DirectoryConfig, DoctorDesk, DomainEvent, EventPlace,
-    EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore, Management, Mark, MarkKind, MintPolicy,
-    Minting, NewDoctorLink, NewToken, NewUser, NodeReport, OrganizationId, OverMax, People, PeopleStore, ProjectId,
-    Refusal, RegionBoard, RegionDesk, Regions, Registration, Registrations, RelayControl, Revocation, Role, Scopes,
-    SessionInsight, SessionRecord, SessionStart, SipUsers, Store, TokenId, UserRole, Webhook, WebhookDesk, WebhookId,
-    WebhookStore,
+    AccessKeys, Admission, Attribution, BoardSettings, CallBook, Callers, ClientTokenSettings, ClientTokens,
+    CredentialDirectory, CredentialLimits, CredentialRecord, CredentialStore, Cursor, DirectoryConfig, DoctorDesk,
+    DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore, Management, Mark,
+    MarkKind, MintPolicy, Minting, NewDoctorLink, NewToken, NewUser, NodeReport, OrganizationId, OverMax, People,
+    PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk, Regions, Registration, Registrations, RelayControl,
+    Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, SipUsers, Store, TokenId, UserRole, Webhook,
+    WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{client_token::CloudId, sign_in, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -455,7 +455,7 @@ fn routes(
         people: Arc::new(People::new(Arc::clone(store), Arc::clone(&callers))),
         lifetime: callers.sign_in_limits().lifetime,
     });
-    let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), sink));
+    let management = Arc::new(Management::new(Arc::clone(store), callers, Arc::clone(directory), Arc::clone(&sink)));
     let (_, stopped) = tokio::sync::watch::channel(true);
     let streams = Arc::new(EventStreams::new(Arc::new(EventBus::new(Cursor(1), 16)), stopped));
     let own_routes = own::router(own::ApiState {
@@ -468,6 +468,7 @@ fn routes(
         access_keys,
         client_tokens: Arc::clone(&client_tokens),
         registrations: Arc::clone(&seats),
+        calls: Arc::new(CallBook::new(sink, Arc::default(), 1)),
         sip_users,
         events: streams,
         doctor: Some(Doctor::new(DoctorDesk::new(Arc::clone(store), Arc::clone(&minting)), Arc::new(examined))),

@@ -60,6 +60,30 @@ fn a_call_is_told_step_by_step_and_recorded_at_its_end() {
 }
 
 #[test]
+fn a_call_is_seen_from_its_start_until_its_record_is_kept() {
+    let (book, _) = book(10);
+    let seen = |book: &CallBook| {
+        let views = book.views(ProjectId(7));
+        assert!(book.views(ProjectId(8)).is_empty());
+        views.first().map(|view| (view.state, view.answered_by.clone(), view.cause.clone()))
+    };
+    tell(&book, 9, 100, started());
+    assert_eq!(seen(&book), Some((CallState::Calling, None, None)));
+    book.note_service(CallId(9), "sales");
+    tell(&book, 9, 100, CallEventKind::Invited { leg: LegId(2), to: identity("bob"), connection: BOB });
+    tell(&book, 9, 101, CallEventKind::Ringing { leg: LegId(2) });
+    assert_eq!(seen(&book), Some((CallState::Ringing, None, None)));
+    tell(&book, 9, 105, CallEventKind::Answered { leg: LegId(2) });
+    assert_eq!(seen(&book), Some((CallState::Active, Some("bob".to_owned()), None)));
+    tell(&book, 9, 165, CallEventKind::Ended { cause: HangupCause::Normal, by: EndedBy::Callee });
+    assert_eq!(seen(&book), Some((CallState::Ended, Some("bob".to_owned()), Some("normal".to_owned()))));
+    let records = book.waiting(10);
+    assert_eq!(records.first().and_then(|record| record.start.service.as_deref()), Some("sales"));
+    book.taken(&records);
+    assert_eq!(seen(&book), None);
+}
+
+#[test]
 fn records_that_find_no_room_are_counted_and_the_oldest_goes() {
     let (book, _) = book(2);
     for call in 1..=3 {

@@ -7,7 +7,10 @@ use causeway_signal_sip::RingPolicy;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{explain::TableKey, parse::duration};
+use super::{
+    call_services::{self, ConfiguredService},
+    parse::duration,
+};
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -25,6 +28,7 @@ pub(crate) struct CallsConfig {
     pub(crate) ice_ttl: Duration,
     pub(crate) ring: RingPolicy,
     pub(crate) users: Vec<ConfiguredSipUser>,
+    pub(crate) services: Vec<ConfiguredService>,
 }
 
 /// A user of the configuration: a name and a password.
@@ -51,12 +55,13 @@ impl Default for CallsConfig {
             ice_ttl: Duration::from_secs(300),
             ring: RingPolicy::ByDomain,
             users: Vec::new(),
+            services: Vec::new(),
         }
     }
 }
 
 /// Every key of the table with a form and what it does.
-pub(super) const KEYS: &[TableKey] = &[
+const KEYS: &[(&str, &str, &str, &str)] = &[
     ("calls_max", "N", "20000", "Calls of this server at once."),
     ("calls_per_client_max", "N", "8", "Calls of one connection at once, placed and taken."),
     ("registrations_max", "N", "100000", "Registrations at this server."),
@@ -75,6 +80,12 @@ pub(super) const KEYS: &[TableKey] = &[
     ("registration_max", "DURATION", "600s", "Longest registration, 60 s to an hour."),
     ("ice_ttl", "DURATION", "300s", "Lifetime of relay credentials that SIP clients ask for, 120 s to a day."),
     ("user", "TABLES", "none", "`[[calls.user]]`: SIP users with a name, a password and a project; see docs/sip.md."),
+    (
+        "service",
+        "TABLES",
+        "none",
+        "`[[calls.service]]`: names that lead to clients or to an application; see docs/sip.md.",
+    ),
 ];
 /// Every key of a user.
 const USER: &[&str] = &["name", "password", "project"];
@@ -122,6 +133,7 @@ pub(super) fn read(table: &Table, fault: &mut dyn FnMut(&str, String, &str)) -> 
     }
     let tables = table.get("user").and_then(Value::as_array).into_iter().flatten();
     config.users = tables.filter_map(|user| read_user(user.as_table()?, fault)).collect();
+    config.services = call_services::read(table, fault);
     config
 }
 

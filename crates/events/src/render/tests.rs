@@ -113,6 +113,7 @@ fn call_start() -> Arc<CallStart> {
         project: ProjectId(1),
         from: "alice".into(),
         to: vec!["bob".into()],
+        service: None,
         place: ClientPlace { dialect: "sip", address, user_agent: None },
         at: AT,
     })

@@ -203,3 +203,57 @@ async fn a_service_name_leads_to_a_client_or_nowhere() {
         alice.status(status).await;
     }
 }
+
+#[tokio::test]
+async fn a_service_call_waits_for_a_decision_and_goes_where_that_says() {
+    let world = World::new().await;
+    let (mut alice, mut bob, mut carol) =
+        (world.client("alice").await, world.client("bob").await, world.client("carol").await);
+    bob.registered("*").await;
+    carol.registered("*").await;
+    let invite = alice.invite("asked@sip-1-2-0.aculab.com").with("X-To", "bob, carol");
+    alice.says(&invite).await;
+    alice.status(100).await;
+    alice.status(180).await;
+    let (ring, other) = (bob.asked("INVITE").await, carol.asked("INVITE").await);
+    assert_eq!(ring.address("From").unwrap().uri.user, "alice");
+    bob.answers(&ring, 200).await;
+    bob.asked("ACK").await;
+    alice.status(200).await;
+    // Without a provisional answer there is nothing to cancel yet.
+    carol.answers(&other, 180).await;
+    carol.asked("CANCEL").await;
+    assert_eq!(*world.answers.services.lock(), ["asked"]);
+    // Nobody is there, somebody says no, and a name that nobody has.
+    for (to, status) in [(Some("dave"), 480), (None, 486), (Some(""), 480)] {
+        let mut alice = world.client("alice").await;
+        let invite = alice.invite("asked@sip-1-2-0.aculab.com");
+        let invite = match to {
+            Some(to) => invite.with("X-To", to),
+            None => invite,
+        };
+        alice.says(&invite).await;
+        alice.status(100).await;
+        alice.status(180).await;
+        alice.status(status).await;
+    }
+}
+
+#[tokio::test]
+async fn a_caller_may_give_up_while_a_service_call_is_decided() {
+    let world = World::new().await;
+    let mut alice = world.client("alice").await;
+    let invite = alice.invite("silent@sip-1-2-0.aculab.com");
+    alice.says(&invite).await;
+    alice.status(100).await;
+    alice.status(180).await;
+    let mut cancel = Message::request("CANCEL", "sip:silent@sip-1-2-0.aculab.com;transport=tcp");
+    for name in ["Via", "From", "To", "Call-ID"] {
+        cancel = cancel.with(name, invite.header(name).unwrap());
+    }
+    let cancel = cancel.with("CSeq", format!("{} CANCEL", invite.cseq().unwrap().number));
+    alice.says(&cancel).await;
+    alice.status(200).await;
+    alice.status(487).await;
+    world.until(|world| world.board.counts().calls == 0).await;
+}

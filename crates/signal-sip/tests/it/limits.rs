@@ -6,7 +6,7 @@ use causeway_call_core::{CallLimits, RegistrarLimits};
 use causeway_signal_sip::{LimitReached, SipSettings};
 use causeway_switchboard::SwitchboardSettings;
 
-use crate::world::World;
+use crate::world::{SDP, World};
 
 fn reached(world: &World, limit: LimitReached) -> u64 {
     let figures = world.service.figures();
@@ -108,6 +108,68 @@ async fn registrations_and_calls_have_limits() {
 }
 
 #[tokio::test]
+async fn a_session_description_and_headers_have_a_longest_size() {
+    let room = 64;
+    let calls = CallLimits {
+        description_bytes_max: SDP.len() + room,
+        headers_bytes_max: "X-Fill".len() + room,
+        ..CallLimits::default()
+    };
+    let world =
+        World::with(SipSettings::default(), SwitchboardSettings { calls, ..SwitchboardSettings::default() }).await;
+    let mut bob = world.client("bob").await;
+    bob.registered("*").await;
+    for (more_description, more_headers, status) in [(room, room, 180), (room + 1, 0, 413), (0, room + 1, 413)] {
+        let mut alice = world.client("alice").await;
+        let line = format!("{SDP}{}", "a".repeat(more_description));
+        let contact = alice.contact();
+        let invite = alice.request("INVITE", "bob").with("Contact", contact).with_body("application/sdp", &line);
+        let invite = invite.with("X-Fill", "x".repeat(more_headers));
+        let invite = invite.with("Authorization", "Bearer alice|*|no|t");
+        alice.says(&invite).await;
+        alice.status(100).await;
+        if status == 180 {
+            let ring = bob.asked("INVITE").await;
+            assert_eq!((ring.body.len(), ring.header("X-Fill").map(str::len)), (line.len(), Some(room)));
+            bob.answers(&ring, 180).await;
+        }
+        alice.status(status).await;
+    }
+}
+
+#[tokio::test]
+async fn calls_and_registrations_of_the_whole_server_have_limits() {
+    let board = SwitchboardSettings {
+        calls: CallLimits { calls_max: 1, ..CallLimits::default() },
+        registrations: RegistrarLimits { bindings_max: 1, ..RegistrarLimits::default() },
+        ..SwitchboardSettings::default()
+    };
+    let world = World::with(SipSettings::default(), board).await;
+    let (mut bob, mut carol) = (world.client("bob").await, world.client("carol").await);
+    bob.registered("*").await;
+    let token = carol.token("*");
+    let request = carol.register(600).with("Authorization", token);
+    carol.says(&request).await;
+    carol.status(503).await;
+    assert_eq!(reached(&world, LimitReached::Registrations), 1);
+    let mut callers = Vec::new();
+    for status in [180, 503] {
+        let mut alice = world.client("alice").await;
+        let invite = alice.invite("bob").with("Authorization", "Bearer alice|*|no|t");
+        alice.says(&invite).await;
+        alice.status(100).await;
+        if status == 180 {
+            let ring = bob.asked("INVITE").await;
+            bob.answers(&ring, 180).await;
+        }
+        alice.status(status).await;
+        // The first call goes on while the second is tried.
+        callers.push(alice);
+    }
+    assert_eq!(reached(&world, LimitReached::Calls), 1);
+}
+
+#[tokio::test]
 async fn relay_credentials_have_a_quota_per_key() {
     let world = world(SipSettings { ice_per_key_per_sec: 1, ..SipSettings::default() }).await;
     for (name, status) in [("a", 200), ("b", 503)] {
@@ -138,4 +200,24 @@ async fn a_drain_closes_idle_connections_and_waits_for_calls() {
     assert_eq!(bob.next().await, Err(1001));
     alice.status(486).await;
     assert_eq!(alice.next().await, Err(1001));
+}
+
+#[tokio::test]
+async fn one_connection_waits_for_so_many_decisions_and_no_more() {
+    let calls = CallLimits { legs_per_connection_max: 100, ..CallLimits::default() };
+    let world =
+        World::with(SipSettings::default(), SwitchboardSettings { calls, ..SwitchboardSettings::default() }).await;
+    let mut alice = world.client("alice").await;
+    for _ in 0..8 {
+        let invite = alice.invite("silent@sip-1-2-0.aculab.com");
+        alice.says(&invite).await;
+        alice.status(100).await;
+        alice.status(180).await;
+    }
+    let invite = alice.invite("silent@sip-1-2-0.aculab.com");
+    alice.says(&invite).await;
+    alice.status(100).await;
+    alice.status(503).await;
+    assert_eq!(reached(&world, LimitReached::ServiceCalls), 1);
+    world.until(|world| world.answers.decided.load(std::sync::atomic::Ordering::Relaxed) == 8).await;
 }

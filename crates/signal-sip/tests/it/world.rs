@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use causeway_call_core::{AccountId, CallEvent, HangupCause, Identity, PresenceChange};
+use causeway_call_core::{AccountId, CallEvent, CallId, HangupCause, Identity, PresenceChange};
 use causeway_signal_sip::{
-    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceRoute, SipAccess, SipService,
-    SipSettings, SipUser, TokenRefusal, router,
+    Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceDecision, ServiceRoute, SipAccess,
+    SipService, SipSettings, SipUser, TokenRefusal, router,
 };
 use causeway_sip_core::{
     Message,
@@ -35,6 +35,8 @@ pub(crate) struct Answers {
     pub(crate) ice_over: Mutex<Vec<String>>,
     pub(crate) minted: AtomicU64,
     pub(crate) revoked: Mutex<Vec<String>>,
+    pub(crate) services: Mutex<Vec<String>>,
+    pub(crate) decided: AtomicU64,
 }
 
 impl SipAccess for Answers {
@@ -83,12 +85,33 @@ impl SipAccess for Answers {
         self.ice_over.lock().extend(made.into_iter().map(|(_, username)| username));
     }
 
-    fn service(&self, ask: ServiceAsk) -> Asking<'_, ServiceRoute> {
+    fn service<'a>(&'a self, ask: &'a ServiceAsk) -> Asking<'a, ServiceRoute> {
         Box::pin(async move {
             let from = Identity::new(AccountId(7), &ask.caller);
             match ask.service.as_str() {
                 "desk" => ServiceRoute::Dial { from, to: vec![Identity::new(AccountId(7), "bob")] },
+                "asked" | "silent" => ServiceRoute::Ask { from },
                 _ => ServiceRoute::Reject(HangupCause::NotFound),
+            }
+        })
+    }
+
+    fn service_called(&self, _call: CallId, service: &str) {
+        self.services.lock().push(service.to_owned());
+    }
+
+    fn decide(&self, ask: ServiceAsk, _call: CallId) -> Asking<'_, ServiceDecision> {
+        Box::pin(async move {
+            self.decided.fetch_add(1, Ordering::Relaxed);
+            if ask.service == "silent" {
+                return std::future::pending().await;
+            }
+            match ask.headers.iter().find(|(name, _)| name == "X-To") {
+                Some((_, to)) => {
+                    let to = to.split(',').map(|name| Identity::new(AccountId(7), name.trim())).collect();
+                    ServiceDecision::Dial { to, ring: None, ring_for: None }
+                }
+                None => ServiceDecision::Reject(HangupCause::Busy),
             }
         })
     }

@@ -18,6 +18,7 @@ fn call(id: u128, from: &str, to: &str, start: u64, talk: Option<u64>) -> Arc<Ca
             project: ProjectId::DEFAULT,
             from: from.into(),
             to: vec![to.into()],
+            service: None,
             place: place.clone(),
             at,
         }),
@@ -36,9 +37,9 @@ pub(super) async fn a_call_is_kept_once_and_read_as_it_was(store: &SqlStore) {
     store.insert_calls("n1", &[Arc::clone(&talked), busy]).await.expect("answers");
     store.insert_calls("n1", &[Arc::clone(&talked)]).await.expect("answers");
     let found = store.call(ProjectId::DEFAULT, &CallId(1).to_string()).await.expect("answers").expect("there");
-    assert_eq!((found.from.as_str(), found.to, found.sip_code), ("alice", vec!["bob".to_owned()], 200));
-    assert_eq!((found.client_address.as_deref(), found.cause.as_str()), (Some("192.0.2.77"), "normal"));
-    assert_eq!((found.answered_by.as_deref(), found.ended_by.as_str()), (Some("bob"), "callee"));
+    assert_eq!((found.from.as_str(), found.to, found.sip_code), ("alice", vec!["bob".to_owned()], Some(200)));
+    assert_eq!((found.client_address.as_deref(), found.cause.as_deref()), (Some("192.0.2.77"), Some("normal")));
+    assert_eq!((found.answered_by.as_deref(), found.ended_by.as_deref()), (Some("bob"), Some("callee")));
     assert_eq!(store.call(ProjectId(99), &CallId(1).to_string()).await.expect("answers"), None);
     let usage =
         store.call_usage(ProjectId::DEFAULT, UnixTime::from_secs(0), UnixTime::from_secs(9000)).await.expect("answers");
@@ -77,4 +78,34 @@ pub(super) async fn credentials_of_clients_are_minted_with_one_row(store: &SqlSt
     let now = UnixTime::from_secs(1);
     let first = store.client_minting_token(ProjectId::DEFAULT, now).await.expect("answers");
     assert_eq!(store.client_minting_token(ProjectId::DEFAULT, now).await.expect("answers"), first);
+}
+
+pub(super) async fn a_client_that_is_erased_leaves_calls_without_its_name_or_address(store: &SqlStore) {
+    let calls = [
+        call(1, "alice", "bob", 100, Some(61)),
+        call(2, "bob", "alice", 200, Some(61)),
+        call(3, "bob", "eve", 300, None),
+    ];
+    store.insert_calls("n1", &calls).await.expect("answers");
+    assert_eq!(store.erase_from_calls(ProjectId(99), "alice").await.expect("answers"), 0);
+    assert_eq!(store.erase_from_calls(ProjectId::DEFAULT, "alice").await.expect("answers"), 2);
+    assert_eq!(store.erase_from_calls(ProjectId::DEFAULT, "alice").await.expect("answers"), 0);
+    let one = |id: u128| async move {
+        store.call(ProjectId::DEFAULT, &CallId(id).to_string()).await.expect("answers").expect("there")
+    };
+    let (placed, taken, other) = (one(1).await, one(2).await, one(3).await);
+    assert_eq!((placed.from.as_str(), placed.client_address.as_deref()), ("(erased)", None));
+    assert_eq!((placed.to, placed.answered_address.as_deref()), (vec!["bob".to_owned()], Some("192.0.2.77")));
+    assert_eq!((taken.from.as_str(), taken.client_address.as_deref()), ("bob", Some("192.0.2.77")));
+    assert_eq!(
+        (taken.to, taken.answered_by.as_deref(), taken.answered_address),
+        (vec!["(erased)".to_owned()], Some("(erased)"), None)
+    );
+    assert_eq!((other.from.as_str(), other.to), ("bob", vec!["eve".to_owned()]));
+    let of_alice = CallFilter { client: Some("alice".into()), ..CallFilter::default() };
+    assert_eq!(store.calls(ProjectId::DEFAULT, &of_alice, &PageRequest::default()).await.expect("answers").items, []);
+    let usage =
+        store.call_usage(ProjectId::DEFAULT, UnixTime::from_secs(0), UnixTime::from_secs(9000)).await.expect("answers");
+    let usage: Vec<_> = usage.iter().map(|u| (u.client.as_str(), u.calls)).collect();
+    assert_eq!(usage, [("(erased)", 2), ("bob", 2)]);
 }

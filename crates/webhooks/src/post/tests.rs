@@ -9,6 +9,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::{NoAnswer, Question};
 
 const AT: UnixTime = UnixTime::from_secs(1_790_000_000);
 
@@ -74,6 +75,42 @@ async fn a_name_that_leads_to_a_closed_address_is_not_connected_to() {
         let refused = poster.post(&webhook(&url), &event(), 1, AT).await.expect_err("refused");
         assert!(refused.contains("is refused"), "{host}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn a_question_takes_a_success_of_bounded_size_and_nothing_else() {
+    let poster = Poster::new(settings()).expect("TLS");
+    let full = |status: &str, body: &str| format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for (answered, expected) in [
+        (full("200 OK", "12345678"), Ok(b"12345678".to_vec())),
+        (full("200 OK", "123456789"), Err(NoAnswer::TooLong)),
+        (full("302 Found", "{}"), Err(NoAnswer::Status(302))),
+        (full("500 No", "{}"), Err(NoAnswer::Status(500))),
+        (String::new(), Err(NoAnswer::Late)),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("bound"));
+        let is_late = answered.is_empty();
+        let receiver = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            if is_late {
+                let _held = stream;
+                return std::future::pending().await;
+            }
+            answer(stream, &answered).await;
+        });
+        let patience = if is_late { Duration::from_millis(50) } else { Duration::from_secs(20) };
+        assert_eq!(poster.question(question(&url, patience)).await, expected);
+        receiver.abort();
+    }
+    let closed = Poster::new(PostSettings { policy: AddressPolicy::default(), ..settings() }).expect("TLS");
+    let refused = closed.question(question("http://127.0.0.1:9/", Duration::from_secs(20))).await;
+    assert!(matches!(&refused, Err(NoAnswer::Failed(why)) if why.contains("is refused")), "{refused:?}");
+}
+
+fn question(url: &str, patience: Duration) -> Question<'_> {
+    let (body, id) = ("{}".to_owned(), "1".to_owned());
+    Question { url, secrets: &[], event: "call.service", id, body, patience, answer_bytes_max: 8 }
 }
 
 /// Reads a request's head and body, then answers.

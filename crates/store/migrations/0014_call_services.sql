@@ -1,0 +1,2 @@
+-- The service that a call was placed to.
+ALTER TABLE calls ADD COLUMN service TEXT;
