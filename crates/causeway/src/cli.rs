@@ -36,8 +36,9 @@ pub(crate) fn run() -> ExitCode {
         Some(("serve", matches)) => with_settings(matches, serve::serve),
         Some(("check", matches)) => with_settings(matches, |settings| {
             say(&format!(
-                "configuration is good: {} TURN listeners, realm {}\n",
+                "configuration is good: TURN listeners: {}, with TLS: {}, realm {}\n",
                 settings.turn_listen.len(),
+                settings.turn_tls_listen.len(),
                 settings.realm
             ));
             Ok(())
