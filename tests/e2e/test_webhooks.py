@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import signal
+import socketserver
 import sqlite3
 import subprocess
 import threading
@@ -26,6 +27,11 @@ EXPECTED = ["session.started", "session.first_data", "session.refreshed", "sessi
 class Receiver(http.server.ThreadingHTTPServer):
     # Fewer, and connections that come at once wait a second for their next try.
     request_queue_size = 128
+
+    def server_bind(self):
+        """Without asking for the name of its address: nobody answers that here, and the asking takes six seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
 
 class Sink:

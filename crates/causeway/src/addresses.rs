@@ -57,9 +57,10 @@ impl RelayAddresses {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let special = |a: &RelayAddress| {
             let range = special_range(a.advertised)?;
-            let how = if self.detected { "the default route's address" } else { "public_ip" };
+            let (how, advice) =
+                if self.detected { ("the default route's address", "; set --public-ip") } else { ("public_ip", "") };
             Some(format!(
-                "relay address {} ({how}) is {}: clients elsewhere will not reach it; set --public-ip",
+                "relay address {} ({how}) is {}: clients elsewhere will not reach it{advice}",
                 a.advertised, range.name
             ))
         };

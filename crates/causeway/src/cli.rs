@@ -1,32 +1,37 @@
 //! The command line: every flag comes from the table of configuration keys.
 
+mod examples;
+#[cfg(test)]
+mod tests;
+
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     EXIT_FAILED, EXIT_USAGE, api,
-    config::{self, Faults, FileTable, KEYS, Key, Settings, Sources, TABLES},
+    config::{self, Faults, KEYS, Key, Settings, Sources},
     credential, fast_path, people, probe, serve,
 };
-
-const SERVE_EXAMPLES: &str = "Examples:
-  causeway serve
-      a laptop: everything on defaults, data in ./causeway-data
-  causeway serve --public-ip 203.0.113.7 --tls-cert fullchain.pem --tls-key privkey.pem --turn-tls-listen 0.0.0.0:5349
-      one public server with TLS
-  causeway serve --public-ip 203.0.113.7/10.0.0.5
-      behind a NAT that maps 203.0.113.7 to 10.0.0.5
-  CAUSEWAY_TURN_SECRET=s3cret causeway serve --config /etc/causeway/causeway.toml
-      with a file; flags beat the environment, the environment beats the file";
 
 /// Runs the program; the exit code tells how it went.
 pub(crate) fn run() -> ExitCode {
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
-            let asked =
-                matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
+            if let Some(key) = secret_flag(&error) {
+                complain(&format!(
+                    "error: --{} is no flag: others can read command lines; set {}, or {} in the file of --config\n",
+                    key.name.replace('_', "-"),
+                    key.variable(),
+                    key.name
+                ));
+                return ExitCode::from(EXIT_USAGE);
+            }
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // The terminal may be gone; there is nobody to tell then.
             drop(error.print());
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
@@ -76,15 +81,18 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(with_keys(Command::new("serve").about("Starts the server")).after_help(SERVE_EXAMPLES))
+        .after_help(examples::PROGRAM)
+        .subcommand(with_keys(Command::new("serve").about("Starts the server")).after_help(examples::SERVE))
         .subcommand(with_keys(
             Command::new("check")
-                .about("Checks a configuration and reports every fault at once; exits 64 when there is one"),
+                .about("Checks a configuration and reports every fault at once; exits 64 when there is one")
+                .after_help(examples::CHECK),
         ))
         .subcommand(
             Command::new("explain")
                 .about("Explains a configuration key, or lists all of them")
-                .arg(Arg::new("key").help("e.g. relay_ports or config.relay_ports"))
+                .after_help(examples::EXPLAIN)
+                .arg(Arg::new("key").value_name("KEY").help("As in the file, such as relay_ports or kvs.ice_ttl"))
                 .arg(
                     Arg::new("example")
                         .long("example")
@@ -93,36 +101,64 @@ fn command() -> Command {
                         .help("Print a configuration file with every key, commented out"),
                 ),
         )
-        .subcommand(Command::new("openapi").about("Prints the OpenAPI document of the HTTP interface"))
+        .subcommand(
+            Command::new("openapi")
+                .about("Prints the OpenAPI document of the HTTP interface")
+                .after_help(examples::OPENAPI),
+        )
         .subcommand(
             with_keys(Command::new("console-link").about(
                 "Makes a one-time link into the console: for the first owner, or for EMAIL to choose a new password",
             ))
-            .arg(Arg::new("email").value_name("EMAIL").help("Of somebody who cannot sign in any more")),
+            .arg(Arg::new("email").value_name("EMAIL").help("Of somebody who cannot sign in any more"))
+            .after_help(examples::CONSOLE_LINK),
         )
         .subcommand(probe::command())
-        .subcommand(
-            Command::new("fast-path").about("What is relayed inside the kernel").subcommand_required(true).subcommand(
-                with_keys(Command::new("status").about(
-                    "Asks the running server: share of packets by path, what was passed up and why, room for channels",
-                )),
-            ),
-        )
-        .subcommand(
-            Command::new("credential")
-                .about("Makes and explains TURN REST credentials")
-                .subcommand_required(true)
-                .subcommand(
-                    with_keys(Command::new("mint").about("Derives a credential from the first CAUSEWAY_TURN_SECRET"))
-                        .arg(Arg::new("user").long("user").value_name("ID").help("User id to put into the name"))
-                        .arg(Arg::new("ttl").long("ttl").value_name("SECONDS").default_value("86400").help("Lifetime")),
-                )
-                .subcommand(
-                    with_keys(Command::new("inspect").about("Explains why a user name and password would be refused"))
-                        .arg(Arg::new("username").required(true).help("As the client sends it"))
-                        .arg(Arg::new("password").required(true).help("As the client was given it")),
-                ),
-        )
+        .subcommand(fast_path_command())
+        .subcommand(credential_command())
+}
+
+fn fast_path_command() -> Command {
+    let status = Command::new("status")
+        .about("Asks the running server: share of packets by path, what was passed up and why, room for channels")
+        .after_help(examples::FAST_PATH);
+    Command::new("fast-path")
+        .about("What is relayed inside the kernel")
+        .subcommand_required(true)
+        .after_help(examples::FAST_PATH)
+        .subcommand(with_keys(status))
+}
+
+fn credential_command() -> Command {
+    let mint = with_keys(Command::new("mint").about("Derives a credential from the first CAUSEWAY_TURN_SECRET"))
+        .after_help(examples::MINT)
+        .arg(Arg::new("user").long("user").value_name("ID").help("User id to put into the name"))
+        .arg(
+            Arg::new("ttl")
+                .long("ttl")
+                .value_name("SECONDS")
+                .value_parser(clap::value_parser!(u64))
+                .default_value("86400")
+                .help("Lifetime"),
+        );
+    let inspect = with_keys(Command::new("inspect").about("Explains why a user name and password would be refused"))
+        .after_help(examples::INSPECT)
+        .arg(Arg::new("username").required(true).help("As the client sends it"))
+        .arg(Arg::new("password").required(true).help("As the client was given it"));
+    Command::new("credential")
+        .about("Makes and explains TURN REST credentials")
+        .subcommand_required(true)
+        .after_help(examples::CREDENTIAL)
+        .subcommand(mint)
+        .subcommand(inspect)
+}
+
+/// The key that somebody wanted to give as a flag although it is a secret.
+fn secret_flag(error: &clap::Error) -> Option<&'static Key> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let name = flag.strip_prefix("--")?.replace('-', "_");
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    KEYS.iter().find(|key| is_unknown && key.secret && key.name == name)
 }
 
 /// Adds `--config` and a flag for every key that may be one.
@@ -180,16 +216,14 @@ fn explain(key: Option<&str>) -> ExitCode {
         say(&config::reference());
         return ExitCode::SUCCESS;
     };
-    let name = key.trim_start_matches("config.").replace('-', "_");
-    let page = KEYS.iter().find(|key| key.name == name).map(Key::page);
-    let page = page.or_else(|| TABLES.iter().find(|table| table.name == name).map(FileTable::page));
-    match page.or_else(|| config::fixed().iter().find(|limit| limit.name == name).map(config::FixedLimit::page)) {
+    match config::page(key) {
         Some(page) => {
             say(&page);
             ExitCode::SUCCESS
         }
         None => {
-            complain(&format!("there is no key {name:?}; `causeway explain` lists all of them\n"));
+            let like = config::most_like(key);
+            complain(&format!("error: {key:?} is no key; did you mean {like}? `causeway explain` lists all of them\n"));
             ExitCode::from(EXIT_USAGE)
         }
     }

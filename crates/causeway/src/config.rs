@@ -3,6 +3,7 @@
 mod call_services;
 mod calls;
 mod example;
+mod explain;
 mod keys;
 mod kvs;
 mod limits;
@@ -33,12 +34,13 @@ use ipnet::IpNet;
 pub(crate) use call_services::Behind;
 pub(crate) use calls::CallsConfig;
 pub(crate) use example::example;
+pub(crate) use explain::{most_like, page};
 pub(crate) use keys::{KEYS, Key, reference};
 pub(crate) use kvs::{ConfiguredKey, KvsConfig};
-pub(crate) use limits::{FixedLimit, fixed};
+use limits::fixed;
 pub(crate) use load::{Faults, Sources, load};
 pub(crate) use oidc::OidcConfig;
-pub(crate) use tables::{FileTable, TABLES};
+use tables::TABLES;
 
 /// An IP clients are told, and the one sockets are bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

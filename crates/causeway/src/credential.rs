@@ -15,11 +15,7 @@ use crate::{cli::say, config::Settings};
 
 pub(crate) fn mint(settings: &Settings, matches: &ArgMatches) -> anyhow::Result<()> {
     let secret = settings.turn_secret.first().context("set CAUSEWAY_TURN_SECRET, or turn_secret in the file")?;
-    let ttl: u64 = matches
-        .get_one::<String>("ttl")
-        .map_or("86400", String::as_str)
-        .parse()
-        .context("--ttl is a whole number of seconds")?;
+    let ttl = matches.get_one::<u64>("ttl").copied().unwrap_or(86_400);
     let expiry = Now::read().unix.saturating_add(Duration::from_secs(ttl));
     let user = matches.get_one::<String>("user").map(String::as_str);
     let username = turn_rest::username(expiry, user, settings.rest_separator);

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::{
     call_services::{self, ConfiguredService},
+    explain::TableKey,
     parse::duration,
 };
 
@@ -61,7 +62,7 @@ impl Default for CallsConfig {
 }
 
 /// Every key of the table with a form and what it does.
-const KEYS: &[(&str, &str, &str, &str)] = &[
+pub(super) const KEYS: &[TableKey] = &[
     ("calls_max", "N", "20000", "Calls of this server at once."),
     ("calls_per_client_max", "N", "8", "Calls of one connection at once, placed and taken."),
     ("registrations_max", "N", "100000", "Registrations at this server."),

@@ -1,6 +1,7 @@
 //! `causeway.example.toml`: every key with its default, commented out.
 
 use super::{
+    explain::SECTIONS,
     keys::{KEYS, Key},
     tables::TABLES,
 };
@@ -26,6 +27,21 @@ pub(crate) fn example() -> String {
             file.push_str(".\n");
         }
         file.push_str(&format!("#{} = {}\n", key.name, value(key)));
+    }
+    for section in &SECTIONS {
+        file.push('\n');
+        file.push_str(&format!("# {}\n#[{}]\n", section.doc, section.name));
+        // Tables of a table follow below.
+        for (name, value, default, what) in section.keys.iter().filter(|(_, value, ..)| *value != "TABLES") {
+            for line in wrapped(what) {
+                file.push_str(&format!("# {line}\n"));
+            }
+            // A default that depends on another key is told, not written.
+            let shown = if default.contains(' ') { value } else { default };
+            let is_bare = shown.bytes().all(|b| b.is_ascii_digit()) && *value == "N";
+            let shown = if is_bare { (*shown).to_owned() } else { format!("{shown:?}") };
+            file.push_str(&format!("#{name} = {shown}\n"));
+        }
     }
     for table in TABLES {
         file.push('\n');

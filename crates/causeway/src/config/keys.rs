@@ -172,8 +172,8 @@ keys! {
         "human or json; logs go to standard error."
         |s, v| one(v, |t| choice(t, &[("human", LogFormat::Human), ("json", LogFormat::Json)]), &mut s.log_format);
     log "FILTER" single "info"
-        "What to log, e.g. info or causeway_relay=debug,info."
-        |s, v| one(v, |t| Ok(t.to_owned()), &mut s.log);
+        "What to log: a level, or levels by part of the program, such as `info` or `causeway_relay=debug,info`."
+        |s, v| one(v, super::parse::log_filter, &mut s.log);
     api_token "TOKEN" secret ""
         "API token of the first project. Otherwise one is made and shown at the first start."
         |s, v| one(v, |t| secret(t).map(Some), &mut s.api_token);
@@ -196,13 +196,13 @@ keys! {
         "Longest lifetime a request may name."
         |s, v| one(v, duration, &mut s.credential_ttl_max);
     ttl_over_max "WHAT" single "reject"
-        "reject: a request that names a longer lifetime is refused. clamp: its credential gets the longest, and its expiry says so."
+        "reject: a request that names a longer lifetime is refused; clamp: its credential gets the longest, and its expiry says so."
         |s, v| one(v, |t| choice(t, &[("reject", OverMax::Reject), ("clamp", OverMax::Clamp)]), &mut s.ttl_over_max);
     cors_origins "ORIGIN" many ""
-        "Web pages that may ask for credentials and regions themselves, e.g. https://app.example.com; * for every page. None by default: API tokens belong on servers."
+        "Web pages that may ask for credentials and regions themselves, such as https://app.example.com; * for every page. None by default: API tokens belong on servers."
         |s, v| list(v, super::parse::page_origin, &mut s.cors_origins);
     on_expiry "WHAT" single "gate_new"
-        "gate_new: an expired credential makes no new allocations. terminate: its live ones end too."
+        "gate_new: an expired credential makes no new allocations; terminate: its live ones end too."
         |s, v| one(v, |t| choice(t, &[("gate_new", false), ("terminate", true)]), &mut s.terminate_on_expiry);
     region "SLUG" single "local"
         "The region this server serves: one of the list `[[regions]]` where the file has one, else only a name in answers."

@@ -7,7 +7,7 @@ use causeway_app::{Identifier, KeyPreset};
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::parse::duration;
+use super::{explain::TableKey, parse::duration};
 
 /// Shortest and longest lifetime of relay credentials, in seconds.
 const ICE_TTL_SECS: std::ops::RangeInclusive<u64> = 30..=86_400;
@@ -51,7 +51,7 @@ impl Default for KvsConfig {
 }
 
 /// Every key of the table with a form and what it does.
-const KEYS: &[(&str, &str, &str, &str)] = &[
+pub(super) const KEYS: &[TableKey] = &[
     ("region", "NAME", "us-west-2", "Region that clients are configured with: in signatures and ARNs."),
     ("account", "DIGITS", "123456789012", "Twelve digits: in ARNs."),
     (

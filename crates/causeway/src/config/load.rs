@@ -9,7 +9,7 @@ use causeway_fast_path::Mode;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{CallsConfig, KEYS, KvsConfig, LogFormat, OidcConfig, Settings, calls, kvs, oidc, regions};
+use super::{CallsConfig, KEYS, KvsConfig, LogFormat, OidcConfig, Settings, calls, explain, kvs, oidc, regions};
 
 /// Where values come from.
 #[derive(Clone, Default)]
@@ -47,7 +47,11 @@ pub(crate) struct Faults(pub(crate) Vec<Fault>);
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, what, advice } = self;
-        write!(f, "error[config.{subject}]: {what}\n  {advice}          more: causeway explain config.{subject}")
+        write!(f, "error[config.{subject}]: {what}\n  {advice}")?;
+        if explain::page(subject).is_some() {
+            write!(f, "          more: causeway explain config.{subject}")?;
+        }
+        Ok(())
     }
 }
 
@@ -81,7 +85,7 @@ pub(crate) fn load(sources: Sources) -> Result<Settings, Faults> {
     settings.calls = calls::read(&table, &mut |subject, what, advice| {
         faults.push(Fault { subject: subject.to_owned(), what, advice: advice.to_owned() });
     });
-    check_unknown(&text, &table, &mut faults);
+    check_unknown(&file_name(&sources), &text, &table, &mut faults);
     check_environment(&sources, &mut faults);
     check_together(&settings, &mut faults);
     regions::check_together(&settings, &mut faults);
@@ -198,23 +202,29 @@ fn tables_at<'a>(table: &'a Table, outer: &str, inner: &str) -> impl Iterator<It
     list.into_iter().flatten().filter_map(Value::as_table)
 }
 
-fn check_unknown(text: &str, table: &Table, faults: &mut Vec<Fault>) {
+/// `section` is empty for keys that stand above all tables.
+fn unknown_key(file: &str, text: &str, section: &str, name: &str, candidates: &[&str]) -> Fault {
+    let full = |name: &str| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+    Fault {
+        subject: full(name),
+        what: format!("`{}` ({file} line {}) is no key", full(name), line_of(text, name)),
+        advice: format!("did you mean `{}`?", full(nearest(name, candidates))),
+    }
+}
+
+fn check_unknown(file: &str, text: &str, table: &Table, faults: &mut Vec<Fault>) {
     let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     let mut faults_of_lists = Vec::new();
-    let mut unknown = |name: &str, candidates: &[&str]| {
-        faults.push(Fault {
-            subject: name.to_owned(),
-            what: format!("`{name}` (line {}) is no key", line_of(text, name)),
-            advice: format!("did you mean `{}`?", nearest(name, candidates)),
-        });
+    let mut unknown = |section: &str, name: &str, candidates: &[&str]| {
+        faults.push(unknown_key(file, text, section, name, candidates));
     };
     for (name, value) in table {
         match (name.as_str(), value) {
             ("turn", Value::Table(inner)) => {
-                inner.keys().filter(|key| *key != "user").for_each(|key| unknown(key, &["user"]));
+                inner.keys().filter(|key| *key != "user").for_each(|key| unknown("turn", key, &["user"]));
             }
             ("tls", Value::Table(inner)) => {
-                inner.keys().filter(|key| *key != "certificate").for_each(|key| unknown(key, &["certificate"]));
+                inner.keys().filter(|key| *key != "certificate").for_each(|key| unknown("tls", key, &["certificate"]));
             }
             // Its name is so near to the list's that the two are worth telling apart.
             ("region", Value::Array(_)) => faults_of_lists.push(Fault {
@@ -225,14 +235,14 @@ fn check_unknown(text: &str, table: &Table, faults: &mut Vec<Fault>) {
             ("regions", _) => {}
             ("kvs", Value::Table(inner)) => {
                 let known = kvs::known();
-                inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown(key, &known));
+                inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown("kvs", key, &known));
             }
             ("calls", Value::Table(inner)) => {
                 let known = calls::known();
-                inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown(key, &known));
+                inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown("calls", key, &known));
             }
             (name, _) if known.contains(&name) => {}
-            (name, _) => unknown(name, &known),
+            (name, _) => unknown("", name, &known),
         }
     }
     faults.append(&mut faults_of_lists);
@@ -253,11 +263,14 @@ pub(super) fn header_lines(text: &str, name: &str) -> Vec<usize> {
     text.lines().enumerate().filter(|(_, line)| begins(line)).map(|(index, _)| index + 1).collect()
 }
 
+/// What the guides have callers of the API and tests set, maybe in the shell that the program is started from.
+const NOT_OURS: [&str; 2] = ["CAUSEWAY_BIN", "CAUSEWAY_URL"];
+
 /// A misspelt variable would silently do nothing.
 fn check_environment(sources: &Sources, faults: &mut Vec<Fault>) {
     let variables: Vec<String> = KEYS.iter().map(super::keys::Key::variable).collect();
     for name in sources.environment.keys().filter(|name| name.starts_with("CAUSEWAY_")) {
-        if variables.contains(name) || name == "CAUSEWAY_BIN" {
+        if variables.contains(name) || NOT_OURS.contains(&name.as_str()) {
             continue;
         }
         let nearest = variables.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));

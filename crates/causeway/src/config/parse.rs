@@ -174,6 +174,12 @@ pub(super) fn secret(text: &str) -> Result<Secret<String>, String> {
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
 }
 
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let advice = "write off, error, warn, info, debug or trace, or e.g. \"causeway_relay=debug,info\"";
+    let is_good = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+    if is_good { Ok(text.to_owned()) } else { Err(advice.to_owned()) }
+}
+
 pub(super) fn database_url(text: &str) -> Result<Secret<String>, String> {
     let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
     if is_postgres {

@@ -33,6 +33,11 @@ pub(crate) const TABLES: &[FileTable] = &[
         doc: "Access keys of AWS clients (docs/compat/aws-kvs.md). preset is admin, master, viewer or describe. session_token, client_id, channel (a glob of channel names) and project may be left out.",
         lines: "id = \"AKIDCAMERAS\"\nsecret = \"…\"\npreset = \"master\"\nchannel = \"cam-*\"\n",
     },
+    FileTable {
+        name: "calls.user",
+        doc: "SIP users (docs/sip.md), beside those made by the API. project may be left out.",
+        lines: "name = \"alice\"\npassword = \"…\"\nproject = \"default\"\n",
+    },
 ];
 
 impl FileTable {

@@ -57,7 +57,12 @@ fn every_fault_is_told_at_once_with_its_line_and_the_nearest_key() {
         all.contains("error[config.relay_ports]: `relay_ports` (") && all.contains("line 2) is \"65535-49152\""),
         "{all}"
     );
-    assert!(all.contains("`realy_ports` (line 3) is no key") && all.contains("did you mean `relay_ports`?"), "{all}");
+    assert!(
+        all.contains("`realy_ports` (")
+            && all.contains("line 3) is no key")
+            && all.contains("did you mean `relay_ports`?"),
+        "{all}"
+    );
     assert!(all.contains("write it as IP:PORT"), "{all}");
     assert!(all.contains("did you mean CAUSEWAY_TURN_SECRET?"), "{all}");
 }
@@ -101,11 +106,11 @@ fn the_example_file_changes_nothing_with_its_defaults_taken_out_of_their_comment
         let name = line.trim_start_matches('#').split(" = ").next().unwrap_or_default();
         KEYS.iter().any(|key| key.name == name && !key.default.is_empty())
     };
-    let taken_out: String = example()
-        .lines()
-        .map(|line| if is_default(line) { line.trim_start_matches('#') } else { line })
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let text = example();
+    // Tables come last, and have keys of the same names.
+    let (keys, tables) = text.split_once("\n#[").expect("tables");
+    let taken_out = keys.lines().map(|line| if is_default(line) { line.trim_start_matches('#') } else { line });
+    let taken_out = taken_out.fold(String::new(), |text, line| text + line + "\n") + "#[" + tables;
     let keys = taken_out.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count();
     assert_eq!(keys, KEYS.iter().filter(|key| !key.default.is_empty()).count());
     for text in [example(), taken_out] {
@@ -122,6 +127,66 @@ fn the_reference_page_is_the_one_in_the_repository() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(committed, reference(), "run: cargo run -- explain > docs/configuration.md");
+}
+
+#[test]
+fn the_example_file_has_every_table_of_the_file_with_defaults_that_change_nothing() {
+    let text = example();
+    let sections = text.split_once("\n#[kvs]").expect("a table").1.split_once("\n#[[").expect("lists follow").0;
+    let is_default = |line: &str| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# ");
+    let taken_out = format!("#[kvs]{sections}").lines().fold(String::new(), |text, line| {
+        let is_said = is_default(line) && !line.ends_with("\"N\"") && !line.ends_with("\"DURATION\"");
+        let line = if is_said || line.starts_with("#[") { line.trim_start_matches('#') } else { line };
+        text + line + "\n"
+    });
+    assert!(taken_out.contains("\n[calls]\n") && taken_out.contains("\nring = \"by-domain\"\n"), "{taken_out}");
+    let given = load(sources(&[], &[], Some(&file(&taken_out)))).unwrap();
+    let plain = load(Sources::default()).unwrap();
+    assert_eq!(format!("{:?} {:?}", given.kvs, given.calls), format!("{:?} {:?}", plain.kvs, plain.calls));
+}
+
+#[test]
+fn whatever_an_error_or_a_page_names_can_be_explained() {
+    for name in ["relay_ports", "config.relay_ports", "--relay-ports", "CAUSEWAY_RELAY_PORTS"] {
+        assert!(page(name).is_some_and(|page| page.starts_with("relay_ports\n")), "{name}");
+    }
+    for name in ["turn.user", "regions", "kvs", "calls", "kvs.ice_ttl", "kvs.access_key", "calls.user", "mint_queue"] {
+        assert!(page(name).is_some_and(|page| page.starts_with(&format!("{name}\n"))), "{name}");
+    }
+    assert!(page("kvs.ice_ttl").is_some_and(|page| page.contains("300s")));
+    assert_eq!((page("relay_port"), most_like("relay_port").as_str()), (None, "relay_ports"));
+    assert_eq!((page("kvs.ice_tl"), most_like("kvs.ice_tl").as_str()), (None, "kvs.ice_ttl"));
+}
+
+#[test]
+fn a_fault_leads_to_a_page_only_where_there_is_one_and_names_file_and_table() {
+    let file = file("threads = \"two\"\nthread = 2\n[kvs]\nice_tl = \"60s\"\n[turn]\nusers = 1\n");
+    let faults = faults(sources(&[], &[("CAUSEWAY_RELAM", "x")], Some(&file)));
+    let [threads, kvs, thread, turn, environment] = faults.as_slice() else { panic!("{faults:#?}") };
+    assert!(threads.ends_with("more: causeway explain config.threads"), "{threads}");
+    let name = file.path().file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    for (fault, key, line, meant) in
+        [(thread, "thread", 2, "threads"), (kvs, "kvs.ice_tl", 4, "kvs.ice_ttl"), (turn, "turn.users", 6, "turn.user")]
+    {
+        let expected =
+            format!("error[config.{key}]: `{key}` ({name} line {line}) is no key\n  did you mean `{meant}`?");
+        assert_eq!(*fault, expected);
+    }
+    assert!(environment.ends_with("did you mean CAUSEWAY_REALM?"), "{environment}");
+}
+
+#[test]
+fn the_address_that_the_guides_export_is_no_misspelt_key() {
+    assert!(load(sources(&[], &[("CAUSEWAY_URL", "http://127.0.0.1:8080")], None)).is_ok());
+}
+
+#[test]
+fn a_filter_of_the_log_is_judged_before_the_start() {
+    for good in ["info", "off", "causeway_relay=debug,info"] {
+        assert!(load(sources(&[("log", good)], &[], None)).is_ok(), "{good}");
+    }
+    let [fault] = faults(sources(&[("log", "causeway_relay=loud")], &[], None)).try_into().unwrap();
+    assert!(fault.contains("(flag --log) is \"causeway_relay=loud\"") && fault.contains("debug"), "{fault}");
 }
 
 #[test]

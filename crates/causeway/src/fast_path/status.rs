@@ -26,7 +26,9 @@ pub(crate) fn status(settings: &Settings) -> anyhow::Result<String> {
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    let text = metrics(address).with_context(|| format!("no server answers at http://{address}/metrics"))?;
+    let text = metrics(address).with_context(|| {
+        format!("no server answers at http://{address}/metrics; name the address of yours with --http-listen")
+    })?;
     Ok(report(&Samples::of(&text)))
 }
 
