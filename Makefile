@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run console test check bench bench-api bench-events bench-kvs fuzz fmt
+.PHONY: run console test check bench bench-fast-path soak-fast-path bench-api bench-events bench-kvs fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -30,6 +30,15 @@ check: ## The quick loop: format, lints, documents, unit and integration tests
 bench: ## Compare with coturn on this machine and write docs/performance.md
 	$(CARGO) build --release --package causeway
 	$(CARGO) run --release --package causeway-bench -- --seconds $(BENCH_SECONDS) --write docs/performance.md
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) bench-fast-path; else echo "the fast path is measured as root: sudo make bench-fast-path"; fi
+
+bench-fast-path: ## As root: the same for the kernel fast path, into docs/performance-fast-path.md
+	$(CARGO) build --release --package causeway
+	$(CARGO) run --release --package causeway-bench -- --fast-path --seconds $(BENCH_SECONDS) --write docs/performance-fast-path.md
+
+SOAK_SECONDS ?= 600
+soak-fast-path: ## As root: 20 000 channels that come and go in the kernel for ten minutes, every packet judged
+	$(CARGO) run --release --package causeway-bench --bin fast-path-soak -- --seconds $(SOAK_SECONDS)
 
 bench-api: ## Measure the API on this machine and write docs/performance-api.md
 	$(CARGO) build --release --package causeway

@@ -9,11 +9,11 @@ use socket2::SockRef;
 
 use crate::{
     sink::Sinks,
-    subject::{PEER_IP, Subject},
+    subject::{Place, Subject},
 };
 
 /// Bytes waiting between generator and server, at most; the kernel may allow less.
-const SEND_BUFFER: usize = 4 << 20;
+pub(crate) const SEND_BUFFER: usize = 4 << 20;
 
 /// Which way the packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl Flows {
         }
         let mut flows = Self { direction, senders: Vec::new(), receivers: Vec::new(), clients };
         match direction {
-            Direction::ToPeer => flows.bind_to_one_peer()?,
-            Direction::ToClient => flows.bind_to_a_peer_each()?,
+            Direction::ToPeer => flows.bind_to_one_peer(&subject.place)?,
+            Direction::ToClient => flows.bind_to_a_peer_each(&subject.place)?,
             Direction::BetweenAllocations => flows.bind_to_each_other()?,
         }
         for sender in &flows.senders {
@@ -82,8 +82,8 @@ impl Flows {
         Ok(())
     }
 
-    fn bind_to_one_peer(&mut self) -> Result<()> {
-        let peer = UdpSocket::bind((PEER_IP, 0))?;
+    fn bind_to_one_peer(&mut self, place: &Place) -> Result<()> {
+        let peer = place.at_generator(|| Ok(UdpSocket::bind((place.peer_ip, 0))?))?;
         for client in &mut self.clients {
             client.bind_channel(peer.local_addr()?)?;
             self.senders.push(client.socket().try_clone()?);
@@ -92,9 +92,9 @@ impl Flows {
         Ok(())
     }
 
-    fn bind_to_a_peer_each(&mut self) -> Result<()> {
+    fn bind_to_a_peer_each(&mut self, place: &Place) -> Result<()> {
         for client in &mut self.clients {
-            let peer = UdpSocket::bind((PEER_IP, 0))?;
+            let peer = place.at_generator(|| Ok(UdpSocket::bind((place.peer_ip, 0))?))?;
             peer.connect(client.relayed())?;
             client.bind_channel(peer.local_addr()?)?;
             self.senders.push(peer);
@@ -159,7 +159,7 @@ fn datagram(direction: Direction, payload: &[u8]) -> Vec<u8> {
     }
 }
 
-fn channel_data_of(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn channel_data_of(payload: &[u8]) -> Vec<u8> {
     let len = u16::try_from(payload.len()).unwrap_or(u16::MAX);
     [&channel_data::header(CHANNEL, len)[..], payload].concat()
 }

@@ -21,6 +21,7 @@ const PAYLOAD_LEN: usize = 160;
 pub(crate) struct Latency {
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
+    pub(crate) p999_micros: f64,
 }
 
 /// Packets under way that can be timed.
@@ -51,6 +52,11 @@ impl Path {
             sender.connect(receiver.local_addr()?)?;
             senders.push(sender);
         }
+        Self::between(senders, receiver)
+    }
+
+    /// From sockets that are connected to `receiver`.
+    pub(crate) fn between(senders: Vec<UdpSocket>, receiver: UdpSocket) -> Result<Self> {
         Self { flows: None, senders, receiver, message: vec![0; PAYLOAD_LEN] }.ready()
     }
 
@@ -88,7 +94,11 @@ impl Path {
         }
         ensure!(!nanos.is_empty(), "nothing arrived");
         nanos.sort_unstable();
-        Ok(Latency { p50_micros: quantile(&nanos, 50), p99_micros: quantile(&nanos, 99) })
+        Ok(Latency {
+            p50_micros: quantile(&nanos, 500),
+            p99_micros: quantile(&nanos, 990),
+            p999_micros: quantile(&nanos, 999),
+        })
     }
 
     pub(crate) fn release(self) -> Result<()> {
@@ -112,9 +122,9 @@ fn take_arrived(receiver: &UdpSocket, start: Instant, nanos: &mut Vec<u64>) -> R
     }
 }
 
-/// The value that `percent` of `sorted` do not exceed, in microseconds.
-fn quantile(sorted: &[u64], percent: usize) -> f64 {
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+/// The value that `permille` of `sorted` do not exceed, in microseconds.
+fn quantile(sorted: &[u64], permille: usize) -> f64 {
+    let index = (sorted.len() * permille / 1000).min(sorted.len().saturating_sub(1));
     sorted.get(index).map_or(0.0, |nanos| *nanos as f64 / 1000.0)
 }
 
@@ -125,9 +135,10 @@ mod tests {
     #[test]
     fn quantiles_are_values_of_the_sample() {
         let sample: Vec<u64> = (1..=100).map(|n| n * 1000).collect();
-        assert_eq!(quantile(&sample, 50), 51.0);
-        assert_eq!(quantile(&sample, 99), 100.0);
-        assert_eq!(quantile(&[7000], 99), 7.0);
+        assert_eq!(quantile(&sample, 500), 51.0);
+        assert_eq!(quantile(&sample, 990), 100.0);
+        assert_eq!(quantile(&sample, 985), 99.0);
+        assert_eq!(quantile(&[7000], 999), 7.0);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn flood(senders: &[UdpSocket], message: &[u8], duration: Duration) {
+pub(crate) fn flood(senders: &[UdpSocket], message: &[u8], duration: Duration) {
     let end = Instant::now() + duration;
     let mut in_turn = senders.iter().cycle();
     while Instant::now() < end {
@@ -151,7 +151,7 @@ fn pace(senders: &[UdpSocket], message: &[u8], duration: Duration, per_sec: u32)
 
 /// A datagram that finds a queue full is lost, as any may be; what counts is what arrives. An ICMP error told here is one
 /// that an earlier datagram caused.
-fn send(socket: &UdpSocket, message: &[u8]) {
+pub(crate) fn send(socket: &UdpSocket, message: &[u8]) {
     match socket.send(message) {
         Ok(_) => {}
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {}

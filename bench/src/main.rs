@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod fast_path;
 mod flows;
 mod idle;
 mod latency;
@@ -18,7 +19,7 @@ mod subject;
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path as FilePath, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -36,7 +37,7 @@ use crate::{
     load::{Load, Measured, Run},
     plan::{Effort, LATENCY_ALLOCATIONS, LATENCY_LOAD, LOADS},
     report::{Both, LatencyResult, LoadResult, Report},
-    subject::{Processors, Subject, find_coturn, pin_generator},
+    subject::{FastPath, Place, Processors, Subject, find_coturn, pin_generator},
 };
 
 /// Longer than causeway waits before it writes down what has ended.
@@ -70,10 +71,19 @@ struct Options {
     /// The turnserver to compare with. Default: the installed one.
     #[arg(long, value_name = "FILE")]
     coturn: Option<PathBuf>,
+    /// Measure the kernel fast path instead, by the processor time of the whole machine. Takes root.
+    #[arg(long)]
+    fast_path: bool,
+    /// Be the program that does nothing but forward: started by the measurement.
+    #[arg(long, value_name = "ADDRESS,PEER", hide = true)]
+    forwarder: Option<String>,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if let Some(addresses) = &options.forwarder {
+        return fast_path::forward(addresses);
+    }
     let effort = effort(&options)?;
     let machine = Machine::this();
     let processors = (machine.n_processors > 1).then_some(Processors { server: 0, generator: 1 });
@@ -88,9 +98,21 @@ fn main() -> Result<()> {
     if let Some(processors) = processors {
         pin_generator(processors)?;
     }
+    if options.fast_path {
+        let processors = fast_path::processors(processors)?;
+        let plan = fast_path::Plan {
+            machine,
+            causeway: &causeway_program,
+            coturn: &coturn_program,
+            coturn_version: &coturn_version,
+            effort,
+            processors,
+        };
+        return measure_fast_path(&plan, options.write.as_deref());
+    }
     let servers = Both {
-        causeway: Subject::causeway(&causeway_program, processors)?,
-        coturn: Subject::coturn(&coturn_program, processors)?,
+        causeway: Subject::causeway(&causeway_program, processors, Place::here(), FastPath::Off)?,
+        coturn: Subject::coturn(&coturn_program, processors, Place::here())?,
     };
 
     if options.only.as_deref() == Some("idle") {
@@ -122,6 +144,18 @@ fn main() -> Result<()> {
     }
     if let Some(path) = &options.write {
         fs::write(path, report.page()).with_context(|| path.display().to_string())?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn measure_fast_path(plan: &fast_path::Plan<'_>, write: Option<&FilePath>) -> Result<()> {
+    let page = fast_path::measure(plan)?;
+    for line in page.missed() {
+        println!("falls short: {line}");
+    }
+    if let Some(path) = write {
+        fs::write(path, page.text()).with_context(|| path.display().to_string())?;
         println!("written to {}", path.display());
     }
     Ok(())
@@ -246,6 +280,7 @@ fn measure_latency(servers: &Both<Subject>, effort: Effort, loads: &[LoadResult]
     let median_latency = |rounds: &Vec<Latency>| Latency {
         p50_micros: median(rounds, |l| l.p50_micros),
         p99_micros: median(rounds, |l| l.p99_micros),
+        p999_micros: median(rounds, |l| l.p999_micros),
     };
     Ok(LatencyResult { packets_per_sec, direct: median_latency(&direct_rounds), relayed: rounds.map(median_latency) })
 }

@@ -309,22 +309,22 @@ impl Report {
 const SATURATED: f64 = 0.9;
 
 /// Other processes should not take more than this part of all processors' time.
-const DISTURBED: f64 = 0.05;
+pub(crate) const DISTURBED: f64 = 0.05;
 
 /// How it was measured; part of the page.
 const METHOD: &str = include_str!("method.md");
 
 /// A ratio as it is printed, so that the verdict beside it can be followed.
-fn printed(ratio: f64) -> f64 {
+pub(crate) fn printed(ratio: f64) -> f64 {
     (ratio * 100.0).round() / 100.0
 }
 
-const fn verdict(met: bool) -> &'static str {
+pub(crate) const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "falls short" }
 }
 
 /// Rounded to thousands, which are set apart.
-fn thousands(figure: f64) -> String {
+pub(crate) fn thousands(figure: f64) -> String {
     let thousands = (figure / 1000.0).round();
     let millions = (thousands / 1000.0).floor();
     if millions > 0.0 {

@@ -14,6 +14,9 @@ use socket2::{SockFilter, SockRef};
 /// `return 0`, as a classic socket filter: keep nothing of the datagram (linux/filter.h, BPF_RET | BPF_K).
 const REFUSE_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
+/// Of the namespace this thread is in.
+const UDP_TABLE: &str = "/proc/thread-self/net/udp";
+
 /// How often the kernel's table is read until it is complete.
 const TABLE_READS: usize = 50;
 
@@ -48,11 +51,11 @@ impl Sinks {
         // The kernel writes its table piece by piece, and skips lines when sockets close in between.
         (0..TABLE_READS)
             .find_map(|_| self.try_count().transpose())
-            .unwrap_or_else(|| bail!("/proc/net/udp does not list all sockets"))
+            .unwrap_or_else(|| bail!("{UDP_TABLE} does not list all sockets"))
     }
 
     fn try_count(&self) -> Result<Option<u64>> {
-        let text = fs::read_to_string("/proc/net/udp").context("/proc/net/udp cannot be read")?;
+        let text = fs::read_to_string(UDP_TABLE).with_context(|| format!("{UDP_TABLE} cannot be read"))?;
         let drops: HashMap<SocketAddr, u64> = text.lines().skip(1).filter_map(drops_of).collect();
         Ok(self.addresses.iter().map(|address| drops.get(address).copied()).sum())
     }

@@ -29,7 +29,7 @@ def bench(*options):
     for _ in range(3):
         done = subprocess.run(command, capture_output=True, text=True, timeout=110)
         # A twentieth of a second is less than a busy machine may leave a server without a processor.
-        if "coturn relayed nothing" not in done.stderr:
+        if not re.search("coturn relayed nothing|nothing arrived", done.stderr):
             break
     return done
 
@@ -52,6 +52,50 @@ def test_quick_bench_fills_every_row(tmp_path):
         assert re.search(f"^{row}", text, re.MULTILINE), f"{row} is missing in\n{text}"
     assert text.count("| falls short |") + text.count("| met |") == len([load for load in LOADS if load[3] != NONE]) + 3
     assert "make bench" in text and "coturn 4." in text
+
+
+FAST_PATH = [
+    ("loopback", ["to a peer, at saturation", "to a peer, at a tenth of coturn's saturation", "to the client, at saturation",
+                  "between own allocations, at saturation", "all in user space, to a peer, at saturation"]),
+    ("virtual Ethernet", ["to a peer, at saturation", "to a peer, at a tenth of coturn's saturation", "to the client, at saturation",
+                          "between own allocations, at saturation"]),
+]  # fmt: skip
+
+
+def test_quick_bench_of_the_fast_path_fills_every_row(tmp_path):
+    page = tmp_path / "performance-fast-path.md"
+    done = bench("--fast-path", "--write", str(page))
+    if "there is no fast path" in done.stderr or "this program was built without it" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page.read_text()
+    for network, rows in FAST_PATH:
+        for row in rows:
+            figures = r" \| [0-9]+ \| (coturn|a bare forwarder) \| -?[0-9.]+ µs \| -?[0-9.]+ µs \| \S+ \| ≤ [0-9.]+ " + VERDICT
+            assert re.search(f"^\\| {network}: {re.escape(row)}{figures}", text, re.MULTILINE), f"{network}: {row} is missing in\n{text}"
+        for quantile in ("p50", "p99", "p99.9"):
+            assert re.search(rf"^\| {network}, [0-9 ]+ packets a second: {re.escape(quantile)} \| -?[0-9.]+ µs", text, re.MULTILINE), text
+    assert "make bench-fast-path" in text and "coturn 4." in text
+
+
+def soak(*options):
+    program = os.path.join(os.path.dirname(os.environ["CAUSEWAY_BIN"]), "fast-path-soak")
+    if not os.path.exists(program):
+        pytest.fail(f"no program at {program}: build it with cargo build --package causeway-bench")
+    done = subprocess.run([program, *options], capture_output=True, text=True, timeout=110)
+    if "there is no fast path here" in done.stderr:
+        pytest.skip(done.stderr)
+    return done
+
+
+def test_channels_that_come_and_go_in_the_kernel_keep_their_word():
+    done = soak("--seconds", "10")
+    assert done.returncode == 0 and "everything as it should be" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_deadline_that_is_too_late_is_noticed():
+    done = soak("--seconds", "4", "--channels", "500", "--late-millis", "200")
+    assert done.returncode == 1 and "after its deadline" in done.stdout, done.stdout + done.stderr
 
 
 def test_bench_says_how_to_get_coturn_where_there_is_none(tmp_path):

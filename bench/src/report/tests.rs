@@ -10,7 +10,7 @@ fn report(cpu: f64, memory: f64, rate: f64) -> Report {
         cpu_micros_per_end: 20.0,
         bytes_per_allocation: bytes,
     };
-    let latency = |micros| Latency { p50_micros: micros, p99_micros: 2.0 * micros };
+    let latency = |micros| Latency { p50_micros: micros, p99_micros: 2.0 * micros, p999_micros: 3.0 * micros };
     Report {
         machine: Machine { kernel: "6.1".to_owned(), processor: "Made Up 3000".to_owned(), n_processors: 2 },
         coturn_version: "4.6.1".to_owned(),
