@@ -74,6 +74,20 @@ impl Flows {
         datagram(self.direction, payload)
     }
 
+    /// Lets each client that only receives say something once: the kernel relays to a client only after it was heard.
+    pub(crate) fn answer_once(&self) -> Result<()> {
+        let expected = match self.direction {
+            Direction::ToPeer => return Ok(()),
+            Direction::ToClient => b"an answer".to_vec(),
+            Direction::BetweenAllocations => channel_data_of(b"an answer"),
+        };
+        for (client, other) in self.receivers.iter().zip(&self.senders) {
+            other.set_read_timeout(Some(Duration::from_millis(500)))?;
+            see_one_datagram(client, &channel_data_of(b"an answer"), other, &expected).context("an answer")?;
+        }
+        Ok(())
+    }
+
     /// Ends the allocations, so that the next row finds the server as this one did.
     pub(crate) fn release(mut self) -> Result<()> {
         for client in &mut self.clients {

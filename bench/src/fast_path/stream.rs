@@ -62,6 +62,7 @@ impl Stream {
         payload_len: usize,
     ) -> Result<Self> {
         let flows = Flows::open(subject, direction, n_allocations)?;
+        flows.answer_once()?;
         let senders = flows.senders().iter().map(UdpSocket::try_clone).collect::<Result<_, _>>()?;
         let message = flows.datagram(&vec![b'x'; payload_len]);
         let sinks = flows.count()?;
