@@ -333,11 +333,6 @@ fn view(
 /// A binding and where it is, as others see it.
 #[must_use]
 pub fn registration(binding: &Binding, place: ClientPlace) -> Registration {
-    let admission = match binding.grant.split_once(':') {
-        Some(("token", id)) => Some(Admission::ClientToken(Arc::from(id))),
-        Some(("user", name)) => Some(Admission::User(Arc::from(name))),
-        Some(_) | None => None,
-    };
     Registration {
         id: format!("{}-{}", binding.connection.node.0, binding.id.0),
         project: CallBook::project(binding.identity.account),
@@ -349,7 +344,17 @@ pub fn registration(binding: &Binding, place: ClientPlace) -> Registration {
         expires_at: binding.expires_at,
         address: place.address,
         user_agent: place.user_agent,
-        admission,
+        admission: admission(&binding.grant),
+    }
+}
+
+/// What let a client in, as its binding's grant names it.
+#[must_use]
+pub fn admission(grant: &str) -> Option<Admission> {
+    match grant.split_once(':') {
+        Some(("token", id)) => Some(Admission::ClientToken(Arc::from(id))),
+        Some(("user", name)) => Some(Admission::User(Arc::from(name))),
+        Some(_) | None => None,
     }
 }
 

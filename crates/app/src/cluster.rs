@@ -25,6 +25,22 @@ pub type Claiming<'a> = Pin<Box<dyn Future<Output = Result<Owner, ClusterUnavail
 /// The answer of [`Cluster::has_note`].
 pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<bool, ClusterUnavailable>> + Send + 'a>>;
 
+/// An entry that another living node posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Whose.
+    pub node: NodeAddress,
+    /// Under which name.
+    pub name: String,
+    /// Which of that node's under this name.
+    pub entry: u64,
+    /// What it says.
+    pub text: String,
+}
+
+/// The answer of [`Cluster::posted`].
+pub type Finding<'a> = Pin<Box<dyn Future<Output = Result<Vec<Posted>, ClusterUnavailable>> + Send + 'a>>;
+
 /// What a node may ask of the cluster.
 pub trait Cluster: Send + Sync + 'static {
     /// Who owns a thing; this node, from here on, if no living node did. Asking twice changes nothing.
@@ -41,6 +57,13 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Whether something is written down.
     fn has_note<'a>(&'a self, what: &'a str) -> Reading<'a>;
+
+    /// Posts an entry under a name on a shelf, or with none takes it back. It counts as long as this node lives. Never waits; an
+    /// entry that cannot be written now is written later.
+    fn post(&self, shelf: &str, name: &str, entry: u64, text: Option<String>);
+
+    /// What other living nodes posted under a name, or with none under every name of a shelf, in no order.
+    fn posted<'a>(&'a self, shelf: &'a str, name: Option<&'a str>) -> Finding<'a>;
 
     /// Sends to a node. Messages to one node arrive in order and at most once; when one may be lost,
     /// [`ClusterListener::node_lost`] tells. Never waits.

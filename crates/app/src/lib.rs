@@ -58,7 +58,7 @@ pub use access_key::{
 };
 pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
-pub use call_book::{CallBook, ClientPlace, ClientPlaces, registration};
+pub use call_book::{CallBook, ClientPlace, ClientPlaces, admission, registration};
 pub use call_path::{CallPath, SessionSpan};
 pub use call_record::{CallFilter, CallRecord, CallStart, CallState, CallStore, CallUsage, CallView};
 pub use callers::{CallerError, Callers, SignInLimits};
@@ -70,7 +70,9 @@ pub use client_tokens::{
     CLIENT_TOKEN_TTL_DEFAULT, CLIENT_TOKEN_TTL_MAX, CLIENT_TOKEN_TTL_MIN, ClientIdentity, ClientTokenError,
     ClientTokenRequest, ClientTokenSettings, ClientTokens, MintTokenError, MintedClientToken,
 };
-pub use cluster::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner, Reading};
+pub use cluster::{
+    Claiming, Cluster, ClusterListener, ClusterUnavailable, Finding, NodeAddress, Owner, Posted, Reading,
+};
 pub use directory::{CredentialDirectory, DirectoryConfig, KnownUser, Lookup, StaticUser, UserQuery};
 pub use doctor::{
     DOCTOR_LINKS_MAX, DOCTOR_OPENS_DEFAULT, DOCTOR_OPENS_MAX, DOCTOR_RESULT_BYTES_MAX, DOCTOR_RESULTS_MAX,

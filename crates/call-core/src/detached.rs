@@ -3,7 +3,8 @@
 use causeway_types::Now;
 
 use crate::{
-    CallEventKind, CallServer, ConnectionId, EndedBy, HangupCause, LegId, LegRoute, NodeId, call::Phase, timers::Timer,
+    CallEventKind, CallServer, ConnectionId, EndedBy, HangupCause, LegId, LegMessage, LegRoute, NodeId, call::Phase,
+    timers::Timer,
 };
 
 impl CallServer {
@@ -14,19 +15,21 @@ impl CallServer {
         }
     }
 
-    /// A node is gone with every connection it had: nobody comes back to it.
-    pub fn handle_node_lost(&mut self, now: Now, node: NodeId) {
+    /// A node is gone with every connection it had: nobody comes back to it. How many legs that ended.
+    pub fn handle_node_lost(&mut self, now: Now, node: NodeId) -> usize {
         let first = ConnectionId { node, number: 0 };
         let last = ConnectionId { node, number: u64::MAX };
         let legs: Vec<LegId> =
             self.by_connection.range((first, LegId(0))..=(last, LegId(u128::MAX))).map(|(_, leg)| *leg).collect();
+        let n_legs = legs.len();
         for leg in legs {
             self.lose(now, leg, false);
         }
+        n_legs + self.lose_guests_of(node)
     }
 
-    fn lose(&mut self, now: Now, id: LegId, may_return: bool) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+    pub(crate) fn lose(&mut self, now: Now, id: LegId, may_return: bool) {
+        let Some(leg) = self.legs.get_mut(&id) else { return self.lose_guest(id) };
         let Some(call) = self.calls.get(&leg.call) else { return };
         let (call_id, is_caller) = (call.id, call.caller == id);
         if call.ringing.contains(&id) {
@@ -57,6 +60,10 @@ impl CallServer {
             return;
         }
         leg.detached_until = None;
+        if leg.route.connection.node != self.node {
+            // Its own node keeps it until it hears that it is over.
+            self.say(id, LegMessage::Ended { cause: HangupCause::ConnectionLost });
+        }
         self.lose(now, id, false);
     }
 
@@ -66,19 +73,10 @@ impl CallServer {
     pub fn handle_connection_resumed(&mut self, now: Now, old: ConnectionId, route: LegRoute) -> Vec<LegId> {
         let legs = self.legs_on(old);
         for id in &legs {
-            let Some(leg) = self.legs.get_mut(id) else { continue };
-            leg.route = route;
-            self.by_connection.remove(&(old, *id));
-            self.by_connection.insert((route.connection, *id));
-            let detached = leg.detached_until.take();
-            let waiting = std::mem::take(&mut leg.waiting);
-            let call = leg.call;
-            self.timers.clear(detached, Timer::Detached(*id));
-            if detached.is_some() {
-                self.event(now, call, CallEventKind::Resumed { leg: *id });
-            }
-            for message in waiting {
-                self.say(*id, message);
+            if self.guests.contains_key(id) {
+                self.resume_guest(*id, route);
+            } else {
+                self.resume_leg(now, *id, old, route);
             }
         }
         legs
@@ -87,6 +85,9 @@ impl CallServer {
     /// Whether a leg is where only a resumed client can go on: for dialects that describe what a returning client still has.
     #[must_use]
     pub fn is_answered(&self, leg: LegId) -> bool {
+        if let Some(guest) = self.guests.get(&leg) {
+            return guest.is_answered;
+        }
         let call = self.legs.get(&leg).and_then(|leg| self.calls.get(&leg.call));
         call.is_some_and(|call| matches!(call.phase, Phase::Active { .. }))
     }

@@ -6,7 +6,7 @@ use causeway_types::Now;
 
 use crate::{
     BindingRef, CallEventKind, CallId, CallServer, Candidate, ConnectionId, Dial, EndedBy, HangupCause, Header,
-    Identity, LegId, LegMessage, LocateId, MediaSide, Progress, Refusal, RingRule, Target,
+    Identity, LegId, LegInput, LegMessage, LocateId, MediaSide, Progress, Refusal, RingRule, Target,
     call::{Call, Leg, Offer, Phase},
     description::with_candidates,
     hunt::Hunt,
@@ -112,7 +112,7 @@ impl CallServer {
         if is_fine { Ok(()) } else { Err(Refusal::Description) }
     }
 
-    fn check_headers(&self, headers: &[Header]) -> Result<(), Refusal> {
+    pub(crate) fn check_headers(&self, headers: &[Header]) -> Result<(), Refusal> {
         let bytes: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
         if bytes > self.limits.headers_bytes_max { Err(Refusal::Headers) } else { Ok(()) }
     }
@@ -264,6 +264,9 @@ impl CallServer {
         leg: LegId,
         progress: Progress,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Progress(progress.clone())) {
+            return handed;
+        }
         let id = self.ringing(connection, leg)?;
         match progress {
             Progress::Ringing => self.alerted(now, id, leg),
@@ -308,6 +311,13 @@ impl CallServer {
         headers: Vec<Header>,
         is_trickling: bool,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Answer {
+            answer: Arc::clone(&answer),
+            headers: headers.clone(),
+            is_trickling,
+        }) {
+            return handed;
+        }
         let id = self.ringing(connection, leg)?;
         self.check_description(&answer)?;
         self.check_headers(&headers)?;
@@ -358,6 +368,9 @@ impl CallServer {
         leg: LegId,
         candidate: Candidate,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Candidate(candidate.clone())) {
+            return handed;
+        }
         let id = self.call_of(connection, leg)?;
         let (line_max, candidates_max) = (self.limits.candidate_bytes_max, self.limits.candidates_max);
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoSuchLeg)?;
@@ -412,6 +425,9 @@ impl CallServer {
     /// # Errors
     /// [`Refusal::NoSuchLeg`].
     pub fn handle_end_of_candidates(&mut self, now: Now, connection: ConnectionId, leg: LegId) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::EndOfCandidates) {
+            return handed;
+        }
         let id = self.call_of(connection, leg)?;
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoSuchLeg)?;
         let mut listeners: Vec<LegId> = call.other(leg).into_iter().collect();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use causeway_types::Now;
 
 use crate::{
-    CallEventKind, CallId, CallServer, ConnectionId, EndedBy, HangupCause, Identity, Info, LegId, LegMessage, Refusal,
-    Transfer,
+    CallEventKind, CallId, CallServer, ConnectionId, EndedBy, HangupCause, Identity, Info, LegId, LegInput, LegMessage,
+    Refusal, Transfer,
     call::{Phase, Renegotiation},
     timers::Timer,
 };
@@ -24,6 +24,9 @@ impl CallServer {
         leg: LegId,
         cause: HangupCause,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::HangUp(cause)) {
+            return handed;
+        }
         let id = self.call_of(connection, leg)?;
         let call = self.calls.get(&id).ok_or(Refusal::NoSuchLeg)?;
         let is_active = matches!(call.phase, Phase::Active { .. });
@@ -65,6 +68,9 @@ impl CallServer {
         leg: LegId,
         offer: Arc<str>,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Reoffer(Arc::clone(&offer))) {
+            return handed;
+        }
         let (id, other) = self.active(connection, leg)?;
         self.check_description(&offer)?;
         let until = now.mono + self.limits.renegotiation_max;
@@ -89,6 +95,9 @@ impl CallServer {
         leg: LegId,
         answer: Arc<str>,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Reanswer(Arc::clone(&answer))) {
+            return handed;
+        }
         let (id, other) = self.active(connection, leg)?;
         self.check_description(&answer)?;
         self.close_renegotiation(id, other)?;
@@ -107,6 +116,9 @@ impl CallServer {
         leg: LegId,
         cause: HangupCause,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::ReofferRefused(cause)) {
+            return handed;
+        }
         let (id, other) = self.active(connection, leg)?;
         self.close_renegotiation(id, other)?;
         self.say(other, LegMessage::ReofferRefused { cause });
@@ -142,6 +154,9 @@ impl CallServer {
         leg: LegId,
         is_held: bool,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Hold(is_held)) {
+            return handed;
+        }
         let (id, other) = self.active(connection, leg)?;
         let known = self.legs.get_mut(&leg).ok_or(Refusal::NoSuchLeg)?;
         if std::mem::replace(&mut known.is_held, is_held) != is_held {
@@ -156,6 +171,9 @@ impl CallServer {
     /// # Errors
     /// [`Refusal::NoSuchLeg`]; [`Refusal::WrongState`]; [`Refusal::Description`] for a body that is too long.
     pub fn handle_info(&mut self, now: Now, connection: ConnectionId, leg: LegId, info: Info) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Info(info.clone())) {
+            return handed;
+        }
         let (id, other) = self.active(connection, leg)?;
         match &info {
             Info::Dtmf { digits, .. } => {
@@ -181,6 +199,9 @@ impl CallServer {
         to: Identity,
         replaces: Option<LegId>,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::Transfer { to: to.clone(), replaces }) {
+            return handed;
+        }
         let (id, other) = self.active(connection, leg)?;
         let by = self.legs.get(&leg).ok_or(Refusal::NoSuchLeg)?.identity.clone();
         if to.account != by.account {
@@ -204,6 +225,9 @@ impl CallServer {
         leg: LegId,
         outcome: Option<Result<(), HangupCause>>,
     ) -> Result<(), Refusal> {
+        if let Some(handed) = self.as_guest(connection, leg, || LegInput::TransferProgress(outcome)) {
+            return handed;
+        }
         let (_, other) = self.active(connection, leg)?;
         self.say(other, LegMessage::TransferProgress { outcome });
         Ok(())

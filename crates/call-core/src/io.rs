@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{CallEvent, Candidate, ConnectionId, HangupCause, Identity, LegId};
+use crate::{CallEvent, Candidate, ConnectionId, HangupCause, Identity, LegId, LegInput, NodeId};
 
 /// What a leg's dialect can do. The same for every leg of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +229,8 @@ pub enum LegMessage {
 /// What a [`CallServer`](crate::CallServer) wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Say this on that connection, which may be another node's.
+    /// Say this on that connection. One of another node: for that node's
+    /// [`handle_from_owner`](crate::CallServer::handle_from_owner).
     ToLeg {
         /// About which leg.
         leg: LegId,
@@ -237,6 +238,18 @@ pub enum Output {
         connection: ConnectionId,
         /// What.
         message: LegMessage,
+    },
+    /// A client here did this with a leg of a call that another node owns: for that node's
+    /// [`handle_from_guest`](crate::CallServer::handle_from_guest).
+    ToOwner {
+        /// Which node.
+        owner: NodeId,
+        /// Which leg.
+        leg: LegId,
+        /// Where the client is.
+        connection: ConnectionId,
+        /// What.
+        input: LegInput,
     },
     /// Where are these? Answered by [`handle_located`](crate::CallServer::handle_located).
     Locate {

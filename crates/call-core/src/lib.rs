@@ -17,6 +17,7 @@ mod description;
 mod detached;
 mod dial;
 mod event;
+mod guest;
 mod hunt;
 mod ids;
 mod in_call;
@@ -29,6 +30,7 @@ mod timers;
 pub use cause::HangupCause;
 pub use description::Candidate;
 pub use event::{CallEvent, CallEventKind, EndedBy};
+pub use guest::LegInput;
 pub use ids::{AccountId, BindingId, CallId, ConnectionId, Identity, LegId, NodeId};
 pub use io::{
     BindingRef, Dial, Header, Info, LegMessage, LegRoute, LegTraits, LocateId, MediaSide, Output, Party, Progress,

@@ -348,6 +348,12 @@ impl Registrar {
         self.bindings.values()
     }
 
+    /// One binding, while it is there.
+    #[must_use]
+    pub fn binding(&self, id: BindingId) -> Option<&Binding> {
+        self.bindings.get(&id)
+    }
+
     /// The bindings of one identity, newest first.
     pub fn bindings_of(&self, identity: &Identity) -> impl Iterator<Item = &Binding> {
         let ids = self.by_identity.get(identity);

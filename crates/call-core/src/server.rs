@@ -13,19 +13,23 @@ use rand_chacha::{
 
 use crate::{
     CallEvent, CallEventKind, CallId, CallLimits, ConnectionId, EndedBy, HangupCause, Identity, LegId, LegMessage,
-    LocateId, MediaSide, Output, Refusal,
+    LocateId, MediaSide, NodeId, Output, Refusal,
     call::{Call, Leg, Phase},
+    guest::Guest,
     ids::as_uuid,
     timers::{Timer, Timers},
 };
 
-/// The calls whose callers are connected to this node.
+/// The calls whose callers are connected to this node, and the legs here of calls that other nodes own.
 #[derive(Debug)]
 pub struct CallServer {
+    pub(crate) node: NodeId,
     pub(crate) limits: CallLimits,
     rng: ChaCha12Rng,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) legs: BTreeMap<LegId, Leg>,
+    /// Legs at connections of this node whose calls are other nodes'.
+    pub(crate) guests: BTreeMap<LegId, Guest>,
     pub(crate) by_connection: BTreeSet<(ConnectionId, LegId)>,
     pub(crate) locating: BTreeMap<LocateId, CallId>,
     pub(crate) next_locate: u64,
@@ -67,7 +71,7 @@ pub struct LegView {
     pub is_held: bool,
     /// Whether its connection is gone for now.
     pub is_detached: bool,
-    /// The other party's leg, once there is one.
+    /// The other party's leg, once there is one and this node owns the call.
     pub other: Option<LegId>,
 }
 
@@ -76,16 +80,25 @@ impl CallServer {
     #[must_use]
     pub fn new(limits: CallLimits, seed: [u8; 32]) -> Self {
         Self {
+            node: NodeId::default(),
             limits,
             rng: ChaCha12Rng::from_seed(seed),
             calls: BTreeMap::new(),
             legs: BTreeMap::new(),
+            guests: BTreeMap::new(),
             by_connection: BTreeSet::new(),
             locating: BTreeMap::new(),
             next_locate: 0,
             timers: Timers::default(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// One of several servers: connections of other nodes are these nodes'.
+    #[must_use]
+    pub fn of_node(mut self, node: NodeId) -> Self {
+        self.node = node;
+        self
     }
 
     /// What to do next; none when everything was taken.
@@ -133,7 +146,7 @@ impl CallServer {
     /// # Errors
     /// [`Refusal::NoSuchLeg`].
     pub fn handle_end(&mut self, now: Now, leg: LegId, cause: HangupCause) -> Result<(), Refusal> {
-        let call = self.legs.get(&leg).ok_or(Refusal::NoSuchLeg)?.call;
+        let Some(call) = self.legs.get(&leg).map(|leg| leg.call) else { return self.end_guest(leg, cause) };
         self.end_call(now, call, cause, EndedBy::Server, None);
         Ok(())
     }
@@ -144,6 +157,13 @@ impl CallServer {
         for call in calls {
             self.end_call(now, call, HangupCause::Shutdown, EndedBy::Server, None);
         }
+        let guests: Vec<LegId> = self.guests.keys().copied().collect();
+        for leg in guests {
+            if self.end_guest(leg, HangupCause::Shutdown).is_err() {
+                // It is not there any more.
+                continue;
+            }
+        }
     }
 
     /// How many calls there are.
@@ -152,10 +172,10 @@ impl CallServer {
         self.calls.len()
     }
 
-    /// How many legs there are.
+    /// How many legs there are at connections or in calls of this node.
     #[must_use]
     pub fn leg_count(&self) -> usize {
-        self.legs.len()
+        self.legs.len() + self.guests.len()
     }
 
     /// Whether nothing is kept: no call, leg, question or deadline.
@@ -163,6 +183,7 @@ impl CallServer {
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
             && self.legs.is_empty()
+            && self.guests.is_empty()
             && self.by_connection.is_empty()
             && self.locating.is_empty()
             && self.timers.len() == 0
@@ -171,6 +192,18 @@ impl CallServer {
     /// One leg.
     #[must_use]
     pub fn leg(&self, id: LegId) -> Option<LegView> {
+        if let Some(guest) = self.guests.get(&id) {
+            return Some(LegView {
+                call: guest.call,
+                identity: guest.identity.clone(),
+                connection: guest.route.connection,
+                media: MediaSide::PassThrough,
+                is_caller: false,
+                is_held: guest.is_held,
+                is_detached: guest.is_detached,
+                other: None,
+            });
+        }
         let leg = self.legs.get(&id)?;
         let call = self.calls.get(&leg.call)?;
         Some(LegView {
@@ -226,6 +259,10 @@ impl CallServer {
         Ok((id, other))
     }
 
+    pub(crate) fn give(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
     pub(crate) fn event(&mut self, now: Now, call: CallId, kind: CallEventKind) {
         self.outputs.push_back(Output::Event(CallEvent { at: now.unix, call, kind }));
     }
@@ -237,7 +274,9 @@ impl CallServer {
     /// Tells a leg, or keeps for a detached one what it must hear when it is back.
     pub(crate) fn say(&mut self, id: LegId, message: LegMessage) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        if leg.detached_until.is_some() {
+        // The other node must know that it is over; it keeps nothing back.
+        let is_last = matches!(message, LegMessage::Ended { .. }) && leg.route.connection.node != self.node;
+        if leg.detached_until.is_some() && !is_last {
             let is_offer = |message: &LegMessage| matches!(message, LegMessage::Reoffer { .. });
             if is_offer(&message) {
                 leg.waiting.retain(|waiting| !is_offer(waiting));

@@ -13,12 +13,13 @@ use std::{
 use causeway_api_causeway::{Metric, Sample};
 use causeway_app::{CallBook, CallStore, ClientPlaces, ProjectId, Registration, Registrations, VoiceCalls, VoiceEvent};
 use causeway_call_core::{
-    Binding, CallEvent, CallEventKind, CallLimits, HangupCause, NodeId, PresenceChange, RegistrarLimits,
+    AccountId, Binding, CallEvent, CallEventKind, CallLimits, HangupCause, NodeId, PresenceChange, RegistrarLimits,
 };
-use causeway_events::EventBus;
+use causeway_events::{EventBus, redis::RedisCluster};
 use causeway_signal_sip::{LimitReached, SipService, SipUser};
 use causeway_store::SqlStore;
-use causeway_switchboard::{CallListener, Switchboard, SwitchboardSettings};
+use causeway_switchboard::{CallListener, Switchboard, SwitchboardSettings, node_of};
+use causeway_types::Now;
 use causeway_webhooks::Webhooks;
 use parking_lot::Mutex;
 use tokio::{
@@ -64,7 +65,9 @@ pub(crate) struct Calls {
     /// Calls of voice connections, as their backends see them.
     pub(crate) voice: Arc<VoiceCalls>,
     events: Mutex<Option<mpsc::Receiver<VoiceEvent>>>,
-    clock: Mutex<Option<JoinHandle<()>>>,
+    /// Clock, and the link to other servers.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    cluster: Option<Arc<RedisCluster>>,
 }
 
 impl Calls {
@@ -86,8 +89,21 @@ impl Calls {
         let (voice, events) = VoiceCalls::new();
         let voice = Arc::new(voice);
         let listener = Listener { book: Arc::clone(&book), counters: Arc::clone(&counters), voice: Arc::clone(&voice) };
-        let board = Switchboard::new(switchboard_settings(&settings.calls, node), seed, Arc::new(listener));
-        let clock = Mutex::new(Some(board.keep_time()));
+        // Apart from other uses of the cluster, so that none waits for another.
+        let (name, start) = (format!("{}.calls", node.name), Now::read().unix.as_millis());
+        let mut own = switchboard_settings(&settings.calls, node);
+        if settings.cluster_redis.is_some() {
+            own.node = node_of(&RedisCluster::address(&name, start));
+        }
+        let board = Switchboard::new(own, seed, Arc::new(listener));
+        let mut tasks = vec![board.keep_time()];
+        let cluster = settings
+            .cluster_redis
+            .clone()
+            .map(|target| Arc::new(RedisCluster::start(target, &name, start, Arc::<Switchboard>::clone(&board))));
+        if let Some(cluster) = &cluster {
+            tasks.push(board.join(Arc::<RedisCluster>::clone(cluster), Arc::clone(&places)));
+        }
         let mut nonce_key = [0; 32];
         aws_lc_rs::rand::fill(&mut nonce_key).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
         let sip = OnceLock::new();
@@ -106,7 +122,8 @@ impl Calls {
             node: node.name.clone(),
             voice,
             events: Mutex::new(Some(events)),
-            clock,
+            tasks: Mutex::new(tasks),
+            cluster,
         })
     }
 
@@ -130,8 +147,8 @@ impl Calls {
     /// Ends every call and cuts every client off.
     pub(crate) fn end(&self) {
         self.board.shut_down();
-        if let Some(clock) = self.clock.lock().take() {
-            clock.abort();
+        for task in std::mem::take(&mut *self.tasks.lock()) {
+            task.abort();
         }
     }
 
@@ -150,6 +167,9 @@ impl Calls {
             let until = Instant::now() + RECORDS_PATIENCE;
             while Instant::now() < until && (this.book.live() > 0 || !this.write(&store).await) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            if let Some(cluster) = &this.cluster {
+                cluster.finish().await;
             }
         })
     }
@@ -202,7 +222,7 @@ impl Calls {
     }
 }
 
-/// The registrations of this server.
+/// The registrations of this server, and those of others as far as they can be asked.
 struct OwnRegistrations {
     board: Arc<Switchboard>,
     places: Arc<ClientPlaces>,
@@ -216,11 +236,16 @@ impl OwnRegistrations {
 
 impl Registrations for OwnRegistrations {
     fn of_project(&self, project: ProjectId) -> Pin<Box<dyn Future<Output = Vec<Registration>> + Send + '_>> {
-        let found = self.board.with_registrar(|registrar| {
+        let own: Vec<Registration> = self.board.with_registrar(|registrar| {
             let own = registrar.bindings().filter(|binding| CallBook::project(binding.identity.account) == project);
             own.map(|binding| self.view(binding)).collect()
         });
-        Box::pin(std::future::ready(found))
+        Box::pin(async move {
+            let mut all = own;
+            all.extend(self.board.registrations_elsewhere(AccountId(project.0)).await);
+            all.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
+            all
+        })
     }
 
     fn end(&self, is_meant: &dyn Fn(&Registration) -> bool) -> u64 {

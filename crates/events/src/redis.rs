@@ -5,6 +5,7 @@
 //! An event goes bus → `queue` (bounded, never waits) → `ledger` (commands, in coturn's order) → one connection. The
 //! relay is never near it: all of this lives behind the bus.
 
+mod board;
 mod cluster;
 mod connect;
 #[cfg(test)]

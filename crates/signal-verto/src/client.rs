@@ -248,7 +248,7 @@ impl<S: VertoStore> Client<S> {
                 VoiceRoute::NotFound => return Err(HangupCause::NotFound),
                 VoiceRoute::Name { name, rings_all, ring_for, is_known } => {
                     let to = Identity::new(known.identity.account, &name);
-                    if !is_known && self.service.board.with_registrar(|registrar| registrar.locate(&to).is_empty()) {
+                    if !is_known && self.service.board.locate(&to).await.is_empty() {
                         return Err(HangupCause::NotFound);
                     }
                     let ring = if rings_all { RingRule::All } else { RingRule::Newest };

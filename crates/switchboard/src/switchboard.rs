@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -20,7 +20,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::connection::{Connection, Inbox, ToClient};
+use crate::{
+    cluster::Links,
+    connection::{Connection, Inbox, ToClient},
+};
 
 /// Hears of calls and presence. It is called under the switchboard's lock: it hands on and returns.
 pub trait CallListener: Send + Sync + 'static {
@@ -64,8 +67,10 @@ pub struct Counts {
 
 /// Registrations and calls of one server.
 pub struct Switchboard {
-    state: Mutex<State>,
-    settings: SwitchboardSettings,
+    pub(crate) state: Mutex<State>,
+    pub(crate) settings: SwitchboardSettings,
+    /// The other servers, when there are any.
+    pub(crate) links: OnceLock<Links>,
     listener: Arc<dyn CallListener>,
     /// The next deadline may have moved.
     moved: Notify,
@@ -75,7 +80,7 @@ pub struct Switchboard {
 pub(crate) struct State {
     pub(crate) calls: CallServer,
     pub(crate) registrar: Registrar,
-    inboxes: BTreeMap<ConnectionId, mpsc::Sender<ToClient>>,
+    pub(crate) inboxes: BTreeMap<ConnectionId, (mpsc::Sender<ToClient>, LegTraits)>,
     next_connection: u64,
 }
 
@@ -90,13 +95,13 @@ impl Switchboard {
     #[must_use]
     pub fn new(settings: SwitchboardSettings, seed: [u8; 32], listener: Arc<dyn CallListener>) -> Arc<Self> {
         let state = State {
-            calls: CallServer::new(settings.calls, seed),
+            calls: CallServer::new(settings.calls, seed).of_node(settings.node),
             registrar: Registrar::new(settings.registrations),
             inboxes: BTreeMap::new(),
             next_connection: 0,
         };
         let (state, moved, slow_clients) = (Mutex::new(state), Notify::new(), AtomicU64::new(0));
-        Arc::new(Self { state, settings, listener, moved, slow_clients })
+        Arc::new(Self { state, settings, links: OnceLock::new(), listener, moved, slow_clients })
     }
 
     /// Runs deadlines until the task is aborted.
@@ -134,7 +139,7 @@ impl Switchboard {
         let mut state = self.state.lock();
         let id = ConnectionId { node: self.settings.node, number: state.next_connection };
         state.next_connection += 1;
-        state.inboxes.insert(id, sender);
+        state.inboxes.insert(id, (sender, traits));
         (Connection::new(Arc::clone(self), id, traits), inbox)
     }
 
@@ -267,17 +272,35 @@ impl Switchboard {
     /// Takes the cores' outputs; the first client that has no room ends it.
     fn deliver(&self, state: &mut State, now: Now) -> Option<ConnectionId> {
         while let Some(change) = state.registrar.poll_output() {
+            if let Some(links) = self.links.get() {
+                links.post(&change, state.registrar.binding(change.binding.id));
+            }
             self.listener.presence(change);
         }
         while let Some(output) = state.calls.poll_output() {
             match output {
                 Output::Event(event) => self.listener.call(event),
+                Output::Locate { id, identities } if self.links.get().is_some() => {
+                    if !self.links.get().is_some_and(|links| links.ask(id, identities)) {
+                        state.calls.handle_located(now, id, Err(HangupCause::Congestion));
+                    }
+                }
+                Output::ToOwner { owner, leg, connection, input } => match self.links.get() {
+                    Some(links) => links.tell_owner(owner, leg, connection, input),
+                    None => _ = state.calls.handle_node_lost(now, owner),
+                },
+                Output::ToLeg { leg, connection, message } if connection.node != self.settings.node => {
+                    if let Some(links) = self.links.get() {
+                        let call = state.calls.leg(leg).map(|leg| leg.call);
+                        links.tell_leg(call, leg, connection, message);
+                    }
+                }
                 Output::Locate { id, identities } => {
                     let found = identities.iter().flat_map(|identity| state.registrar.locate(identity)).collect();
                     state.calls.handle_located(now, id, Ok(found));
                 }
                 Output::ToLeg { leg, connection, message } => {
-                    let Some(inbox) = state.inboxes.get(&connection) else { continue };
+                    let Some((inbox, _)) = state.inboxes.get(&connection) else { continue };
                     if inbox.try_send(ToClient { leg, message }).is_err() {
                         return Some(connection);
                     }

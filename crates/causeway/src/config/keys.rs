@@ -82,7 +82,7 @@ keys! {
         "Share of the API requests that are traced, 0 to 1. A request that continues a trace follows the choice of its caller."
         |s, v| one(v, super::parse::ratio, &mut s.otlp_sampling_ratio);
     cluster_redis "REDIS" hidden ""
-        "Redis through which servers of one database find the server of a signalling channel, written as for redis_statsdb: a master and its viewers may then be connected to different servers. Better in the environment or the file, since command lines can be read."
+        "Redis through which servers of one database find the server of a signalling channel and of a registered client, written as for redis_statsdb: a master and its viewers, or the two parties of a call, may then be connected to different servers. Better in the environment or the file, since command lines can be read."
         |s, v| one(v, |t| super::parse::redis(t).map(Some), &mut s.cluster_redis);
     http_listen "ADDR" single "127.0.0.1:8080"
         "HTTP listener of the API, health and metrics."

@@ -1,17 +1,26 @@
-//! The cluster port over Redis: a key per living node, a key per claimed thing, a list per node as its inbox.
+//! The cluster port over Redis: a key per living node, a key per claimed thing, a list per node as its inbox, hashes of what
+//! nodes post.
 //!
 //! A claim counts as long as its owner lives, so nothing has to be renewed but one key per node. Lists keep the order; a
 //! message is lost only with Redis itself, and then every connection to it breaks, which is told as the loss of all nodes.
+//!
+//! A node also subscribes to a channel that nobody writes to. When its process is killed the system closes that connection, so
+//! others see at their next tick that nobody listens there, long before the node's key expires.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use causeway_app::{Claiming, Cluster, ClusterListener, ClusterUnavailable, NodeAddress, Owner, Reading};
+use causeway_app::{
+    Claiming, Cluster, ClusterListener, ClusterUnavailable, Finding, NodeAddress, Owner, Posted, Reading,
+};
 use parking_lot::Mutex;
 use redis::RedisResult;
 use tokio::{
@@ -21,14 +30,15 @@ use tokio::{
 };
 
 use super::{
-    connect::{Connection, connect},
+    board::Board,
+    connect::{Connection, connect, subscribe},
     target::RedisTarget,
 };
 
 /// How long a node counts as living after its last sign of life.
 const ALIVE_FOR: Duration = Duration::from_secs(5);
 /// How often it gives one, and looks for those of others.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(500);
 /// How long a claim is kept without a sign of use; it is renewed at a quarter of that.
 const CLAIM_FOR: Duration = Duration::from_secs(86_400);
 /// Commands that may wait; one more claim is unavailable, one more message loses its node.
@@ -54,6 +64,7 @@ const ALIVE: &str = "causeway:cluster:alive:";
 const INBOX: &str = "causeway:cluster:inbox:";
 const OWNER: &str = "causeway:cluster:owner:";
 const NOTE: &str = "causeway:cluster:note:";
+const LIFE: &str = "causeway:cluster:life:";
 
 enum Command {
     Claim {
@@ -78,11 +89,27 @@ enum Command {
         what: String,
         reply: oneshot::Sender<Result<bool, ClusterUnavailable>>,
     },
+    Find {
+        shelf: String,
+        name: Option<String>,
+        reply: oneshot::Sender<Result<Vec<Posted>, ClusterUnavailable>>,
+    },
     Heard {
         from: NodeAddress,
     },
     /// The reader's connection broke: messages may be lost.
     Broken,
+}
+
+/// Whether another node was seen to listen to its own channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Seen {
+    /// Nobody looked.
+    #[default]
+    Never,
+    Listening,
+    /// At the first look it did not: it may be about to.
+    Missed,
 }
 
 /// This node among the others.
@@ -91,6 +118,9 @@ pub struct RedisCluster {
     commands: mpsc::Sender<Command>,
     listener: Arc<dyn ClusterListener>,
     addresses: Arc<Mutex<BTreeSet<SocketAddr>>>,
+    board: Arc<Board>,
+    /// Redis answered what it was asked last.
+    is_up: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -102,10 +132,17 @@ impl fmt::Debug for RedisCluster {
 }
 
 impl RedisCluster {
+    /// How others address this start of a node.
+    #[must_use]
+    pub fn address(node: &str, start: u64) -> NodeAddress {
+        Arc::from(format!("{node}/{start:x}"))
+    }
+
     /// Joins. `start` tells this start of the node from every other; nodes with one name must not live at once.
     #[must_use]
     pub fn start(target: RedisTarget, node: &str, start: u64, listener: Arc<dyn ClusterListener>) -> Self {
-        let address: NodeAddress = Arc::from(format!("{node}/{start:x}"));
+        let address = Self::address(node, start);
+        let (board, is_up) = (Arc::<Board>::default(), Arc::new(AtomicBool::new(true)));
         let addresses: Arc<Mutex<BTreeSet<SocketAddr>>> = Arc::default();
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
         let (stop, stopped) = watch::channel(false);
@@ -115,9 +152,12 @@ impl RedisCluster {
             address: Arc::clone(&address),
             listener: Arc::clone(&listener),
             claims: BTreeSet::new(),
-            peers: BTreeSet::new(),
+            board: Arc::clone(&board),
+            is_up: Arc::clone(&is_up),
+            peers: BTreeMap::new(),
             connection: None,
             renewed: Instant::now(),
+            was_seen: false,
             is_reported: false,
         };
         let reader = Reader {
@@ -127,8 +167,18 @@ impl RedisCluster {
             listener: Arc::clone(&listener),
             keeper: commands.clone(),
         };
-        let tasks = vec![tokio::spawn(keeper.run(waiting, stopped.clone())), tokio::spawn(reader.run(stopped))];
-        Self { address, commands, listener, addresses, stop, tasks: Mutex::new(tasks) }
+        let life = Lifeline {
+            target: reader.target.clone(),
+            addresses: Arc::clone(&addresses),
+            channel: format!("{LIFE}{address}"),
+            keeper: commands.clone(),
+        };
+        let tasks = vec![
+            tokio::spawn(keeper.run(waiting, stopped.clone())),
+            tokio::spawn(reader.run(stopped.clone())),
+            tokio::spawn(life.run(stopped)),
+        ];
+        Self { address, commands, listener, addresses, board, is_up, stop, tasks: Mutex::new(tasks) }
     }
 
     /// Addresses of Redis, which no peer of the relay may have.
@@ -182,6 +232,23 @@ impl Cluster for RedisCluster {
         })
     }
 
+    fn post(&self, shelf: &str, name: &str, entry: u64, text: Option<String>) {
+        self.board.post(shelf, name, entry, text);
+    }
+
+    fn posted<'a>(&'a self, shelf: &'a str, name: Option<&'a str>) -> Finding<'a> {
+        Box::pin(async move {
+            // Nobody waits for a Redis that did not answer a moment ago.
+            if !self.is_up.load(Ordering::Relaxed) {
+                return Err(ClusterUnavailable);
+            }
+            let (reply, answer) = oneshot::channel();
+            let command = Command::Find { shelf: shelf.to_owned(), name: name.map(str::to_owned), reply };
+            self.commands.try_send(command).map_err(|_| ClusterUnavailable)?;
+            timeout(PATIENCE, answer).await.map_err(|_| ClusterUnavailable)?.map_err(|_| ClusterUnavailable)?
+        })
+    }
+
     fn send(&self, to: &NodeAddress, message: Vec<u8>) {
         if self.commands.try_send(Command::Send { to: Arc::clone(to), message }).is_err() {
             self.listener.node_lost(to);
@@ -196,9 +263,14 @@ struct Keeper {
     address: NodeAddress,
     listener: Arc<dyn ClusterListener>,
     claims: BTreeSet<String>,
-    peers: BTreeSet<NodeAddress>,
+    board: Arc<Board>,
+    is_up: Arc<AtomicBool>,
+    /// Whom this node sent to or heard from, and how it was seen.
+    peers: BTreeMap<NodeAddress, Seen>,
     connection: Option<Connection>,
     renewed: Instant,
+    /// It gave a sign of life before.
+    was_seen: bool,
     is_reported: bool,
 }
 
@@ -207,9 +279,11 @@ impl Keeper {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::new();
+        let board = Arc::clone(&self.board);
         loop {
             tokio::select! {
                 _ = tick.tick() => self.beat().await,
+                () = board.changed() => self.write_board().await,
                 n = waiting.recv_many(&mut batch, BATCH) => {
                     if n == 0 {
                         return;
@@ -231,27 +305,107 @@ impl Keeper {
         let was_connected = self.connection.is_some();
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(format!("{ALIVE}{}", self.address)).arg(1).arg("EX").arg(ALIVE_FOR.as_secs()).arg("GET");
-        let peers: Vec<NodeAddress> = self.peers.iter().cloned().collect();
+        let peers: Vec<NodeAddress> = self.peers.keys().cloned().collect();
         for peer in &peers {
             pipe.cmd("EXISTS").arg(format!("{ALIVE}{peer}"));
         }
         if self.renewed.elapsed() > CLAIM_FOR / 4 {
             self.renewed = Instant::now();
+            self.board.write_again();
             for what in &self.claims {
                 pipe.cmd("EXPIRE").arg(format!("{OWNER}{what}")).arg(CLAIM_FOR.as_secs()).ignore();
             }
         }
         let Some(answers) = self.ask::<Vec<Option<i64>>>(&pipe).await else { return };
+        self.board.try_again();
         let was_alive = answers.first().copied().flatten().is_some();
         for (peer, alive) in peers.iter().zip(answers.iter().skip(1)) {
             if *alive != Some(1) {
                 self.lose(peer);
             }
         }
+        self.look_for_listeners().await;
         // Others may have taken what this node owned while it gave no sign of life.
         if !was_connected || !was_alive {
             self.claim_again().await;
+            self.board.write_again();
         }
+        if was_connected && !was_alive && self.was_seen {
+            // They hold this node for lost.
+            self.lose_all();
+        }
+        self.was_seen = true;
+    }
+
+    /// A node whose process is gone listens no more.
+    async fn look_for_listeners(&mut self) {
+        let peers: Vec<NodeAddress> = self.peers.keys().cloned().collect();
+        if peers.is_empty() {
+            return;
+        }
+        let Some(listening) = self.listening(&peers).await else { return };
+        for (peer, listens) in peers.iter().zip(listening) {
+            let Some(seen) = self.peers.get_mut(peer) else { continue };
+            match (listens, *seen) {
+                (true, _) => *seen = Seen::Listening,
+                (false, Seen::Never) => *seen = Seen::Missed,
+                (false, Seen::Listening | Seen::Missed) => self.lose(peer),
+            }
+        }
+    }
+
+    async fn listening(&mut self, nodes: &[NodeAddress]) -> Option<Vec<bool>> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("PUBSUB").arg("NUMSUB");
+        for node in nodes {
+            pipe.arg(format!("{LIFE}{node}"));
+        }
+        let (counts,): (Vec<(String, i64)>,) = self.ask(&pipe).await?;
+        Some(counts.iter().map(|(_, n)| *n > 0).collect())
+    }
+
+    async fn write_board(&mut self) {
+        let changes = self.board.take(BATCH);
+        let Some(pipe) = self.board.pipe(&self.address, &changes, CLAIM_FOR) else { return };
+        if self.ask::<()>(&pipe).await.is_none() {
+            self.board.put_back(changes);
+        }
+    }
+
+    async fn find(&mut self, shelf: &str, name: Option<&str>) -> Option<Vec<Posted>> {
+        let names: Vec<String> = match name {
+            Some(name) => vec![name.to_owned()],
+            None => self.ask::<(Vec<String>,)>(&Board::ask_names(shelf)).await?.0,
+        };
+        let mut found = Vec::new();
+        for names in names.chunks(BATCH) {
+            let entries: Vec<Vec<(String, String)>> = self.ask(&Board::ask_entries(shelf, names)).await?;
+            for (name, entries) in names.iter().zip(entries) {
+                found.extend(entries.into_iter().filter_map(|(field, text)| Board::read(name, &field, text)));
+            }
+        }
+        found.retain(|posted: &Posted| posted.node != self.address);
+        let nodes: Vec<NodeAddress> =
+            found.iter().map(|posted| Arc::clone(&posted.node)).collect::<BTreeSet<_>>().into_iter().collect();
+        if nodes.is_empty() {
+            return Some(Vec::new());
+        }
+        let listening = self.listening(&nodes).await?;
+        let mut pipe = redis::pipe();
+        for node in &nodes {
+            pipe.cmd("EXISTS").arg(format!("{ALIVE}{node}"));
+        }
+        let alive: Vec<i64> = self.ask(&pipe).await?;
+        let state: BTreeMap<NodeAddress, (bool, bool)> =
+            nodes.into_iter().zip(listening.into_iter().zip(alive.into_iter().map(|n| n > 0))).collect();
+        let of = |posted: &Posted| state.get(&posted.node).copied().unwrap_or_default();
+        let dead = Board::forget(shelf, found.iter().filter(|posted| !of(posted).1));
+        if let Some(pipe) = dead {
+            // What stays is left out again next time.
+            let _is_swept: Option<()> = self.ask(&pipe).await;
+        }
+        found.retain(|posted| of(posted) == (true, true));
+        Some(found)
     }
 
     async fn obey(&mut self, batch: Vec<Command>) {
@@ -281,8 +435,13 @@ impl Keeper {
                     // Whoever asked may have given up.
                     let _is_heard = reply.send(found.ok_or(ClusterUnavailable));
                 }
+                Command::Find { shelf, name, reply } => {
+                    let found = self.find(&shelf, name.as_deref()).await.ok_or(ClusterUnavailable);
+                    // Whoever asked may have given up.
+                    let _is_heard = reply.send(found);
+                }
                 Command::Heard { from } => {
-                    self.peers.insert(from);
+                    self.peers.entry(from).or_default();
                 }
                 Command::Broken => self.lose_all(),
             }
@@ -312,7 +471,7 @@ impl Keeper {
     }
 
     async fn send(&mut self, to: NodeAddress, message: Vec<u8>) {
-        self.peers.insert(Arc::clone(&to));
+        self.peers.entry(Arc::clone(&to)).or_default();
         let inbox = format!("{INBOX}{to}");
         let mut letter = self.address.as_bytes().to_vec();
         letter.push(0);
@@ -345,14 +504,14 @@ impl Keeper {
     }
 
     fn lose(&mut self, peer: &NodeAddress) {
-        if self.peers.remove(peer) {
+        if self.peers.remove(peer).is_some() {
             tracing::warn!(node = %peer, "a node is lost");
             self.listener.node_lost(peer);
         }
     }
 
     fn lose_all(&mut self) {
-        for peer in std::mem::take(&mut self.peers) {
+        for peer in std::mem::take(&mut self.peers).into_keys() {
             self.listener.node_lost(&peer);
         }
     }
@@ -363,6 +522,9 @@ impl Keeper {
         for what in &self.claims {
             pipe.cmd("EVAL").arg(RELEASE).arg(1).arg(format!("{OWNER}{what}")).arg(&*self.address).ignore();
         }
+        if let Some(taken) = self.board.take_back(&self.address) {
+            let _done: Option<()> = self.ask(&taken).await;
+        }
         let _done: Option<()> = self.ask(&pipe).await;
     }
 
@@ -372,12 +534,14 @@ impl Keeper {
             match connect(&self.target, &self.addresses).await {
                 Ok(connection) => {
                     self.connection = Some(connection);
+                    self.is_up.store(true, Ordering::Relaxed);
                     self.is_reported = false;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_reported, true) {
                         tracing::warn!(%error, "the cluster's Redis does not answer");
                     }
+                    self.is_up.store(false, Ordering::Relaxed);
                     self.lose_all();
                     return None;
                 }
@@ -390,6 +554,7 @@ impl Keeper {
             Err(error) => {
                 tracing::warn!(%error, "the cluster's Redis failed");
                 self.connection = None;
+                self.is_up.store(false, Ordering::Relaxed);
                 self.lose_all();
                 None
             }
@@ -454,6 +619,34 @@ impl Reader {
                     }
                 };
                 self.listener.heard(&address, message);
+            }
+        }
+    }
+}
+
+/// Holds the subscription by which others see that this process lives.
+struct Lifeline {
+    target: RedisTarget,
+    addresses: Arc<Mutex<BTreeSet<SocketAddr>>>,
+    channel: String,
+    keeper: mpsc::Sender<Command>,
+}
+
+impl Lifeline {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                is_held = subscribe(&self.target, &self.addresses, &self.channel) => {
+                    // Others saw that nobody listened.
+                    if is_held.is_ok() && self.keeper.send(Command::Broken).await.is_err() {
+                        return;
+                    }
+                }
+                _ = stop.changed() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                _ = stop.changed() => return,
             }
         }
     }

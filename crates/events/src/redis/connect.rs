@@ -77,6 +77,32 @@ pub(crate) async fn connect(
     tokio::time::timeout(limit, opening).await.map_err(|_| ConnectError::TimedOut(hint))?
 }
 
+/// Subscribes to a channel and stays so until the connection breaks; an error when it never came to that.
+pub(crate) async fn subscribe(
+    target: &RedisTarget,
+    addresses: &Mutex<BTreeSet<SocketAddr>>,
+    channel: &str,
+) -> Result<(), ConnectError> {
+    let limit = target.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let opening = async {
+        let mut stream = open(target, addresses).await?;
+        log_in(&mut stream, target).await?;
+        let command = redis::cmd("SUBSCRIBE").arg(channel).get_packed_command();
+        stream.write_all(&command).await.map_err(ConnectError::Broken)?;
+        let mut reply = [0; 1];
+        stream.read_exact(&mut reply).await.map_err(ConnectError::Broken)?;
+        if reply == *b"-" {
+            return Err(ConnectError::Refused("Redis refuses a subscription".to_owned()));
+        }
+        Ok(stream)
+    };
+    let mut stream = tokio::time::timeout(limit, opening).await.map_err(|_| ConnectError::TimedOut(""))??;
+    let mut rest = [0; 256];
+    // Nobody writes there: what comes is the rest of the reply, then the end.
+    while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+    Ok(())
+}
+
 async fn open(target: &RedisTarget, addresses: &Mutex<BTreeSet<SocketAddr>>) -> Result<Box<dyn Stream>, ConnectError> {
     let found: Vec<SocketAddr> = resolve(target).await.map_err(ConnectError::Resolve)?;
     {

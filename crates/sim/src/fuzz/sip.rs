@@ -424,6 +424,7 @@ impl Switch {
 
     fn call_output(&mut self, output: Output) {
         match output {
+            Output::ToOwner { .. } => unreachable!("there is one node"),
             Output::Event(event) => {
                 let is_answer = matches!(event.kind, causeway_call_core::CallEventKind::Answered { .. });
                 self.life.answered += u32::from(is_answer);

@@ -444,6 +444,7 @@ impl Switch {
 
     fn call_output(&mut self, output: Output) {
         match output {
+            Output::ToOwner { .. } => unreachable!("there is one node"),
             Output::Event(event) => {
                 self.life.answered += u32::from(matches!(event.kind, CallEventKind::Answered { .. }));
             }

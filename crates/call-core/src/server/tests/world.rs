@@ -44,7 +44,7 @@ impl World {
     pub(super) fn with(limits: CallLimits) -> Self {
         static START: LazyLock<Instant> = LazyLock::new(|| Now::read().mono);
         Self {
-            server: CallServer::new(limits, [7; 32]),
+            server: CallServer::new(limits, [7; 32]).of_node(NodeId(1)),
             registrar: Registrar::default(),
             now: Now { mono: *START, unix: UnixTime::from_secs(1000) },
             said: Vec::new(),
@@ -79,6 +79,7 @@ impl World {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::ToLeg { leg, connection, message } => self.said.push((connection, leg, message)),
+                Output::ToOwner { .. } => unreachable!("there is one node"),
                 Output::Event(event) => self.events.push(event.kind),
                 Output::Locate { id, identities } => {
                     let found = identities.iter().flat_map(|identity| self.registrar.locate(identity)).collect();

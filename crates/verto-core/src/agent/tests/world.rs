@@ -149,6 +149,7 @@ impl World {
                         client.agent.handle_leg_message(leg, call, message);
                     }
                 }
+                Output::ToOwner { .. } => unreachable!("there is one node"),
                 Output::Event(_) => {}
             }
         }
