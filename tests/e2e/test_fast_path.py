@@ -164,7 +164,13 @@ def programs_at_loopback():
     return struct.unpack_from("=I", buffer, 24)[0]
 
 
-def test_without_the_capability_all_goes_on_in_user_space():
+def test_two_capabilities_are_enough(fast):
+    capable = ["setpriv", "--bounding-set", "-all,+bpf,+net_admin", "--inh-caps", "-all"]
+    with Causeway(prefix=capable, fast_path="tc") as server:
+        assert server.metric("causeway_fast_path_flows_max") == fast.metric("causeway_fast_path_flows_max"), server.log()
+
+
+def test_without_the_capability_all_goes_on_in_user_space(fast):
     unprivileged = ["setpriv", "--bounding-set", "-bpf,-net_admin,-sys_admin", "--inh-caps", "-bpf,-net_admin,-sys_admin"]
     with Causeway(prefix=unprivileged, fast_path="auto") as server, peer_socket() as (peer, address), turn(server) as client:
         lines = [line for line in server.log().splitlines() if "fast path" in line]

@@ -17,6 +17,7 @@ typedef u32 be32;
 
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
+#define OWN_STACK static __attribute__((noinline))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -2,6 +2,9 @@
  *
  * The entry for tc ingress (TCX): any interface with Ethernet framing, the loopback included.
  *
+ * Whatever changes the packet is a function with a stack of its own: in one frame the compiler puts plain values where pointers
+ * were, which the verifier refuses to a process that has CAP_BPF but not CAP_PERFMON.
+ *
  * The payload is moved by the four bytes that a ChannelData header takes, never the headers: a packet whose checksum is
  * still to be finished points at its UDP header, and that stays where it is. */
 #include "decide.h"
@@ -59,7 +62,7 @@ INLINE s32 read_packet(struct __sk_buff *skb, struct packet *p)
 }
 
 /* Puts the payload where it belongs, behind a ChannelData header if there is to be one, and cuts the frame to size. */
-INLINE int move_payload(struct __sk_buff *skb, const struct packet *p, const struct out *out)
+OWN_STACK int move_payload(struct __sk_buff *skb, const struct packet *p, const struct out *out)
 {
 	u32 zero = 0;
 	u32 head = out->channel.number ? CHANNEL_LEN : 0;
@@ -89,7 +92,7 @@ INLINE int move_payload(struct __sk_buff *skb, const struct packet *p, const str
 }
 
 /* The UDP header: ports, length, and the checksum by what changed. The kernel knows whether it is finished already. */
-INLINE int write_udp(struct __sk_buff *skb, const struct packet *p, const struct out *out, u32 udp_len)
+OWN_STACK int write_udp(struct __sk_buff *skb, const struct packet *p, const struct out *out, u32 udp_len)
 {
 	u32 at = p->payload_at - UDP_LEN;
 	u32 check = at + __builtin_offsetof(struct udp, check);
@@ -133,7 +136,7 @@ INLINE int write_udp(struct __sk_buff *skb, const struct packet *p, const struct
 	return !skb_store(skb, at, &udp, __builtin_offsetof(struct udp, check), 0);
 }
 
-INLINE int write_ip(struct __sk_buff *skb, const struct packet *p, const struct out *out, u32 udp_len)
+OWN_STACK int write_ip(struct __sk_buff *skb, const struct packet *p, const struct out *out, u32 udp_len)
 {
 	if (out->family == 4) {
 		struct ipv4 ip;

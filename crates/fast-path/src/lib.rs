@@ -5,7 +5,7 @@
 //! know or is not sure of passes on to the sockets, which stay bound. It decides nothing: a flow is there because the core
 //! granted a channel, and ends at the deadline the core gave it, by the kernel's own clock.
 //!
-//! It needs a kernel that frees programs with the process that attached them (6.6 for tc) and the capabilities `CAP_BPF`, `CAP_PERFMON` and
+//! It needs a kernel that frees programs with the process that attached them (6.6 for tc) and the capabilities `CAP_BPF` and
 //! `CAP_NET_ADMIN`. Without them [`FastPath::start`] says so, and everything goes on in user space.
 //!
 //! Entry points: [`FastPath`], [`Flow`]; [`model`] is the program once more in plain Rust, for tests. The reasons are in

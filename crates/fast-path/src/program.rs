@@ -158,5 +158,32 @@ fn refused(error: impl std::error::Error + 'static) -> Unavailable {
         text = format!("{text}: {error}");
         source = error.source();
     }
-    Unavailable::Refused(text)
+    Unavailable::Refused(in_one_line(&text))
+}
+
+/// The first line, and of the verifier's long log the line that says what it does not like.
+fn in_one_line(text: &str) -> String {
+    let is_figure =
+        |line: &&str| ["processed ", "verification time", "stack depth", ": "].iter().any(|f| line.starts_with(f));
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_figure(line));
+    let (first, last) = (lines.next().unwrap_or_default(), lines.next_back());
+    let short = |line: &str| line.chars().take(200).collect::<String>();
+    last.map_or_else(|| short(first), |last| format!("{} … {}", short(first), short(last)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_one_line;
+
+    #[test]
+    fn a_verifiers_log_is_told_in_one_line() {
+        let log = "BPF_PROG_LOAD failed. Verifier output: 0: R1=ctx()\n1: (b7) r0 = 0\nattempt to corrupt spilled pointer on stack\n\
+                   verification time 3332 usec\nstack depth 288\nprocessed 1095 insns\n: Permission denied (os error 13)";
+        let told = in_one_line(log);
+        assert_eq!(
+            told,
+            "BPF_PROG_LOAD failed. Verifier output: 0: R1=ctx() … attempt to corrupt spilled pointer on stack"
+        );
+        assert_eq!(in_one_line("not permitted"), "not permitted");
+    }
 }
