@@ -10,8 +10,8 @@ fn main() {
     println!("cargo::rerun-if-changed=bpf");
     println!("cargo::rerun-if-env-changed=CLANG");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let object = out.join("tc.o");
-    if let Err(reason) = compile(Path::new("bpf/tc.c"), &object) {
+    let object = out.join("entries.o");
+    if let Err(reason) = compile(Path::new("bpf/entries.c"), &object) {
         println!("cargo::warning=without the kernel fast path ({reason}); install clang to build it");
         fs::write(&object, []).expect("OUT_DIR is writable");
     }

@@ -27,6 +27,14 @@ def start(request):
     return start_one
 
 
+@pytest.fixture(scope="module", params=["off", "tc"])
+def fast_path(request):
+    """For refusals, which no fast path may get round: servers that the module starts relay in user space, then in the kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("E2E_FAST_PATH", request.param)
+        yield request.param
+
+
 @pytest.fixture(scope="session")
 def echo():
     """Debian's turnutils_peer: sends everything back, on both families and on two neighbouring ports."""

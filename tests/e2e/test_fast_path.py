@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import struct
+import subprocess
 
 import pytest
 
@@ -17,10 +18,16 @@ FORWARDED = ("forwarded_up", "forwarded_down", "forwarded_between")
 PEER = "198.51.100.2"
 
 
+@pytest.fixture(scope="module", params=["off", "tc", "xdp"])
+def mode(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def fast():
-    with Causeway(fast_path="tc") as server:
-        if not server.metric("causeway_fast_path_flows_max"):
+def fast(mode):
+    with Causeway(fast_path=mode) as server:
+        server.mode = mode
+        if mode != "off" and not server.metric("causeway_fast_path_flows_max"):
             # CI's kernel has it; a developer's may not.
             pytest.skip("no fast path here: " + next(line for line in server.log().splitlines() if "fast path" in line))
         yield server
@@ -77,7 +84,7 @@ def test_payload_of_every_length_crosses_both_ways_and_is_counted(fast, host, pe
         expected = [len(lengths), sum(lengths)] * 2
         counted(fast, before, expected)
         # All but the first, of which is told, and the longest, which is the sockets' own.
-        assert outcome(fast, *FORWARDED) - in_kernel == 2 * (len(lengths) - 2)
+        assert outcome(fast, *FORWARDED) - in_kernel == (0 if fast.mode == "off" else 2 * (len(lengths) - 2))
         assert client.refresh(0).code == 0
     wait_until(lambda: fast.metric("causeway_fast_path_flows") == 0, 20, "the flow to go")
 
@@ -95,7 +102,7 @@ def test_two_allocations_talk_in_one_step(fast):
             bob.send_channel(CHANNEL + 1, payload)
             assert alice.receive() == struct.pack("!HH", CHANNEL, 4) + payload
         # All but the first of either.
-        assert outcome(fast, "forwarded_between") - in_kernel == 98
+        assert outcome(fast, "forwarded_between") - in_kernel == (0 if fast.mode == "off" else 98)
         counted(fast, before, [100, 400, 100, 400])
         assert (alice.refresh(0).code, bob.refresh(0).code) == (0, 0)
 
@@ -135,21 +142,36 @@ def test_what_has_no_channel_or_comes_from_elsewhere_goes_the_old_way(fast):
         assert client.refresh(0).code == 0
 
 
-def test_a_killed_process_leaves_no_program_and_the_next_one_works():
+@pytest.fixture
+def link():
+    """An interface of the test's own: there is room for one XDP program at each."""
+    subprocess.run(["ip", "link", "add", "fpk0", "type", "veth", "peer", "name", "fpk1"], check=True)
+    yield "fpk0"
+    subprocess.run(["ip", "link", "del", "fpk0"], check=True)
+
+
+def has_xdp(interface):
+    told = subprocess.run(["ip", "link", "show", interface], check=True, capture_output=True, text=True).stdout
+    return "prog/xdp" in told
+
+
+def test_a_killed_process_leaves_no_program_and_the_next_one_works(link):
     before = programs_at_loopback()
-    with Causeway(fast_path="tc") as server:
+    settings = {"fast_path": "xdp", "fast_path_interface": ["lo", link]}
+    with Causeway(**settings) as server:
         if not server.metric("causeway_fast_path_flows_max"):
             pytest.skip("no fast path here")
-        assert programs_at_loopback() == before + 1
+        assert programs_at_loopback() == before + 1 and has_xdp(link), server.log()
         server.stop()
-    wait_until(lambda: programs_at_loopback() == before, 20, "the program to be gone")
-    with Causeway(fast_path="tc") as server, peer_socket() as (peer, address), turn(server) as client:
+    wait_until(lambda: programs_at_loopback() == before and not has_xdp(link), 20, "the programs to be gone")
+    with Causeway(**settings) as server, peer_socket() as (peer, address), turn(server) as client:
         assert client.allocate().code == 0
         assert client.bind(CHANNEL, address).code == 0
         for _ in range(3):
             client.send_channel(CHANNEL, b"again")
             assert peer.recv(100) == b"again"
         assert outcome(server, "forwarded_up") == 2
+        assert has_xdp(link), server.log()
 
 
 def programs_at_loopback():
@@ -164,13 +186,16 @@ def programs_at_loopback():
     return struct.unpack_from("=I", buffer, 24)[0]
 
 
-def test_two_capabilities_are_enough(fast):
+def test_two_capabilities_are_enough(fast, mode, link):
+    if mode != "xdp":
+        pytest.skip("tc comes with xdp")
     capable = ["setpriv", "--bounding-set", "-all,+bpf,+net_admin", "--inh-caps", "-all"]
-    with Causeway(prefix=capable, fast_path="tc") as server:
+    with Causeway(prefix=capable, fast_path=mode, fast_path_interface=["lo", link]) as server:
         assert server.metric("causeway_fast_path_flows_max") == fast.metric("causeway_fast_path_flows_max"), server.log()
+        assert has_xdp(link), server.log()
 
 
-def test_without_the_capability_all_goes_on_in_user_space(fast):
+def test_without_the_capability_all_goes_on_in_user_space():
     unprivileged = ["setpriv", "--bounding-set", "-bpf,-net_admin,-sys_admin", "--inh-caps", "-bpf,-net_admin,-sys_admin"]
     with Causeway(prefix=unprivileged, fast_path="auto") as server, peer_socket() as (peer, address), turn(server) as client:
         lines = [line for line in server.log().splitlines() if "fast path" in line]

@@ -10,6 +10,8 @@ from causeway import HOST, PASSWORD, USER, wait_until
 from event_stream import EventStream
 from turn_client import TurnClient
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 
 def client(server, **options):
     return TurnClient((HOST, server.turn_port), USER, PASSWORD, **options)
@@ -54,10 +56,9 @@ def test_relay_ports(start):
         assert clients[3].allocate().code == 0
 
 
-@pytest.mark.parametrize("fast_path", ["auto", "off"])
 @pytest.mark.parametrize("limit", ["bandwidth_per_allocation", "bandwidth_total"])
-def test_bandwidth_is_shaped_in_both_directions(start, limit, fast_path):
-    server = start(**{limit: "200k", "fast_path": fast_path})
+def test_bandwidth_is_shaped_in_both_directions(start, limit):
+    server = start(**{limit: "200k"})
     stream = EventStream(server, "?types=limit.reached")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, client(server) as turn:
         peer.bind((HOST, 0))

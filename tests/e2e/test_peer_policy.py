@@ -8,6 +8,8 @@ import pytest
 from causeway import HOST, PASSWORD, USER
 from turn_client import TurnClient
 
+pytestmark = pytest.mark.usefixtures("fast_path")
+
 PLAIN = {
     "unspecified": "0.0.0.0",
     "this network": "0.1.2.3",
@@ -46,7 +48,7 @@ def client(server, **options):
 
 
 @pytest.fixture(scope="module")
-def closed():
+def closed(fast_path):
     """A server on default rules."""
     from causeway import Causeway
 

@@ -18,6 +18,7 @@ const LABELS: &[(Metric, &str, &str)] = &[
     (Metric::Drops, "reason", "[drop reasons](troubleshooting.md#drop-reasons)"),
     (Metric::ClientConnections, "transport", "`stream` (TCP, TLS), `dtls`"),
     (Metric::FastPathPackets, "outcome", "[outcomes](fast-path.md#outcomes)"),
+    (Metric::FastPathAttached, "at", "an interface, a slash, and `tc`, `xdp` (in the driver) or `xdp_generic`"),
     (Metric::WebhookPosts, "outcome", "`taken`, `failed`"),
     (Metric::CallsEnded, "cause", "`normal`, `busy`, `rejected` … ([hang-up cause](glossary.md))"),
     (
@@ -65,6 +66,10 @@ pub enum Metric {
     ClientConnections,
     /// Counter by `outcome`: packets that the kernel fast path saw and that might have been its own.
     FastPathPackets,
+    /// Counter: packets among those forwarded that XDP took.
+    FastPathByXdp,
+    /// Gauge by `at`: whether a program of the fast path sits where it was put.
+    FastPathAttached,
     /// Gauge: channels relayed in the kernel.
     FastPathFlows,
     /// Gauge: channels the kernel has room for; 0 without a fast path.
@@ -159,7 +164,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -171,6 +176,8 @@ impl Metric {
         Self::PeersWithdrawn,
         Self::ClientConnections,
         Self::FastPathPackets,
+        Self::FastPathByXdp,
+        Self::FastPathAttached,
         Self::FastPathFlows,
         Self::FastPathFlowsMax,
         Self::FastPathFlowsRefused,
@@ -233,6 +240,8 @@ impl Metric {
             Self::PeersWithdrawn => "causeway_peers_withdrawn_total",
             Self::ClientConnections => "causeway_client_connections",
             Self::FastPathPackets => "causeway_fast_path_packets_total",
+            Self::FastPathByXdp => "causeway_fast_path_xdp_packets_total",
+            Self::FastPathAttached => "causeway_fast_path_attached",
             Self::FastPathFlows => "causeway_fast_path_flows",
             Self::FastPathFlowsMax => "causeway_fast_path_flows_max",
             Self::FastPathFlowsRefused => "causeway_fast_path_flows_refused_total",
@@ -296,6 +305,10 @@ impl Metric {
             Self::PeersWithdrawn => "Peers that a reloaded policy took back from live allocations.",
             Self::ClientConnections => "Open client connections and associations, by transport.",
             Self::FastPathPackets => "Packets the kernel fast path saw, by outcome.",
+            Self::FastPathByXdp => "Packets among those forwarded in the kernel that XDP took.",
+            Self::FastPathAttached => {
+                "Whether a program of the fast path sits where it was put: 0 once an administrator took it off."
+            }
             Self::FastPathFlows => "Channels relayed in the kernel.",
             Self::FastPathFlowsMax => "Channels the kernel has room for; 0 without a fast path.",
             Self::FastPathFlowsRefused => "Channels that stayed in user space for want of room.",
@@ -359,6 +372,7 @@ impl Metric {
             self,
             Self::Allocations
                 | Self::ClientConnections
+                | Self::FastPathAttached
                 | Self::FastPathFlows
                 | Self::FastPathFlowsMax
                 | Self::RedisUp

@@ -28,12 +28,18 @@ pub(crate) fn start(settings: &Settings, relays: &RelayAddresses) -> Option<Arc<
     };
     match FastPath::start(&wanted) {
         Ok(path) => {
-            let interfaces = path.status().interfaces.join(", ");
+            let sites = path.status().sites;
+            let interfaces: Vec<String> =
+                sites.iter().map(|site| format!("{} ({})", site.interface, site.entry.name())).collect();
+            let interfaces = interfaces.join(", ");
             tracing::info!(
                 interfaces,
                 flows_max = wanted.flows_max,
                 "channels of UDP clients are relayed in the kernel"
             );
+            for remark in path.remarks() {
+                tracing::warn!(remark, "XDP is not everywhere");
+            }
             Some(Arc::new(path))
         }
         Err(Unavailable::Off) => None,

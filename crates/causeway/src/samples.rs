@@ -41,6 +41,11 @@ pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
     for (outcome, n) in &status.outcomes {
         add(Metric::FastPathPackets, "outcome", outcome, *n);
     }
+    for site in &status.sites {
+        let at = format!("{}/{}", site.interface, site.entry.name());
+        add(Metric::FastPathAttached, "at", &at, u64::from(site.is_attached));
+    }
+    samples.push(plain(Metric::FastPathByXdp, status.by_xdp));
     samples.push(plain(Metric::FastPathFlows, u64::from(status.flows)));
     samples.push(plain(Metric::FastPathFlowsMax, u64::from(status.flows_max)));
     samples.push(plain(Metric::FastPathFlowsRefused, status.flows_refused));

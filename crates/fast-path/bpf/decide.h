@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
  * Whether a packet may pass, and what it becomes. Nothing here touches the packet, so both entries share it. */
 #ifndef CAUSEWAY_DECIDE_H
@@ -8,6 +8,23 @@
 #include "packet.h"
 
 #define FORWARD (-1)
+
+/* Where the program sits; constants, so that each entry is compiled with its own part alone. */
+enum entry {
+	AT_TC,
+	AT_XDP_DRIVER,
+	AT_XDP_GENERIC,
+};
+
+/* What came in, and where. */
+struct arrival {
+	void *context;
+	u32 iif; /* of a VLAN, the interface that stands for it */
+	enum entry entry;
+};
+
+/* Whether XDP can send this there itself (xdp.h). */
+OWN_STACK int xdp_can_send(struct xdp_md *context, const struct packet *p, struct out *out, enum entry entry);
 
 /* Both are written by the process at any time. */
 INLINE u64 deadline_of(const struct flow *flow)
@@ -72,8 +89,9 @@ INLINE int count_down(struct flow *flow, u64 bytes)
 }
 
 /* Whether the way out can be taken by a packet that came in by `iif`. */
-INLINE int leaves(const struct packet *p, const struct out *out, u32 iif)
+INLINE s64 leaves(const struct packet *p, struct out *out, const struct arrival *by)
 {
+	u32 iif = by->iif;
 	u32 len = ip_len(out->family) + UDP_LEN + out->data_len + (out->channel.number ? CHANNEL_LEN : 0);
 	if (!out->oif)
 		return PASSED_WAY;
@@ -85,6 +103,8 @@ INLINE int leaves(const struct packet *p, const struct out *out, u32 iif)
 		return PASSED_FORM;
 	if (len > out->mtu)
 		return PASSED_SIZE;
+	if (by->entry != AT_TC && !xdp_can_send(by->context, p, out, by->entry))
+		return PASSED_WAY;
 	return FORWARD;
 }
 
@@ -99,6 +119,7 @@ INLINE void towards_client(struct out *out, const struct flow *flow, u32 data_le
 	out->family = flow->client_family;
 	out->oif = flow->down_oif;
 	out->mtu = flow->down_mtu;
+	out->takes_frames = flow->down_takes_frames;
 	out->data_len = data_len;
 }
 
@@ -113,11 +134,12 @@ INLINE void towards_peer(struct out *out, const struct flow *flow, u32 data_len)
 	out->family = flow->peer_family;
 	out->oif = flow->up_oif;
 	out->mtu = flow->up_mtu;
+	out->takes_frames = flow->up_takes_frames;
 	out->data_len = data_len;
 }
 
 /* The flow of a peer's datagram, ready to be heard; else why not. */
-INLINE struct flow *find_down(const struct down_key *key, u64 now, s32 *why)
+INLINE struct flow *find_down(const struct down_key *key, u64 now, s64 *why)
 {
 	u32 *index = map_lookup(&down, key);
 	if (!index) {
@@ -143,7 +165,7 @@ INLINE struct flow *find_down(const struct down_key *key, u64 now, s32 *why)
 }
 
 /* ChannelData of a client. The outcome, or FORWARD with `out` filled in. */
-INLINE s32 decide_up(const struct packet *p, struct out *out, u32 iif, u64 now, u32 *done)
+INLINE s64 decide_up(const struct packet *p, struct out *out, const struct arrival *by, u64 now, u64 *done)
 {
 	struct up_key key = {};
 	u32 data_len = p->udp_len - UDP_LEN - CHANNEL_LEN;
@@ -159,7 +181,7 @@ INLINE s32 decide_up(const struct packet *p, struct out *out, u32 iif, u64 now, 
 	if (!flow || deadline_of(flow) <= now)
 		return PASSED_EXPIRED;
 	/* Only by the way that leads back: anything else is the kernel's to judge, as a forged source might be. */
-	if (flow->down_oif != iif)
+	if (flow->down_oif != by->iif)
 		return PASSED_WAY;
 	if (!flow->seen)
 		flow->seen = 1;
@@ -171,7 +193,7 @@ INLINE s32 decide_up(const struct packet *p, struct out *out, u32 iif, u64 now, 
 	*done = FORWARDED_UP;
 	if (flow->own_peer) {
 		struct down_key between = {};
-		s32 why = 0;
+		s64 why = 0;
 		copy_address(between.peer, flow->advertised);
 		copy_address(between.relay, flow->peer_relay);
 		between.peer_port = flow->relay_port;
@@ -184,7 +206,7 @@ INLINE s32 decide_up(const struct packet *p, struct out *out, u32 iif, u64 now, 
 	} else {
 		towards_peer(out, flow, data_len);
 	}
-	s32 way = leaves(p, out, iif);
+	s64 way = leaves(p, out, by);
 	if (way != FORWARD)
 		return way;
 	if (flow->rate && !take(flow->rate, data_len, now)) {
@@ -209,11 +231,11 @@ INLINE s32 decide_up(const struct packet *p, struct out *out, u32 iif, u64 now, 
 }
 
 /* A datagram of a peer. */
-INLINE s32 decide_down(const struct packet *p, struct out *out, u32 iif, u64 now, u32 *done)
+INLINE s64 decide_down(const struct packet *p, struct out *out, const struct arrival *by, u64 now, u64 *done)
 {
 	struct down_key key = {};
 	u32 data_len = p->udp_len - UDP_LEN;
-	s32 why = 0;
+	s64 why = 0;
 	copy_address(key.peer, p->src);
 	copy_address(key.relay, p->dst);
 	key.peer_port = p->udp.src;
@@ -222,12 +244,12 @@ INLINE s32 decide_down(const struct packet *p, struct out *out, u32 iif, u64 now
 	if (!flow)
 		return why;
 	/* Our own relayed addresses have no way: what claims to come from one, over a network, is forged. */
-	if (flow->up_oif != iif)
+	if (flow->up_oif != by->iif)
 		return PASSED_WAY;
 	out->strip = 0;
 	*done = FORWARDED_DOWN;
 	towards_client(out, flow, data_len);
-	s32 way = leaves(p, out, iif);
+	s64 way = leaves(p, out, by);
 	if (way != FORWARD)
 		return way;
 	if (flow->rate && !take(flow->rate + 1, data_len, now)) {
@@ -244,18 +266,18 @@ INLINE s32 decide_down(const struct packet *p, struct out *out, u32 iif, u64 now
 }
 
 /* Which of the two it is, by where it goes. A listener may have a port among those of relays. */
-INLINE s32 decide(const struct packet *p, struct out *out, u32 iif, u32 *done)
+INLINE s64 decide(const struct packet *p, struct out *out, const struct arrival *by, u64 *done)
 {
 	u64 now = clock_ns();
 	u16 port = SWAP16(p->udp.dst);
 	if (port >= relay_port_first && port <= relay_port_last) {
-		s32 outcome = decide_down(p, out, iif, now, done);
+		s64 outcome = decide_down(p, out, by, now, done);
 		if (outcome != PASSED_UNKNOWN)
 			return outcome;
 	}
 	if (p->udp_len < UDP_LEN + CHANNEL_LEN || SWAP16(p->channel.len) != p->udp_len - UDP_LEN - CHANNEL_LEN)
 		return PASSED_UNKNOWN;
-	return decide_up(p, out, iif, now, done);
+	return decide_up(p, out, by, now, done);
 }
 
 #endif

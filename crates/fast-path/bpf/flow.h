@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
  * The maps, as the loader (src/layout.rs) knows them too.
  *
@@ -48,7 +48,9 @@ struct flow {
 	u8 client_family; /* 4 or 6 */
 	u8 peer_family;
 	u8 own_peer; /* the peer is a relayed address of this server */
-	u8 zero[3];
+	u8 up_takes_frames; /* whether XDP may send by up_oif */
+	u8 down_takes_frames;
+	u8 zero;
 	u32 up_oif; /* 0: this direction is not for the program */
 	u32 down_oif;
 	u16 up_mtu; /* of the network layer */
@@ -86,7 +88,15 @@ enum outcome {
 	PASSED_WAY,	    /* no way out that the program can take */
 	DROPPED_RATE,
 	DROPPED_FAILED,
-	OUTCOMES
+	OUTCOMES,
+	BY_XDP = OUTCOMES, /* of those forwarded; no outcome of its own */
+	COUNTS
+};
+
+/* A VLAN of a device, and back: the interface that stands for it. */
+struct vlan {
+	u32 device;
+	u32 id;
 };
 
 struct {
@@ -123,12 +133,28 @@ struct {
 	NUMBER(type, MAP_PERCPU_ARRAY);
 	u32 *key;
 	u64 *value;
-	NUMBER(max_entries, OUTCOMES);
+	NUMBER(max_entries, COUNTS);
 } outcomes SEC(".maps");
+
+struct {
+	NUMBER(type, MAP_HASH);
+	struct vlan *key;
+	u32 *value;
+	NUMBER(max_entries, 256);
+} interface_of_vlan SEC(".maps");
+
+struct {
+	NUMBER(type, MAP_HASH);
+	u32 *key;
+	struct vlan *value;
+	NUMBER(max_entries, 256);
+} vlan_of_interface SEC(".maps");
 
 /* Ports of relay sockets, host order; the loader sets them. */
 const volatile u16 relay_port_first = 49152;
 const volatile u16 relay_port_last = 65535;
+/* Set by tests, which have no neighbours: frames keep their Ethernet addresses. */
+const volatile u8 without_neighbours = 0;
 
 INLINE int count(u32 outcome, int verdict)
 {

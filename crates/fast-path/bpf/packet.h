@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
  * A packet as it came, and as it is to leave. */
 #ifndef CAUSEWAY_PACKET_H
@@ -13,7 +13,12 @@
 #define CHANNEL_LEN 4
 #define PROTO_IPV4 SWAP16(0x0800)
 #define PROTO_IPV6 SWAP16(0x86dd)
+#define PROTO_VLAN SWAP16(0x8100)
+#define VLAN_LEN 4
+#define MAC_LEN 6
 #define UDP 17
+/* Larger datagrams go to the process; a ChannelData header included. */
+#define PAYLOAD_MAX 2048
 
 struct ipv4 {
 	u8 version_words;
@@ -77,6 +82,11 @@ struct out {
 	u32 mtu;
 	u32 strip; /* bytes of a ChannelData header that go: 0 or 4 */
 	u32 data_len;
+	/* For XDP alone: */
+	u32 takes_frames; /* whether XDP may send by oif */
+	u32 device;	  /* oif, or what a VLAN is on */
+	u32 vlan;	  /* 0: none */
+	u8 macs[2 * MAC_LEN]; /* destination, source */
 };
 
 INLINE void copy_address(u32 *to, const u32 *from)

@@ -1,16 +1,14 @@
-/* SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * The entry for tc ingress (TCX): any interface with Ethernet framing, the loopback included.
+ * The entry for tc ingress (TCX): any interface with Ethernet framing, the loopback included. A VLAN is an interface of its own
+ * here: the kernel has taken the tag off.
  *
- * Whatever changes the packet is a function with a stack of its own: in one frame the compiler puts plain values where pointers
- * were, which the verifier refuses to a process that has CAP_BPF but not CAP_PERFMON.
+ * Whatever changes the packet is a function with a stack of its own, and what is decided is 64 bits wide: else the compiler puts
+ * half words where pointers were, which the verifier refuses to a process that has CAP_BPF but not CAP_PERFMON.
  *
  * The payload is moved by the four bytes that a ChannelData header takes, never the headers: a packet whose checksum is
  * still to be finished points at its UDP header, and that stays where it is. */
 #include "decide.h"
-
-/* Larger datagrams go to the process. */
-#define PAYLOAD_MAX 2048 /* a ChannelData header included */
 
 struct scratch {
 	u8 bytes[CHANNEL_LEN + PAYLOAD_MAX];
@@ -24,7 +22,7 @@ struct {
 } scratch SEC(".maps");
 
 /* Reads the headers. FORWARD, the outcome of a packet that might have been ours, or OUTCOMES for all others. */
-INLINE s32 read_packet(struct __sk_buff *skb, struct packet *p)
+INLINE s64 read_packet(struct __sk_buff *skb, struct packet *p)
 {
 	u32 at = ETH_LEN;
 	if (skb->protocol == PROTO_IPV4) {
@@ -163,15 +161,17 @@ int causeway_tc(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct out out = {};
-	u32 done = 0;
+	u64 done = 0;
 
-	s32 outcome = read_packet(skb, &p);
+	struct arrival by = {.context = skb, .iif = skb->ifindex, .entry = AT_TC};
+
+	s64 outcome = read_packet(skb, &p);
 	if (outcome == OUTCOMES)
 		return TC_NEXT;
 	if (outcome == FORWARD && p.udp_len > UDP_LEN + PAYLOAD_MAX)
 		outcome = PASSED_SIZE;
 	if (outcome == FORWARD)
-		outcome = decide(&p, &out, skb->ifindex, &done);
+		outcome = decide(&p, &out, &by, &done);
 	if (outcome != FORWARD)
 		return count(outcome, outcome >= DROPPED_RATE ? TC_DROP : TC_NEXT);
 
@@ -183,5 +183,3 @@ int causeway_tc(struct __sk_buff *skb)
 		return count(done, TC_PASS);
 	return count(done, redirect_neigh(out.oif, 0, 0, 0));
 }
-
-char licence[] SEC("license") = "Apache-2.0";

@@ -87,8 +87,8 @@ pub(crate) const FLOW_WORDS: usize = 26;
 pub(crate) const RATE_WORDS: usize = 4;
 /// The words of a record that the program writes, or both sides do; the rest never changes while a key leads to it.
 pub(crate) const DEADLINE: usize = 0;
-/// The word that holds both interfaces.
-pub(crate) const WAYS: std::ops::Range<usize> = 18..19;
+/// The words that hold both interfaces, and what they take.
+pub(crate) const WAYS: std::ops::Range<usize> = 17..19;
 /// The word that tells which directions are open.
 pub(crate) const OPEN: usize = 25;
 const COUNTERS: usize = 1;
@@ -155,7 +155,7 @@ impl Flow {
         }
         record.bytes(&self.channel.to_be_bytes());
         record.bytes(&[family(self.client.ip()), family(self.peer.ip()), u8::from(self.peer_relay.is_some())]);
-        record.bytes(&[0; 3]);
+        record.bytes(&[u8::from(placement.up.takes_frames), u8::from(placement.down.takes_frames), 0]);
         record.bytes(&placement.up.interface.to_ne_bytes());
         record.bytes(&placement.down.interface.to_ne_bytes());
         record.bytes(&placement.up.mtu.to_ne_bytes());

@@ -14,14 +14,19 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod features;
+mod forwarding;
 mod interfaces;
 mod layout;
 pub mod model;
+mod netlink;
 mod program;
 mod routes;
+mod site;
 mod table;
 
 pub use layout::{Flow, Open, Traffic};
 pub use program::{OUTCOMES, Outcome};
 pub use routes::{Routes, Way};
+pub use site::{Entry, Site};
 pub use table::{FastPath, FlowId, Life, Mode, RateId, Settings, Status, Unavailable};

@@ -10,9 +10,10 @@ use std::{
     ops::RangeInclusive,
 };
 
-use crate::{Flow, Open, Outcome, Way};
+use crate::{Entry, Flow, Open, Outcome, Way};
 
 const ETHERNET: usize = 14;
+const MACS: usize = 12;
 const UDP: usize = 8;
 const CHANNEL: usize = 4;
 const LOOPBACK: u32 = 1;
@@ -47,6 +48,21 @@ pub struct Model {
     pub relay_ports: RangeInclusive<u16>,
     /// Flows.
     pub flows: Vec<ModelFlow>,
+    /// Which program. XDP counts nothing that passes on, and knows no neighbours here: Ethernet addresses stay.
+    pub entry: Entry,
+    /// VLANs that XDP knows.
+    pub vlans: Vec<ModelVlan>,
+}
+
+/// A VLAN, and the interface that stands for it.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelVlan {
+    /// What it is on.
+    pub device: u32,
+    /// 1 to 4094.
+    pub id: u16,
+    /// The interface.
+    pub interface: u32,
 }
 
 /// What becomes of a frame.
@@ -85,7 +101,8 @@ struct Target {
 impl Model {
     /// Takes the frame `frame` that came in by interface `by`.
     pub fn relay(&mut self, frame: &[u8], by: u32) -> Verdict {
-        let datagram = match read(frame) {
+        let Some((packet, by)) = self.without_tag(frame, by) else { return Verdict::Next(None) };
+        let datagram = match read(&packet) {
             Ok(datagram) => datagram,
             Err(outcome) => return Verdict::Next(outcome),
         };
@@ -102,12 +119,45 @@ impl Model {
             Err(outcome) => Verdict::Next(Some(outcome)),
             Ok((outcome, target, data)) => {
                 let bytes = write(frame, &datagram, &target, data);
-                match target.way.interface {
-                    LOOPBACK => Verdict::Here(outcome, bytes),
-                    interface => Verdict::Out(outcome, interface, bytes),
+                match (target.way.interface, self.vlan_of(target.way.interface)) {
+                    (LOOPBACK, _) => Verdict::Here(outcome, bytes),
+                    (_, Some(vlan)) => Verdict::Out(outcome, vlan.device, with_tag(&bytes, vlan.id)),
+                    (interface, None) => Verdict::Out(outcome, interface, bytes),
                 }
             }
         }
+    }
+
+    /// The frame as the interface of its VLAN sees it, and that interface. The kernel has done so before tc.
+    fn without_tag(&self, frame: &[u8], by: u32) -> Option<(Vec<u8>, u32)> {
+        let is_tagged = frame.get(MACS..ETHERNET) == Some(&[0x81, 0x00][..]);
+        // XDP reads what a tagged header is long.
+        if self.entry != Entry::Tc && frame.len() < ETHERNET + 4 {
+            return None;
+        }
+        if self.entry == Entry::Tc || !is_tagged {
+            return Some((frame.to_vec(), by));
+        }
+        let tag = u16::from_be_bytes(frame.get(14..16)?.try_into().ok()?);
+        let vlan = self.vlans.iter().find(|vlan| (vlan.device, vlan.id) == (by, tag & 0xfff))?;
+        Some(([frame.get(..MACS)?, frame.get(16..)?].concat(), vlan.interface))
+    }
+
+    fn vlan_of(&self, interface: u32) -> Option<ModelVlan> {
+        self.vlans.iter().copied().find(|vlan| self.entry != Entry::Tc && vlan.interface == interface)
+    }
+
+    /// What this program cannot send is for the next.
+    fn can_send(&self, datagram: &Datagram<'_>, way: Way) -> Result<(), Outcome> {
+        if self.entry == Entry::Tc {
+            return Ok(());
+        }
+        let pseudo = sum_of_addresses(datagram.source, datagram.destination)
+            + 17
+            + u64::from(short(UDP + datagram.payload.len()));
+        let is_taken = self.entry == Entry::XdpGeneric || way.takes_frames;
+        let is_finished = datagram.check != 0 && datagram.check != fold(pseudo);
+        if way.interface != LOOPBACK && is_taken && is_finished { Ok(()) } else { Err(Outcome::PassedWay) }
     }
 
     fn client_says<'a>(&mut self, datagram: &Datagram<'a>, by: u32) -> Result<(Outcome, Target, &'a [u8]), Outcome> {
@@ -136,12 +186,14 @@ impl Model {
             let other = self.heard(sender, SocketAddr::new(bound, flow.flow.peer.port()))?;
             let target = self.towards_client(other)?;
             leaves(datagram, &target, data.len(), by)?;
+            self.can_send(datagram, target.way)?;
             self.count(at, data.len(), true);
             self.count(other, data.len(), false);
             return Ok((Outcome::ForwardedBetween, target, data));
         }
         let target = Target { source: flow.flow.relay, destination: flow.flow.peer, channel: None, way: flow.up };
         leaves(datagram, &target, data.len(), by)?;
+        self.can_send(datagram, target.way)?;
         self.count(at, data.len(), true);
         Ok((Outcome::ForwardedUp, target, data))
     }
@@ -153,6 +205,7 @@ impl Model {
         }
         let target = self.towards_client(at)?;
         leaves(datagram, &target, datagram.payload.len(), by)?;
+        self.can_send(datagram, target.way)?;
         self.count(at, datagram.payload.len(), false);
         Ok((Outcome::ForwardedDown, target, datagram.payload))
     }
@@ -261,6 +314,20 @@ fn read(frame: &[u8]) -> Result<Datagram<'_>, Option<Outcome>> {
     }
 }
 
+/// Puts the tag of a VLAN behind the addresses.
+fn with_tag(frame: &[u8], id: u16) -> Vec<u8> {
+    let (macs, rest) = frame.split_at_checked(MACS).unwrap_or_default();
+    [macs, &[0x81, 0x00], &id.to_be_bytes(), rest].concat()
+}
+
+fn sum_of_addresses(source: SocketAddr, destination: SocketAddr) -> u64 {
+    let one = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => sum(&ip.octets()),
+        IpAddr::V6(ip) => sum(&ip.octets()),
+    };
+    one(source) + one(destination)
+}
+
 fn write(frame: &[u8], datagram: &Datagram<'_>, target: &Target, data: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     if let Some(number) = target.channel {
@@ -315,13 +382,9 @@ fn checksum_after(datagram: &Datagram<'_>, target: &Target, payload: &[u8], udp_
         return 0;
     }
     let covered = |source: SocketAddr, destination: SocketAddr, len: u16, payload: &[u8]| {
-        let addresses = [source.ip(), destination.ip()].map(|ip| match ip {
-            IpAddr::V4(ip) => sum(&ip.octets()),
-            IpAddr::V6(ip) => sum(&ip.octets()),
-        });
         // The length is in the header and in the pseudo-header; UDP's number is in both.
         let ports = u64::from(source.port()) + u64::from(destination.port());
-        addresses.iter().sum::<u64>() + 17 + 2 * u64::from(len) + ports + sum(payload)
+        sum_of_addresses(source, destination) + 17 + 2 * u64::from(len) + ports + sum(payload)
     };
     let old_len = short(UDP + datagram.payload.len());
     let old = fold(covered(datagram.source, datagram.destination, old_len, datagram.payload));

@@ -4,7 +4,7 @@
 //! comes or goes costs two, under a lock that no packet takes.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     net::SocketAddr,
     ops::RangeInclusive,
     sync::atomic::{AtomicU64, Ordering},
@@ -16,12 +16,15 @@ use parking_lot::Mutex;
 
 use crate::{
     clock::Anchor,
-    interfaces,
+    forwarding, interfaces,
     layout::{DEADLINE, FLOW_WORDS, Flow, OPEN, Open, Placement, RATE_WORDS, Traffic, WAYS, traffic},
     program::{OUTCOMES, Program, Size},
-    routes::{Routes, Way},
+    routes::{Link, Routes, Way},
+    site::Site,
 };
 
+/// Its index is the same everywhere.
+const LOOPBACK: u32 = 1;
 /// How long a record rests before it serves another flow: a program that found it before it was taken back is long done.
 const REST: Duration = Duration::from_secs(1);
 /// How far a bucket may run ahead of time, and the least it holds; as the process's own.
@@ -38,6 +41,8 @@ pub enum Mode {
     Off,
     /// At the tc ingress.
     Tc,
+    /// XDP where it works, and tc behind it.
+    Xdp,
 }
 
 /// What the fast path is started with.
@@ -101,8 +106,8 @@ pub struct Life {
 /// How it stands.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Interfaces it sits at.
-    pub interfaces: Vec<String>,
+    /// Where the programs sit.
+    pub sites: Vec<Site>,
     /// Flows there are.
     pub flows: u32,
     /// Flows there may be.
@@ -111,6 +116,8 @@ pub struct Status {
     pub flows_refused: u64,
     /// Packets by outcome, in the order of [`OUTCOMES`].
     pub outcomes: Vec<(&'static str, u64)>,
+    /// How many of those forwarded XDP took.
+    pub by_xdp: u64,
 }
 
 /// A running fast path. The programs leave the interfaces when it is dropped, or the process ends in whatever way.
@@ -119,7 +126,7 @@ pub struct FastPath {
     flows: SharedMemory,
     rates: SharedMemory,
     clock: Anchor,
-    interfaces: Vec<String>,
+    remarks: Vec<String>,
     flows_max: u32,
     refused: AtomicU64,
     held: Mutex<Held>,
@@ -131,6 +138,48 @@ struct Held {
     routes: Routes,
     flows: Slots,
     rates: Slots,
+}
+
+impl Held {
+    fn attach(&mut self, name: &str) -> Result<Link, Unavailable> {
+        match self.routes.link_named(name) {
+            Ok(Some(link)) if link.is_ethernet => self.program.attach(name).map(|()| link),
+            Ok(Some(_)) => Err(Unavailable::NoInterface("its frames are not Ethernet's".to_owned())),
+            Ok(None) => Err(Unavailable::NoInterface("there is none of that name".to_owned())),
+            Err(error) => Err(Unavailable::NoInterface(error.to_string())),
+        }
+    }
+
+    /// Puts XDP before the classifiers where that works; what did not.
+    fn attach_xdp(&mut self, links: &[(String, Link)]) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for (family, why) in forwarding::not_allowed() {
+            remarks.push(format!("XDP leaves {family} to tc: {why}"));
+        }
+        let mut devices = BTreeSet::new();
+        for (name, link) in links {
+            if link.index == LOOPBACK {
+                // Its packets have unfinished checksums and may be several in one, which XDP cannot see.
+                continue;
+            }
+            let device = link.vlan.map_or(link.index, |vlan| vlan.device);
+            let attached = match link.vlan {
+                Some(vlan) if devices.contains(&device) => self.program.know_vlan(link.index, vlan),
+                None if devices.contains(&device) => Ok(()),
+                Some(_) | None => self.program.attach_xdp(name, link),
+            };
+            match attached {
+                Ok(()) => {
+                    devices.insert(device);
+                }
+                Err(error) => remarks.push(format!("no XDP at {name}, but tc: {error}")),
+            }
+        }
+        if devices.is_empty() {
+            remarks.push("XDP is at no interface: on the loopback there is only tc".to_owned());
+        }
+        remarks
+    }
 }
 
 /// Numbers that are free, and those that rest.
@@ -186,34 +235,44 @@ impl FastPath {
             settings.interfaces.clone()
         };
         let mut last = Unavailable::NoInterface("there is none with such an address".to_owned());
+        let mut links = Vec::new();
         for name in names {
-            let held = path.held.get_mut();
-            let attached = match held.routes.link_named(&name) {
-                Ok(Some(link)) if link.is_ethernet => held.program.attach(&name),
-                Ok(Some(_)) => Err(Unavailable::NoInterface("its frames are not Ethernet's".to_owned())),
-                Ok(None) => Err(Unavailable::NoInterface("there is none of that name".to_owned())),
-                Err(error) => Err(Unavailable::NoInterface(error.to_string())),
-            };
-            match attached {
-                Ok(()) => path.interfaces.push(name),
+            match path.held.get_mut().attach(&name) {
+                Ok(link) => links.push((name, link)),
                 Err(error) if settings.interfaces.is_empty() => last = error,
                 Err(error) => return Err(Unavailable::NoInterface(format!("{name}: {error}"))),
             }
         }
-        if path.interfaces.is_empty() { Err(last) } else { Ok(path) }
+        if links.is_empty() {
+            return Err(last);
+        }
+        if settings.mode == Mode::Xdp {
+            path.remarks = path.held.get_mut().attach_xdp(&links);
+        }
+        Ok(path)
+    }
+
+    /// What is not as the settings want it, in sentences for the log.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// Loads the program without putting it anywhere.
     pub(crate) fn load(settings: &Settings) -> Result<Self, Unavailable> {
         let system = |error: std::io::Error| Unavailable::Refused(error.to_string());
         let flows_max = settings.flows_max.max(2);
-        let size = Size { flows_max, relay_ports: settings.relay_ports.clone() };
+        let size = Size {
+            flows_max,
+            relay_ports: settings.relay_ports.clone(),
+            with_xdp: settings.mode == Mode::Xdp,
+            without_neighbours: cfg!(test),
+        };
         let (program, flows, rates) = Program::load(&size)?;
         Ok(Self {
             flows,
             rates,
             clock: Anchor::read().map_err(system)?,
-            interfaces: Vec::new(),
+            remarks: Vec::new(),
             flows_max,
             refused: AtomicU64::new(0),
             held: Mutex::new(Held {
@@ -329,11 +388,12 @@ impl FastPath {
     pub fn status(&self) -> Status {
         let held = self.held.lock();
         Status {
-            interfaces: self.interfaces.clone(),
+            sites: held.program.sites(),
             flows: held.flows.used,
             flows_max: self.flows_max,
             flows_refused: self.refused.load(Ordering::Relaxed),
             outcomes: OUTCOMES.iter().map(|(outcome, name)| (*name, held.program.outcome(*outcome))).collect(),
+            by_xdp: held.program.by_xdp(),
         }
     }
 
@@ -357,8 +417,13 @@ impl FastPath {
     }
 
     #[cfg(test)]
-    pub(crate) fn test_run(&self, packet: &[u8], room: &mut [u8]) -> Result<(i32, usize), Unavailable> {
-        self.held.lock().program.test_run(packet, room)
+    pub(crate) fn test_run(
+        &self,
+        entry: crate::Entry,
+        packet: &[u8],
+        room: &mut [u8],
+    ) -> Result<(i32, usize), Unavailable> {
+        self.held.lock().program.test_run(entry, packet, room)
     }
 }
 

@@ -59,6 +59,13 @@ impl<'a> Samples<'a> {
         self.0.get(name).copied().unwrap_or(0.0)
     }
 
+    /// Values of a metric with their labels.
+    fn labelled<'s>(&'s self, prefix: &'static str) -> impl Iterator<Item = (&'a str, f64)> + 's {
+        let in_quotes =
+            move |(name, value): (&&'a str, &f64)| Some((name.strip_prefix(prefix)?.strip_suffix("\"}")?, *value));
+        self.0.iter().filter_map(in_quotes)
+    }
+
     fn outcome(&self, name: &str) -> f64 {
         self.value(&format!("causeway_fast_path_packets_total{{outcome=\"{name}\"}}"))
     }
@@ -84,8 +91,13 @@ fn report(samples: &Samples<'_>) -> String {
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<28}{value:>14}\n"));
     line("packets relayed", format!("{relayed:.0}"));
     line("  in the kernel", format!("{share:.1} %"));
+    line("  by XDP", format!("{:.0}", samples.value("causeway_fast_path_xdp_packets_total")));
     line("channels in the kernel", format!("{flows:.0} of {room:.0}"));
     line("  that found no room", format!("{refused:.0}"));
+    line("programs, by interface", String::new());
+    for (at, is_attached) in samples.labelled("causeway_fast_path_attached{at=\"") {
+        line(&format!("  {at}"), if is_attached == 0.0 { "taken off" } else { "attached" }.to_owned());
+    }
     line("packets seen, by outcome", String::new());
     for (_, name) in OUTCOMES {
         line(&format!("  {name}"), format!("{:.0}", samples.outcome(name)));
@@ -104,10 +116,14 @@ mod tests {
             causeway_relayed_packets_total{direction=\"to_client\"} 40\n\
             causeway_fast_path_packets_total{outcome=\"forwarded_up\"} 30\n\
             causeway_fast_path_packets_total{outcome=\"forwarded_between\"} 30\n\
+            causeway_fast_path_attached{at=\"lo/tc\"} 1\n\
+            causeway_fast_path_attached{at=\"eth0/xdp\"} 0\n\
             causeway_fast_path_flows 3\n\
             causeway_fast_path_flows_max 64\n";
         let told = report(&Samples::of(text));
         assert!(told.contains("90.0 %") && told.contains("3 of 64"), "{told}");
+        let row = |name: &str| told.lines().find(|line| line.trim_start().starts_with(name)).expect("a row");
+        assert!(row("lo/tc").ends_with("attached") && row("eth0/xdp").ends_with("taken off"), "{told}");
         let none = report(&Samples::of("causeway_fast_path_flows_max 0\n"));
         assert!(none.starts_with("no fast path"), "{none}");
     }

@@ -6,8 +6,9 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::*;
 use crate::{
-    Outcome,
-    model::{Model, ModelFlow, Verdict},
+    Entry, Outcome,
+    model::{Model, ModelFlow, ModelVlan, Verdict},
+    routes::Vlan,
 };
 
 const RELAY_PORTS: RangeInclusive<u16> = 50_000..=50_100;
@@ -15,18 +16,26 @@ const TC_NEXT: i32 = -1;
 const TC_PASS: i32 = 0;
 const TC_DROP: i32 = 2;
 const TC_REDIRECT: i32 = 7;
+const XDP_PASS: i32 = 2;
+const XDP_REDIRECT: i32 = 4;
+const ENTRIES: [Entry; 3] = [Entry::Tc, Entry::XdpDriver, Entry::XdpGeneric];
 /// The kernel refuses a test run of less than Ethernet's and IP's header.
 const RUN_MIN: usize = 54;
-const LOOPBACK: Way = Way { interface: 1, mtu: 65_535 };
+const LOOPBACK: Way = Way { interface: 1, mtu: 65_535, takes_frames: false };
+const VLANS: [ModelVlan; 1] = [ModelVlan { device: 1, id: 5, interface: 9 }];
 
 /// A loaded program, or why there is none here.
 fn program() -> Option<FastPath> {
+    program_of(64)
+}
+
+fn program_of(flows_max: u32) -> Option<FastPath> {
     let settings = Settings {
-        mode: Mode::Tc,
+        mode: Mode::Xdp,
         interfaces: Vec::new(),
         addresses: Vec::new(),
         relay_ports: RELAY_PORTS,
-        flows_max: 64,
+        flows_max,
     };
     match FastPath::load(&settings) {
         Ok(path) => Some(path),
@@ -70,12 +79,16 @@ fn open_for(now: Instant, secs: u64) -> Life {
 }
 
 fn run(path: &FastPath, frame: &[u8]) -> (i32, Vec<u8>) {
+    run_at(path, Entry::Tc, frame)
+}
+
+fn run_at(path: &FastPath, entry: Entry, frame: &[u8]) -> (i32, Vec<u8>) {
     let short = if frame[12..14] == [0x86, 0xdd] { RUN_MIN } else { RUN_MIN - 20 };
     if frame.len() < short {
-        return (TC_NEXT, frame.to_vec());
+        return (if entry == Entry::Tc { TC_NEXT } else { XDP_PASS }, frame.to_vec());
     }
     let mut room = vec![0; 8192];
-    let (verdict, len) = path.test_run(frame, &mut room).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
+    let (verdict, len) = path.test_run(entry, frame, &mut room).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
     room.truncate(len);
     (verdict, room)
 }
@@ -84,7 +97,15 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// An Ethernet frame with a UDP datagram; `check` is put in as it is, or computed.
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    Right,
+    /// Of the pseudo-header alone, as a sender leaves it to the device.
+    Unfinished,
+    Is(u16),
+}
+
+/// An Ethernet frame with a UDP datagram.
 #[derive(Clone, Debug)]
 struct Frame {
     from: SocketAddr,
@@ -92,13 +113,14 @@ struct Frame {
     payload: Vec<u8>,
     class: u8,
     hops: u8,
-    check: Option<u16>,
+    check: Check,
     padding: usize,
+    tag: Option<u16>,
 }
 
 impl Frame {
     fn new(from: SocketAddr, to: SocketAddr, payload: Vec<u8>) -> Self {
-        Self { from, to, payload, class: 0, hops: 64, check: None, padding: 0 }
+        Self { from, to, payload, class: 0, hops: 64, check: Check::Right, padding: 0, tag: None }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -111,10 +133,19 @@ impl Frame {
         let mut pseudo = [self.from, self.to].map(|a| octets(a.ip())).concat();
         pseudo.extend_from_slice(&[0, 17]);
         pseudo.extend_from_slice(&udp_len.to_be_bytes());
+        let unfinished = !finished(&pseudo);
         pseudo.extend_from_slice(&udp);
-        let check = self.check.unwrap_or_else(|| finished(&pseudo));
+        let check = match self.check {
+            Check::Right => finished(&pseudo),
+            Check::Unfinished => unfinished,
+            Check::Is(check) => check,
+        };
         udp[6..8].copy_from_slice(&check.to_be_bytes());
-        let mut frame = vec![0; 12];
+        let mut frame: Vec<u8> = (1..13).collect();
+        if let Some(tag) = self.tag {
+            frame.extend_from_slice(&[0x81, 0]);
+            frame.extend_from_slice(&tag.to_be_bytes());
+        }
         match (self.from.ip(), self.to.ip()) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 frame.extend_from_slice(&[8, 0]);
@@ -167,7 +198,8 @@ fn channel_data(number: u16, data: &[u8]) -> Vec<u8> {
 
 /// Flows of every kind: to the loopback, to a network, of either family and mixed, between two allocations, over, unheard.
 fn world() -> Model {
-    let network = |interface| Way { interface, mtu: 1500 };
+    let network = |interface| Way { interface, mtu: 1500, takes_frames: true };
+    let taking_nothing = |interface| Way { takes_frames: false, ..network(interface) };
     let flow = |n: u16, client: &str, server: &str, relay: &str, peer: &str| ModelFlow {
         flow: Flow {
             client: address(client),
@@ -213,17 +245,28 @@ fn world() -> Model {
         flow(16, c4, "192.0.2.1:50099", &r4(50_016), "192.0.2.78:6000"),
         // Whose peer's allocation has no channel back.
         flow(15, c4, s4, &r4(50_015), "203.0.113.1:50017"),
+        // Of a VLAN, to the same one, to another interface, or to one whose driver takes no frames.
+        ModelFlow { down: network(9), up: network(9), ..flow(20, c4, s4, &r4(50_020), p4) },
+        ModelFlow { down: network(9), up: network(7), ..flow(21, c4, s4, &r6(50_021), p6) },
+        ModelFlow { up: taking_nothing(8), ..flow(22, c4, s4, &r4(50_022), p4) },
+        // Each other's peers once more, in a VLAN.
+        ModelFlow { down: network(9), ..flow(23, c4, s4, &r4(50_023), "203.0.113.1:50024") },
+        ModelFlow { down: network(9), ..flow(24, "192.0.2.10:4000", s4, &r4(50_024), "203.0.113.1:50023") },
     ];
-    for index in [14, 15, 17] {
+    for index in [14, 15, 17, 21, 22] {
         flows[index].flow.advertised = "203.0.113.1".parse().expect("an address");
         flows[index].flow.peer_relay = Some("192.0.2.1".parse().expect("an address"));
         flows[index].up = Way::default();
     }
-    Model { relay_ports: RELAY_PORTS, flows }
+    Model { relay_ports: RELAY_PORTS, flows, entry: Entry::Tc, vlans: VLANS.to_vec() }
 }
 
-fn both() -> Option<(FastPath, Model)> {
-    let (path, model) = (program()?, world());
+fn both(entry: Entry) -> Option<(FastPath, Model)> {
+    let (path, model) = (program()?, Model { entry, ..world() });
+    for vlan in &model.vlans {
+        let known = Vlan { device: vlan.device, id: vlan.id };
+        path.held.lock().program.know_vlan(vlan.interface, known).expect("room");
+    }
     for (slot, flow) in model.flows.iter().enumerate() {
         place(&path, flow, u32::try_from(slot).expect("few"));
     }
@@ -233,12 +276,15 @@ fn both() -> Option<(FastPath, Model)> {
 /// One frame through both; every byte and every counter is the same.
 fn compare(path: &FastPath, model: &mut Model, frame: &[u8]) -> Verdict {
     let expected = model.relay(frame, 1);
-    let (verdict, bytes) = run(path, frame);
-    match &expected {
-        Verdict::Next(_) => assert_eq!((verdict, &bytes[..]), (TC_NEXT, frame), "{expected:?}"),
-        Verdict::Here(_, out) => assert_eq!((verdict, &bytes), (TC_PASS, out), "{expected:?}"),
-        Verdict::Out(_, _, out) => assert_eq!((verdict, &bytes), (TC_REDIRECT, out), "{expected:?}"),
-    }
+    let is_tc = model.entry == Entry::Tc;
+    let (verdict, bytes) = run_at(path, model.entry, frame);
+    let (wanted, out) = match &expected {
+        Verdict::Next(_) => (if is_tc { TC_NEXT } else { XDP_PASS }, frame),
+        Verdict::Here(_, out) => (TC_PASS, &out[..]),
+        Verdict::Out(_, _, out) if is_tc => (TC_REDIRECT, &out[..]),
+        Verdict::Out(_, _, out) => (XDP_REDIRECT, &out[..]),
+    };
+    assert_eq!((verdict, &bytes[..]), (wanted, out), "{expected:?} {:?}", model.entry);
     for (slot, flow) in model.flows.iter().enumerate() {
         let traffic = path.traffic(FlowId(u32::try_from(slot).expect("few")));
         assert_eq!((traffic.up_packets, traffic.up_bytes), flow.from_client, "{flow:?}");
@@ -250,10 +296,17 @@ fn compare(path: &FastPath, model: &mut Model, frame: &[u8]) -> Verdict {
 /// A frame that one of the flows may take, in either direction.
 fn frames() -> impl Strategy<Value = Frame> {
     let lens = prop_oneof![4 => 0..40_usize, 2 => 100..300_usize, 2 => 1200..1500_usize, 1 => 2030..2060_usize];
-    let part = (0..19_usize, any::<bool>(), lens, any::<u64>());
+    let part = (0..world().flows.len(), any::<bool>(), lens, any::<u64>());
     let head = (any::<u8>(), prop_oneof![6 => Just(64_u8), 1 => any::<u8>()], 0..30_usize);
-    let check = prop_oneof![6 => Just(None), 1 => Just(Some(0)), 1 => any::<u16>().prop_map(Some)];
-    (part, head, check).prop_map(|((index, up, len, seed), (class, hops, padding), check)| {
+    let check = prop_oneof![
+        6 => Just(Check::Right),
+        1 => Just(Check::Is(0)),
+        1 => Just(Check::Unfinished),
+        1 => any::<u16>().prop_map(Check::Is)
+    ];
+    let tag =
+        prop_oneof![4 => Just(None), 3 => Just(Some(5)), 1 => Just(Some(0x6005)), 1 => any::<u16>().prop_map(Some)];
+    (part, head, check, tag).prop_map(|((index, up, len, seed), (class, hops, padding), check, tag)| {
         let model = world();
         let flow = model.flows.get(index).unwrap_or(&model.flows[0]).flow;
         let data: Vec<u8> =
@@ -263,14 +316,18 @@ fn frames() -> impl Strategy<Value = Frame> {
         } else {
             (flow.peer, flow.relay, data)
         };
-        Frame { class, hops, check, padding, ..Frame::new(from, to, payload) }
+        Frame { class, hops, check, padding, tag, ..Frame::new(from, to, payload) }
     })
 }
 
 #[test]
 fn the_program_does_what_the_model_does_with_random_flows() {
-    let Some((path, mut model)) = both() else { return };
-    let mut met = std::collections::BTreeSet::new();
+    ENTRIES.iter().for_each(|entry| check_random_flows(*entry));
+}
+
+fn check_random_flows(entry: Entry) {
+    let Some((path, mut model)) = both(entry) else { return };
+    let mut met = BTreeSet::new();
     let mut runner = TestRunner::deterministic();
     for _ in 0..4000 {
         let frame = frames().new_tree(&mut runner).expect("a frame").current();
@@ -292,13 +349,17 @@ fn the_program_does_what_the_model_does_with_random_flows() {
         O::PassedSize,
         O::PassedWay,
     ] {
-        assert!(met.contains(&Some(outcome)), "never met {outcome:?}");
+        assert!(met.contains(&Some(outcome)), "never met {outcome:?} at {entry:?}");
     }
 }
 
 #[test]
 fn a_byte_turned_anywhere_makes_no_difference_between_program_and_model() {
-    let Some((path, mut model)) = both() else { return };
+    ENTRIES.iter().for_each(|entry| check_turned_bytes(*entry));
+}
+
+fn check_turned_bytes(entry: Entry) {
+    let Some((path, mut model)) = both(entry) else { return };
     let mut runner = TestRunner::deterministic();
     let spots = (any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>(), any::<bool>());
     for _ in 0..6000 {
@@ -316,7 +377,11 @@ fn a_byte_turned_anywhere_makes_no_difference_between_program_and_model() {
 
 #[test]
 fn garbage_passes_unharmed() {
-    let Some((path, mut model)) = both() else { return };
+    ENTRIES.iter().for_each(|entry| check_garbage(*entry));
+}
+
+fn check_garbage(entry: Entry) {
+    let Some((path, mut model)) = both(entry) else { return };
     let mut runner = TestRunner::deterministic();
     let kinds = prop_oneof![Just([8_u8, 0]), Just([0x86, 0xdd]), Just([0x81, 0]), any::<[u8; 2]>()];
     let strategy =
@@ -333,7 +398,7 @@ fn garbage_passes_unharmed() {
 
 #[test]
 fn a_right_checksum_stays_right() {
-    let Some((path, model)) = both() else { return };
+    let Some((path, model)) = both(Entry::Tc) else { return };
     for flow in &model.flows[..9] {
         for (from, to, payload) in [
             (flow.flow.client, flow.flow.server, channel_data(flow.flow.channel, b"odd")),
@@ -412,6 +477,32 @@ fn a_flow_ends_at_its_deadline_and_when_it_is_taken_back() {
     let again = path.insert(&flow, None, open_for(now, 60), now).expect("room");
     assert_ne!(again, id, "the record rests");
     assert_eq!(path.traffic(again), Traffic::default());
+}
+
+#[test]
+fn a_channel_that_finds_no_room_stays_in_user_space_and_is_counted() {
+    let Some(path) = program_of(2) else { return };
+    let now = Instant::now();
+    let flow = |n: u16| Flow {
+        client: address("127.0.0.1:4000"),
+        server: address("127.0.0.1:3478"),
+        channel: 0x4000 + n,
+        relay: address(&format!("127.0.0.1:{}", 50_000 + n)),
+        advertised: "127.0.0.1".parse().expect("an address"),
+        peer: address("127.0.0.1:6000"),
+        peer_relay: None,
+    };
+    let frame = |n: u16| Frame::new(flow(n).client, flow(n).server, channel_data(flow(n).channel, b"x")).bytes();
+    let placed: Vec<_> = (1..=3).map(|n| path.insert(&flow(n), None, open_for(now, 60), now)).collect();
+    assert_eq!(placed.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!((path.status().flows, path.status().flows_refused), (2, 1));
+    let verdicts = [1, 2, 3].map(|n| run(&path, &frame(n)).0);
+    assert_eq!(verdicts, [TC_PASS, TC_PASS, TC_NEXT], "the third is the sockets'");
+    // Room again, once the record has rested.
+    path.remove(placed[0].expect("there is room"), &flow(1), now);
+    assert!(path.insert(&flow(3), None, open_for(now, 60), now).is_none());
+    assert!(path.insert(&flow(3), None, open_for(now, 60), now + REST).is_some());
+    assert_eq!(path.status().flows_refused, 2);
 }
 
 #[test]
