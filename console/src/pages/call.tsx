@@ -37,7 +37,7 @@ export function CallPage() {
       <PageHead
         title={`${data.from} to ${calleesOf(data)}`}
         badge={<CallState of={data} />}
-        about={data.service ? `Placed to the service ${data.service}` : `Placed by ${data.dialect}`}
+        about={data.service ? `Placed to the service ${data.service}` : `Placed over ${data.dialect.toUpperCase()}`}
       />
       {error !== undefined && <ErrorNote error={error} retry={reload} />}
       <div class="stats">

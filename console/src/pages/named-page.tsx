@@ -37,7 +37,9 @@ export function NamedPage<Row extends Figures>(props: {
     if (error instanceof ApiError && error.isMissing) {
       return (
         <div class="stack">
-          <Empty title={`No ${kind} ${name}`}>It was never named by a credential, or its data was deleted.</Empty>
+          <Empty title={props.whenMissing ? `No relay sessions of ${name}` : `No ${kind} ${name}`}>
+            It was never named by a credential, or its data was deleted.
+          </Empty>
           {props.whenMissing}
         </div>
       );

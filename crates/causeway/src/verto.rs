@@ -30,7 +30,8 @@ impl Verto {
     pub(crate) fn start(calls: &Calls, store: &Arc<SqlStore>, webhooks: &Arc<Webhooks>) -> Self {
         let (board, voice) = (Arc::clone(&calls.board), Arc::clone(&calls.voice));
         let settings = VertoSettings::default();
-        let service = VertoService::new(settings, Arc::clone(&board), Arc::clone(store), Arc::clone(&voice));
+        let (own, places) = (Arc::clone(&board), Arc::clone(&calls.places));
+        let service = VertoService::new(settings, own, Arc::clone(store), Arc::clone(&voice), places);
         let deliveries = Deliveries::new(Arc::clone(store), Arc::new(Posts(Arc::clone(webhooks))));
         let task = calls.take_voice_events().map(|events| tokio::spawn(Arc::clone(&deliveries).run(events)));
         Self { service, deliveries, board, voice, task: Mutex::new(task) }

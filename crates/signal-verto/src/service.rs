@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::any};
-use causeway_app::{VoiceCalls, VoiceDesk, VoiceStore};
+use causeway_app::{ClientPlaces, VoiceCalls, VoiceDesk, VoiceStore};
 use causeway_call_core::Identity;
 use causeway_signal_core::Pace;
 use causeway_switchboard::Switchboard;
@@ -38,6 +38,7 @@ pub struct VertoService<S> {
     pub(crate) board: Arc<Switchboard>,
     pub(crate) desk: VoiceDesk<S>,
     pub(crate) voice: Arc<VoiceCalls>,
+    pub(crate) places: Arc<ClientPlaces>,
     pub(crate) sessions: Sessions,
     pub(crate) counters: Counters,
     pub(crate) draining: watch::Sender<bool>,
@@ -53,14 +54,21 @@ impl<S> std::fmt::Debug for VertoService<S> {
 }
 
 impl<S: VertoStore> VertoService<S> {
-    /// Serves on this switchboard; `voice` is told which client is whose.
+    /// Serves on this switchboard; `voice` is told which client is whose, `places` where it is.
     #[must_use]
-    pub fn new(settings: VertoSettings, board: Arc<Switchboard>, store: Arc<S>, voice: Arc<VoiceCalls>) -> Arc<Self> {
+    pub fn new(
+        settings: VertoSettings,
+        board: Arc<Switchboard>,
+        store: Arc<S>,
+        voice: Arc<VoiceCalls>,
+        places: Arc<ClientPlaces>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             settings,
             board,
             desk: VoiceDesk::new(store),
             voice,
+            places,
             sessions: Sessions::default(),
             counters: Counters::default(),
             draining: watch::channel(false).0,

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::requester;
+use causeway_app::ClientPlace;
 use causeway_signal_core::Pace;
 use causeway_switchboard::{Inbox, ToClient};
 use tokio::{
@@ -102,6 +103,8 @@ async fn serve<S: VertoStore>(
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
     let draining = service.draining.subscribe();
     let address = seat.address();
+    let (places, id) = (Arc::clone(&service.places), connection.id());
+    places.put(id, ClientPlace { dialect: "verto", address, user_agent: None });
     let client = Client::new(service, connection, address, token, control);
     let mut wire = Wire { client, inbox, controls, draining, frames: Pace::default() };
     let over = wire.hold(&mut socket).await;
@@ -124,6 +127,7 @@ async fn serve<S: VertoStore>(
             close(close_code::NORMAL, "taken over")
         }
     };
+    places.remove(id);
     drop(seat);
     // The client may be gone already, or read nothing; it was told as far as it could be.
     if frame.is_some() && matches!(timeout(WRITE_PATIENCE, socket.send(Frame::Close(frame))).await, Ok(Ok(()))) {
