@@ -159,14 +159,19 @@ impl<S: SipUserStore> SipUsers<S> {
     /// # Errors
     /// The store did not answer.
     pub async fn find(&self, host: &str, name: &str) -> StoreResult<Option<StoredSipUser>> {
-        let label = host.split('.').next().unwrap_or_default();
-        let account = match AccessLabel::new(label) {
-            Ok(label) => self.store.client_account_of(&label).await?,
-            Err(_) => None,
-        };
-        let project = account.map_or(ProjectId::DEFAULT, |account| account.project);
+        let project = self.project_of(host).await?.unwrap_or(ProjectId::DEFAULT);
         let user = self.store.sip_user(project, name).await?;
         Ok(user.filter(|user| user.realm == self.realm))
+    }
+
+    /// The project whose access key is the first label of a host; none when it is nobody's.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn project_of(&self, host: &str) -> StoreResult<Option<ProjectId>> {
+        let label = host.split('.').next().unwrap_or_default();
+        let Ok(label) = AccessLabel::new(label) else { return Ok(None) };
+        Ok(self.store.client_account_of(&label).await?.map(|account| account.project))
     }
 
     async fn note(&self, caller: ApiCaller, action: &str, name: &str, at: UnixTime) -> StoreResult<()> {

@@ -114,14 +114,14 @@ pub(crate) fn router(parts: Parts) -> Router {
         minting: Arc::clone(&minting),
         revocation: Arc::clone(&revocation),
     };
-    let sip = sip::serve(&calls, &clients, &store, &minting, &revocation);
+    let sip_users = Arc::new(SipUsers::new(Arc::clone(&store), Arc::clone(&clients.registrations), realm));
+    let sip = sip::serve(&calls, &clients, &sip_users, &store, &minting, &revocation);
     let access_keys = Arc::clone(&aws.keys);
     let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
     let telnyx = verto.state(&gate, &store);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
     let Clients { tokens: client_tokens, registrations } = clients;
-    let sip_users = SipUsers::new(Arc::clone(&store), Arc::clone(&registrations), realm);
     let aculab = aculab::ApiState {
         gate: Arc::clone(&gate),
         tokens: Arc::clone(&client_tokens),
@@ -136,7 +136,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         client_tokens,
         registrations,
         calls: Arc::clone(&calls.book),
-        sip_users: Arc::new(sip_users),
+        sip_users,
         gate,
         store,
         revocation,

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use causeway_app::{
     ApiCaller, CallBook, CallStore, ClientRole, ClientTokenError, ClientTokens, Identifier, LiveSessions, MintRequest,
-    Minting, OrganizationId, ProjectId, RegionWish, Revocation, RevokeBy, Scopes, Store, TokenId,
+    Minting, OrganizationId, ProjectId, RegionWish, Revocation, RevokeBy, Scopes, SipUserStore, SipUsers, Store,
+    TokenId,
 };
 use causeway_call_core::{AccountId, CallId, HangupCause};
 use causeway_credentials::client_token::AccessLabel;
@@ -38,10 +39,36 @@ pub(crate) async fn users(settings: &Settings, store: &SqlStore) -> anyhow::Resu
     Ok(users)
 }
 
+/// A user of the file, unless the host names another project than its; else one that the API made.
+async fn find_user<S: SipUserStore>(
+    configured: &BTreeMap<String, SipUser>,
+    made: &SipUsers<S>,
+    host: &str,
+    name: &str,
+) -> Result<Option<SipUser>, TokenRefusal> {
+    if let Some(user) = configured.get(name) {
+        // While the store is away users of the file still come in.
+        let named = made.project_of(host).await.unwrap_or(None);
+        if named.is_none_or(|project| AccountId(project.0) == user.account) {
+            return Ok(Some(user.clone()));
+        }
+    }
+    let found = made.find(host, name).await.map_err(|error| {
+        tracing::debug!(%error, "a SIP user cannot be judged");
+        TokenRefusal::Unavailable
+    })?;
+    Ok(found.map(|user| SipUser {
+        account: AccountId(user.project.0),
+        md5: user.md5.expose().clone(),
+        sha256: user.sha256.expose().clone(),
+    }))
+}
+
 /// Serves SIP clients on the switchboard.
 pub(crate) fn serve(
     calls: &Calls,
     clients: &Clients,
+    sip_users: &Arc<SipUsers<SqlStore>>,
     store: &Arc<SqlStore>,
     minting: &Arc<Minting<SqlStore>>,
     revocation: &Arc<Revocation<SqlStore>>,
@@ -59,6 +86,7 @@ pub(crate) fn serve(
     };
     let access = Arc::new(Access {
         users: calls.users.clone(),
+        sip_users: Arc::clone(sip_users),
         tokens: Arc::clone(&clients.tokens),
         store: Arc::clone(store),
         minting: Arc::clone(minting),
@@ -74,7 +102,10 @@ pub(crate) fn serve(
 
 /// Who SIP clients are, and their relay credentials.
 struct Access {
+    /// Of the configuration, by name.
     users: BTreeMap<String, SipUser>,
+    /// Made by the API.
+    sip_users: Arc<SipUsers<SqlStore>>,
     tokens: Arc<ClientTokens<SqlStore>>,
     store: Arc<SqlStore>,
     minting: Arc<Minting<SqlStore>>,
@@ -146,8 +177,8 @@ impl SipAccess for Access {
         })
     }
 
-    fn sip_user<'a>(&'a self, _host: &'a str, name: &'a str) -> Asking<'a, Result<Option<SipUser>, TokenRefusal>> {
-        Box::pin(async move { Ok(self.users.get(name).cloned()) })
+    fn sip_user<'a>(&'a self, host: &'a str, name: &'a str) -> Asking<'a, Result<Option<SipUser>, TokenRefusal>> {
+        Box::pin(find_user(&self.users, &self.sip_users, host, name))
     }
 
     fn ice_servers(&self, ask: IceAsk) -> Asking<'_, Result<IceServers, IceRefusal>> {
@@ -196,5 +227,69 @@ impl SipAccess for Access {
                 Err(_) => ServiceDecision::Reject(HangupCause::Congestion),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use causeway_app::{ClientTokenStore, NewToken, NoRegistrations, SipUserStore, StoredSipUser};
+    use causeway_types::{Secret, UnixTime};
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+    fn made(project: ProjectId, name: &str, realm: &str) -> StoredSipUser {
+        StoredSipUser {
+            project,
+            name: name.to_owned(),
+            realm: realm.to_owned(),
+            md5: Secret::new(format!("md5 of {} in {}", name, project.0)),
+            sha256: Secret::new(String::new()),
+            created_at: NOW,
+        }
+    }
+
+    #[tokio::test]
+    async fn users_of_the_file_and_of_the_api_are_found_by_host_and_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqlStore::open(&directory.path().join("causeway.db"), "node-1").await.unwrap();
+        let token = NewToken {
+            hash: [1; 32],
+            name: "first".to_owned(),
+            prefix: "cwp_abcd".to_owned(),
+            scopes: Scopes::ALL,
+            organization_wide: false,
+            expires_at: None,
+            regions: BTreeSet::new(),
+        };
+        store.make_first_token(&token, NOW).await.unwrap();
+        let (own, other) =
+            (ProjectId::DEFAULT, store.insert_project(OrganizationId::DEFAULT, "other", NOW).await.unwrap());
+        store.set_client_access(other, &AccessLabel::new("abc12").unwrap()).await.unwrap();
+        for user in
+            [made(own, "eve", "here"), made(own, "old", "there"), made(other, "ann", "here"), made(own, "ann", "here")]
+        {
+            store.insert_sip_user(&user).await.unwrap();
+        }
+        let filed = SipUser { account: AccountId(own.0), md5: "of the file".to_owned(), sha256: String::new() };
+        let configured = BTreeMap::from([("ann".to_owned(), filed)]);
+        let users = SipUsers::new(Arc::new(store), Arc::new(NoRegistrations), "here".to_owned());
+        let md5_in_other = format!("md5 of ann in {}", other.0);
+        let md5_of_eve = format!("md5 of eve in {}", own.0);
+        for (host, name, expected) in [
+            ("example.test", "ann", Some((own, "of the file"))),
+            ("abc12.example.test", "ann", Some((other, md5_in_other.as_str()))),
+            ("example.test", "eve", Some((own, md5_of_eve.as_str()))),
+            ("abc12.example.test", "eve", None),
+            ("example.test", "old", None),
+            ("example.test", "nobody", None),
+        ] {
+            let found = find_user(&configured, &users, host, name).await.unwrap();
+            let found = found.as_ref().map(|user| (ProjectId(user.account.0), user.md5.as_str()));
+            assert_eq!(found, expected, "{name} at {host}");
+        }
     }
 }

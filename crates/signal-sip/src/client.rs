@@ -10,12 +10,17 @@ use std::{
 use axum::extract::ws::close_code;
 use causeway_app::ClientPlace;
 use causeway_call_core::{AccountId, Identity};
-use causeway_sip_core::{AgentOutput, SipAgent, bridge};
+use causeway_sip_core::{AgentOutput, AskId, PageId, SipAgent, bridge};
 use causeway_switchboard::{Connection, ToClient};
 use causeway_types::Now;
 use tokio::task::JoinSet;
 
-use crate::{LimitReached, SipService, ice::IceHeld};
+use crate::{
+    LimitReached, SipService,
+    ice::IceHeld,
+    page::{OpenText, PageAsk, Reply},
+    proof::Trust,
+};
 
 /// Longest name of a program that is kept.
 const USER_AGENT_CHARS_MAX: usize = 100;
@@ -38,17 +43,23 @@ pub(crate) struct Client {
     pub(crate) connection: Connection,
     pub(crate) agent: SipAgent,
     pub(crate) address: Option<IpAddr>,
-    /// Users that proved themselves with a password: they need not do it again here.
-    pub(crate) trusted: BTreeMap<(String, String), Identity>,
+    /// Users that proved themselves with a password: they need not do it again here, until something is revoked.
+    pub(crate) trusted: BTreeMap<(String, String), Trust>,
     /// Bindings made here: who, and the Contact.
     pub(crate) bound: BTreeSet<(Identity, String)>,
     /// Nonces that were used here, and how often.
     pub(crate) nonces: BTreeMap<String, u32>,
+    /// Challenges so far.
+    pub(crate) challenges: u32,
     pub(crate) ice: Option<IceHeld>,
     /// Credentials that were made for this connection.
     pub(crate) ice_names: Vec<(AccountId, String)>,
     /// Service calls that wait for a decision; none is waited for once the client is gone.
     pub(crate) decisions: JoinSet<()>,
+    /// Texts of the client's that are not answered.
+    pub(crate) texts: BTreeMap<AskId, OpenText>,
+    /// Where answers to texts go that the client was told.
+    pub(crate) replies: BTreeMap<PageId, Reply>,
     refusals: u32,
     close_at: Option<Instant>,
     is_sent_away: bool,
@@ -72,9 +83,12 @@ impl Client {
             trusted: BTreeMap::new(),
             bound: BTreeSet::new(),
             nonces: BTreeMap::new(),
+            challenges: 0,
             ice: None,
             ice_names: Vec::new(),
             decisions: JoinSet::new(),
+            texts: BTreeMap::new(),
+            replies: BTreeMap::new(),
             refusals: 0,
             close_at: None,
             is_sent_away: false,
@@ -88,11 +102,13 @@ impl Client {
 
     /// When to call [`Self::wake`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.agent.poll_timeout().into_iter().chain(self.close_at).min()
+        self.agent.poll_timeout().into_iter().chain(self.close_at).chain(self.texts_deadline()).min()
     }
 
     pub(crate) fn wake(&mut self) {
-        self.agent.handle_timeout(Now::read());
+        let now = Now::read();
+        self.agent.handle_timeout(now);
+        self.expire_texts(now.mono);
     }
 
     /// The client said something.
@@ -134,9 +150,13 @@ impl Client {
             AgentOutput::Register(ask) => self.register(ask).await,
             AgentOutput::Dial(ask) => self.dial(ask).await,
             AgentOutput::IceServers { ask, from } => self.ice_servers(ask, &from).await,
-            // Clients that are not in a call cannot be written to.
-            AgentOutput::Page { ask, .. } => {
-                self.agent.handle_refused(ask, 405, &[("Allow", "INVITE, REGISTER, OPTIONS")])
+            AgentOutput::Page { ask, from, to, request_uri, credentials, content_type, body } => {
+                self.page(PageAsk { ask, from, to, request_uri, credentials, content_type, body }).await;
+            }
+            AgentOutput::PageAnswered { page, status } => {
+                if let Some(reply) = self.replies.remove(&page) {
+                    reply.give(status);
+                }
             }
             AgentOutput::Send(_)
             | AgentOutput::Progress { .. }
@@ -195,6 +215,7 @@ impl Client {
     /// The connection is over.
     pub(crate) fn gone(&mut self) {
         self.service.places.remove(self.connection.id());
+        self.service.post.close(self.connection.id());
         let names = std::mem::take(&mut self.ice_names);
         if !names.is_empty() {
             self.service.access.ice_over(names);

@@ -14,6 +14,7 @@ mod client;
 mod domain;
 mod figures;
 mod ice;
+mod page;
 mod proof;
 mod register;
 mod service;

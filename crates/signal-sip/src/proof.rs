@@ -34,6 +34,13 @@ pub(crate) struct Proven {
     pub(crate) callees: CalleeRule,
 }
 
+/// A user that proved itself, and how much had been revoked then.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    identity: Identity,
+    revocations: u64,
+}
+
 impl Proven {
     fn user(account: AccountId, name: &str) -> Self {
         let (grant, callees) = (Arc::from(format!("user:{name}")), CalleeRule::Anybody);
@@ -60,10 +67,13 @@ impl Client {
         let proven = match claim.credentials {
             Some(Credentials::Bearer(token)) => self.by_token(claim.from, token).await,
             Some(Credentials::Digest(digest)) => self.by_digest(claim, digest).await,
-            None => match self.trusted.get(&trust(claim.from)) {
-                Some(identity) => Ok(Proven::user(identity.account, &identity.name)),
-                None => Err(self.challenge(claim, false)),
-            },
+            None => {
+                let revocations = self.service.board.revocations();
+                match self.trusted.get(&name(claim.from)).filter(|trust| trust.revocations == revocations) {
+                    Some(Trust { identity, .. }) => Ok(Proven::user(identity.account, &identity.name)),
+                    None => Err(self.challenge(claim, false)),
+                }
+            }
         };
         match &proven {
             Ok(_) => self.note_proof(),
@@ -106,6 +116,8 @@ impl Client {
         if digest.username != claim.from.user {
             return Err(Doubt::FORBIDDEN);
         }
+        // Read before the user is: a user that is removed meanwhile is not trusted for what it was.
+        let revocations = self.service.board.revocations();
         let Ok(user) = self.service.access.sip_user(&claim.from.host, &digest.username).await else {
             return Err(Doubt::Unavailable);
         };
@@ -123,8 +135,13 @@ impl Client {
         if !self.is_first_use(digest) {
             return Err(self.challenge(claim, true));
         }
+        if revocations != self.service.board.revocations() {
+            return Err(self.challenge(claim, true));
+        }
+        self.trusted.retain(|_, trust| trust.revocations == revocations);
         if self.trusted.len() < TRUSTED_MAX {
-            self.trusted.insert(trust(claim.from), Identity::new(user.account, &digest.username));
+            let identity = Identity::new(user.account, &digest.username);
+            self.trusted.insert(name(claim.from), Trust { identity, revocations });
         }
         Ok(Proven::user(user.account, &digest.username))
     }
@@ -142,13 +159,14 @@ impl Client {
         is_first
     }
 
-    fn challenge(&self, claim: Claim<'_>, is_stale: bool) -> Doubt {
+    fn challenge(&mut self, claim: Claim<'_>, is_stale: bool) -> Doubt {
         if matches!(Domain::of(&claim.from.host), Domain::Key { .. } | Domain::Cloud { .. } | Domain::Service { .. }) {
             return self.invalid_token();
         }
         let (status, name) =
             if claim.method == "REGISTER" { (401, "WWW-Authenticate") } else { (407, "Proxy-Authenticate") };
-        let nonce = self.service.nonces.issue(Now::read().unix, self.connection.id().number);
+        self.challenges = self.challenges.wrapping_add(1);
+        let nonce = self.service.nonces.issue(Now::read().unix, self.connection.id().number, self.challenges);
         // The preferred one is first (RFC 8760 §2.4). Browsers keep the last header of a name, and speak MD5 alone.
         let challenges = [DigestAlgorithm::Sha256, DigestAlgorithm::Md5]
             .map(|algorithm| (name, digest_challenge(&self.service.settings.realm, &nonce, is_stale, algorithm)));
@@ -167,6 +185,7 @@ impl Client {
     }
 }
 
-fn trust(from: &Uri) -> (String, String) {
+/// Who a connection speaks for.
+fn name(from: &Uri) -> (String, String) {
     (from.host.clone(), from.user.clone())
 }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::{
     SipAccess, SipFigures, SipSettings,
     figures::{Counters, LimitReached},
+    page::Post,
     socket,
 };
 
@@ -34,6 +35,7 @@ pub struct SipService {
     pub(crate) access: Arc<dyn SipAccess>,
     pub(crate) places: Arc<ClientPlaces>,
     pub(crate) nonces: Nonces,
+    pub(crate) post: Post,
     pub(crate) counters: Counters,
     pub(crate) draining: watch::Sender<bool>,
     open: AtomicUsize,
@@ -81,6 +83,7 @@ impl SipService {
             access,
             places,
             nonces: Nonces::new(nonce_key),
+            post: Post::default(),
             counters: Counters::default(),
             draining: watch::channel(false).0,
             open: AtomicUsize::new(0),

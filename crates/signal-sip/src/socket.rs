@@ -17,11 +17,15 @@ use axum::{
 use causeway_call_core::LegTraits;
 use causeway_signal_core::Pace;
 use causeway_switchboard::Inbox;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use crate::{
     LimitReached, SipService,
     client::{Client, Over},
+    page::Note,
     service::Seat,
 };
 
@@ -77,9 +81,10 @@ pub(crate) async fn upgrade(
 async fn serve(mut socket: WebSocket, service: Arc<SipService>, address: Option<IpAddr>, seat: Seat) {
     let Ok((connection, inbox, agent)) = service.connect(TRAITS) else { return };
     let mut draining = service.draining.subscribe();
+    let mut notes = service.post.open(connection.id());
     let mut client = Client::new(Arc::clone(&service), connection, agent, address);
     let mut pulse = Pulse { frames: Pace::default(), is_heard: true, ping_at: Instant::now() + PING_INTERVAL };
-    let over = pulse.hold(&mut socket, &mut client, inbox, &mut draining).await;
+    let over = pulse.hold(&mut socket, &mut client, inbox, &mut notes, &mut draining).await;
     client.gone();
     drop((client, seat));
     if let Over::Close(code, reason) = over {
@@ -96,6 +101,7 @@ async fn serve(mut socket: WebSocket, service: Arc<SipService>, address: Option<
 enum Step {
     Frame(Option<Result<Frame, axum::Error>>),
     Told(Option<causeway_switchboard::ToClient>),
+    Noted(Option<Box<Note>>),
     Time,
     Drain,
 }
@@ -113,12 +119,14 @@ impl Pulse {
         socket: &mut WebSocket,
         client: &mut Client,
         mut inbox: Inbox,
+        notes: &mut mpsc::Receiver<Box<Note>>,
         draining: &mut watch::Receiver<bool>,
     ) -> Over {
         loop {
             let wake = client.deadline().map_or(self.ping_at, |at| at.min(self.ping_at));
             let step = tokio::select! {
                 told = inbox.recv() => Step::Told(told),
+                note = notes.recv() => Step::Noted(note),
                 frame = socket.recv() => Step::Frame(frame),
                 () = tokio::time::sleep_until(wake.into()) => Step::Time,
                 // The sender lives in the service, which this task holds.
@@ -127,6 +135,11 @@ impl Pulse {
             let is_over = match step {
                 Step::Told(Some(told)) => {
                     client.told(told);
+                    None
+                }
+                Step::Noted(note) => {
+                    // The box is open for as long as the client is.
+                    note.into_iter().for_each(|note| client.noted(*note));
                     None
                 }
                 Step::Told(None) => Some(Over::Close(close_code::POLICY, "cut off")),

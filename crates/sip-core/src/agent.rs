@@ -10,6 +10,7 @@ mod dialog;
 mod in_dialog;
 mod io;
 mod legs;
+mod page;
 mod requests;
 mod responses;
 
@@ -25,8 +26,11 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-pub use self::io::{AgentOutput, AgentSettings, AskId, Contact, DialAsk, DropReason, RegisterAsk, ReplacesRef};
 use self::{dialog::Dialog, responses::ClientTransaction};
+pub use self::{
+    io::{AgentOutput, AgentSettings, AskId, Contact, DialAsk, DropReason, PageId, RegisterAsk, ReplacesRef},
+    page::Page,
+};
 use crate::message::{FirstLine, Message, ParseError};
 
 /// How long a client may take to answer a request (RFC 3261 §17.1.1.2, timer B; §17.1.2.2, timer F).
@@ -53,11 +57,13 @@ pub struct AgentLimits {
     pub asks_max: usize,
     /// Dialogues.
     pub dialogs_max: usize,
+    /// Texts to the client that it has not answered.
+    pub pages_max: usize,
 }
 
 impl Default for AgentLimits {
     fn default() -> Self {
-        Self { asks_max: 32, dialogs_max: 32 }
+        Self { asks_max: 32, dialogs_max: 32, pages_max: 32 }
     }
 }
 
@@ -68,12 +74,15 @@ pub struct SipAgent {
     limits: AgentLimits,
     rng: ChaCha12Rng,
     next_ask: u64,
+    next_page: u64,
     /// Requests that wait for the shell.
     asks: BTreeMap<AskId, Message>,
     dialogs: BTreeMap<DialogKey, Dialog>,
     by_leg: BTreeMap<LegId, DialogKey>,
     /// By branch.
     clients: BTreeMap<String, ClientTransaction>,
+    /// Texts that the client has not answered, by branch.
+    pages: BTreeMap<String, PageId>,
     /// The client's Contact URIs, by user part.
     contacts: BTreeMap<String, String>,
     /// The host of the client's own address.
@@ -94,10 +103,12 @@ impl SipAgent {
             limits,
             rng: ChaCha12Rng::from_seed(seed),
             next_ask: 0,
+            next_page: 0,
             asks: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             by_leg: BTreeMap::new(),
             clients: BTreeMap::new(),
+            pages: BTreeMap::new(),
             contacts: BTreeMap::new(),
             refused: VecDeque::new(),
             timers: BTreeSet::new(),

@@ -152,19 +152,23 @@ impl Nonces {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
-    /// A nonce for a connection.
+    /// A nonce for a connection, another one for each number: clients count the uses of one from its challenge on.
     #[must_use]
-    pub fn issue(&self, now: UnixTime, connection: u64) -> String {
+    pub fn issue(&self, now: UnixTime, connection: u64, number: u32) -> String {
         let secs = now.as_secs();
-        format!("{secs:016x}{}", hex::encode(self.code(secs, connection).as_ref().get(..16).unwrap_or_default()))
+        let code = self.code(secs, connection, number);
+        format!("{secs:016x}{number:08x}{}", hex::encode(code.as_ref().get(..16).unwrap_or_default()))
     }
 
     /// What a nonce is worth on a connection.
     #[must_use]
     pub fn judge(&self, now: UnixTime, connection: u64, nonce: &str) -> NonceState {
         let Some((time, code)) = nonce.split_at_checked(16) else { return NonceState::Foreign };
-        let Ok(secs) = u64::from_str_radix(time, 16) else { return NonceState::Foreign };
-        let own = self.code(secs, connection);
+        let Some((number, code)) = code.split_at_checked(8) else { return NonceState::Foreign };
+        let (Ok(secs), Ok(number)) = (u64::from_str_radix(time, 16), u32::from_str_radix(number, 16)) else {
+            return NonceState::Foreign;
+        };
+        let own = self.code(secs, connection, number);
         let Ok(code) = hex::decode(code) else { return NonceState::Foreign };
         if verify_slices_are_equal(own.as_ref().get(..16).unwrap_or_default(), &code).is_err() {
             return NonceState::Foreign;
@@ -173,10 +177,11 @@ impl Nonces {
         if is_old { NonceState::Stale } else { NonceState::Fresh }
     }
 
-    fn code(&self, secs: u64, connection: u64) -> hmac::Tag {
-        let mut text = [0; 16];
+    fn code(&self, secs: u64, connection: u64, number: u32) -> hmac::Tag {
+        let mut text = [0; 20];
         text[..8].copy_from_slice(&secs.to_be_bytes());
-        text[8..].copy_from_slice(&connection.to_be_bytes());
+        text[8..16].copy_from_slice(&connection.to_be_bytes());
+        text[16..].copy_from_slice(&number.to_be_bytes());
         hmac::sign(&self.key, &text)
     }
 }
@@ -223,7 +228,8 @@ mod tests {
     fn a_nonce_is_good_on_its_connection_for_its_time() {
         let nonces = Nonces::new(&[1; 32]);
         let at = UnixTime::from_secs;
-        let nonce = nonces.issue(at(1000), 7);
+        let nonce = nonces.issue(at(1000), 7, 1);
+        assert_ne!(nonce, nonces.issue(at(1000), 7, 2));
         assert_eq!(nonces.judge(at(1000 + NONCE_LIFETIME_SECS), 7, &nonce), NonceState::Fresh);
         assert_eq!(nonces.judge(at(1001 + NONCE_LIFETIME_SECS), 7, &nonce), NonceState::Stale);
         assert_eq!(nonces.judge(at(1000), 8, &nonce), NonceState::Foreign);

@@ -42,7 +42,8 @@ pub fn pass(
         | AgentOutput::Register(_)
         | AgentOutput::Dial(_)
         | AgentOutput::IceServers { .. }
-        | AgentOutput::Page { .. } => return Some(output),
+        | AgentOutput::Page { .. }
+        | AgentOutput::PageAnswered { .. } => return Some(output),
     };
     // A refusal of the rest means that the call ended meanwhile: the agent has heard or will hear of it.
     outcome.err().and(None)

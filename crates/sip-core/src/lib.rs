@@ -18,7 +18,8 @@ pub mod status;
 pub mod uri;
 
 pub use agent::{
-    AgentLimits, AgentOutput, AgentSettings, AskId, Contact, DialAsk, DropReason, RegisterAsk, ReplacesRef, SipAgent,
+    AgentLimits, AgentOutput, AgentSettings, AskId, Contact, DialAsk, DropReason, Page, PageId, RegisterAsk,
+    ReplacesRef, SipAgent,
 };
 pub use message::{Message, ParseError};
 pub use uri::{Address, Uri};

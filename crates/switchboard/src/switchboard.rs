@@ -75,6 +75,7 @@ pub struct Switchboard {
     /// The next deadline may have moved.
     moved: Notify,
     slow_clients: AtomicU64,
+    revocations: AtomicU64,
 }
 
 pub(crate) struct State {
@@ -100,8 +101,9 @@ impl Switchboard {
             inboxes: BTreeMap::new(),
             next_connection: 0,
         };
-        let (state, moved, slow_clients) = (Mutex::new(state), Notify::new(), AtomicU64::new(0));
-        Arc::new(Self { state, settings, links: OnceLock::new(), listener, moved, slow_clients })
+        let (state, moved, links) = (Mutex::new(state), Notify::new(), OnceLock::new());
+        let (slow_clients, revocations) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { state, settings, links, listener, moved, slow_clients, revocations })
     }
 
     /// Runs deadlines until the task is aborted.
@@ -175,6 +177,8 @@ impl Switchboard {
 
     /// Removes the bindings that are meant, and ends the calls of their connections: a token or user was revoked. How many bindings.
     pub fn revoke(&self, is_meant: impl Fn(&causeway_call_core::Binding) -> bool) -> usize {
+        // Before the bindings: who proves something meanwhile, and is bound after them, sees the number change.
+        self.revocations.fetch_add(1, Ordering::SeqCst);
         self.run(|state, now| {
             let meant: Vec<(BindingId, ConnectionId)> = state
                 .registrar
@@ -193,6 +197,12 @@ impl Switchboard {
             }
             meant.len()
         })
+    }
+
+    /// How often something was revoked: what a dialect remembers of a client is worth nothing once this is another number.
+    #[must_use]
+    pub fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::SeqCst)
     }
 
     /// Takes a binding back, on whichever connection it is: its owner proved who it is. Whether there was one.

@@ -257,3 +257,80 @@ async fn a_caller_may_give_up_while_a_service_call_is_decided() {
     alice.status(487).await;
     world.until(|world| world.board.counts().calls == 0).await;
 }
+
+/// A MESSAGE with a token that may write to everybody.
+fn text(client: &mut Client, to: &str, token: &str) -> Message {
+    client.request("MESSAGE", to).with("Authorization", token).with_body("text/plain", "hello")
+}
+
+#[tokio::test]
+async fn a_text_reaches_whoever_is_registered_and_its_answer_the_sender() {
+    let world = World::new().await;
+    let (mut alice, mut bob) = (world.client("alice").await, world.client("bob").await);
+    bob.registered("*").await;
+    for (said, heard) in [(200, 200), (486, 486), (407, 403), (302, 480)] {
+        let message = text(&mut alice, "bob", "Bearer alice|bob|no|t");
+        alice.says(&message).await;
+        let told = bob.asked("MESSAGE").await;
+        let from = told.address("From").unwrap().uri;
+        assert_eq!((from.user.as_str(), told.body.as_str(), told.header("Authorization")), ("alice", "hello", None));
+        assert_eq!(
+            (told.request_uri().unwrap().user.as_str(), told.header("Content-Type")),
+            ("bobx", Some("text/plain"))
+        );
+        bob.answers(&told, said).await;
+        alice.status(heard).await;
+    }
+    let message = text(&mut alice, "bob", "Bearer alice|bob|no|t");
+    alice.says(&message).await;
+    bob.asked("MESSAGE").await;
+    bob.close().await;
+    alice.status(480).await;
+}
+
+#[tokio::test]
+async fn a_text_needs_what_a_call_needs() {
+    let world = World::new().await;
+    let mut bob = world.client("bob").await;
+    bob.registered("*").await;
+    for (credentials, to, status) in [
+        ("Basic none", "bob", 401),
+        ("Bearer alice|eve,b*|no|t", "carol", 403),
+        ("Bearer alice||no|t", "bob", 403),
+        ("Bearer eve|*|no|t", "bob", 403),
+        ("Bearer alice|*|no|t", "carol", 480),
+        ("Bearer alice|*|no|t", "bob@zzz.webrtc-1-2-0.aculabcloud.net", 403),
+        ("Bearer alice|*|no|t", "bob@sip-1-2-0.aculab.com", 404),
+    ] {
+        let mut alice = world.client("alice").await;
+        let message = text(&mut alice, to, credentials);
+        alice.says(&message).await;
+        alice.status(status).await;
+    }
+}
+
+#[tokio::test]
+async fn a_text_goes_to_the_newest_place_of_a_key_and_to_all_of_a_user() {
+    let world = World::new().await;
+    let (mut old, mut new) = (world.client("bob").await, world.client("bob").await);
+    old.registered("*").await;
+    let request = new.request("REGISTER", "bob").with("Contact", "<sip:second@bob.invalid;transport=ws>;expires=600");
+    let request = request.with("Authorization", "Bearer bob|*|yes|t2");
+    new.says(&request).await;
+    new.status(200).await;
+    for (host, is_to_all) in [(HOST, false), ("example.test", true)] {
+        let mut alice = world.client_at("alice", host).await;
+        let message = text(&mut alice, "bob", "Bearer alice|*|no|t");
+        alice.says(&message).await;
+        let told = new.asked("MESSAGE").await;
+        if is_to_all {
+            // One that does not take it is waited out.
+            new.answers(&told, 480).await;
+            let told = old.asked("MESSAGE").await;
+            old.answers(&told, 200).await;
+        } else {
+            new.answers(&told, 200).await;
+        }
+        alice.status(200).await;
+    }
+}

@@ -160,6 +160,37 @@ async fn a_password_registers_by_digest_with_both_algorithms() {
 }
 
 #[tokio::test]
+async fn what_a_connection_has_proven_is_forgotten_when_something_is_revoked() {
+    let world = World::new().await;
+    let mut clients = Vec::new();
+    for name in ["bob", "eve"] {
+        let mut client = world.client_at(name, "example.test").await;
+        let request = client.register(600);
+        client.says(&request).await;
+        let answer = digest(challenge(&client.status(401).await), name, "REGISTER", "sip:example.test", 1);
+        let request = client.register(600).with("Authorization", answer);
+        client.says(&request).await;
+        client.status(200).await;
+        let again = client.register(600);
+        client.says(&again).await;
+        client.status(200).await;
+        clients.push(client);
+    }
+    world.answers.revoked.lock().push("bob".to_owned());
+    assert_eq!(world.board.revoke(|binding| &*binding.identity.name == "bob"), 1);
+    for (client, status) in clients.iter_mut().zip([401, 200]) {
+        let request = client.register(600);
+        client.says(&request).await;
+        let name = client.name.clone();
+        let answer = digest(challenge(&client.status(401).await), &name, "REGISTER", "sip:example.test", 1);
+        let request = client.register(600).with("Authorization", answer);
+        client.says(&request).await;
+        client.status(status).await;
+    }
+    assert_eq!((bindings(&world, "bob"), bindings(&world, "eve")), (0, 1));
+}
+
+#[tokio::test]
 async fn a_wrong_password_an_unknown_user_and_another_name_are_refused() {
     let world = World::new().await;
     for (name, user, status) in [("bob", "eve", 403), ("nobody", "nobody", 401), ("bob", "wrong", 401)] {

@@ -29,7 +29,7 @@ pub(crate) const SDP: &str =
     "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendrecv\r\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Tokens are `client|callees|receives|id`; users have their name as password.
+/// Tokens are `client|callees|receives|id`; users have their name as password. `revoked` has tokens' ids and users' names.
 #[derive(Default)]
 pub(crate) struct Answers {
     pub(crate) ice_over: Mutex<Vec<String>>,
@@ -66,7 +66,8 @@ impl SipAccess for Answers {
         Box::pin(async move {
             let secret = |algorithm: DigestAlgorithm| algorithm.secret(name, REALM, name);
             let (md5, sha256) = (secret(DigestAlgorithm::Md5), secret(DigestAlgorithm::Sha256));
-            Ok((name != "nobody").then_some(SipUser { account: AccountId(7), md5, sha256 }))
+            let is_there = name != "nobody" && !self.revoked.lock().iter().any(|revoked| revoked == name);
+            Ok(is_there.then_some(SipUser { account: AccountId(7), md5, sha256 }))
         })
     }
 

@@ -4,7 +4,7 @@
 //! break and come back. Whatever is sent can be read; when everybody is gone and time has passed, nothing is kept.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -15,7 +15,8 @@ use causeway_call_core::{
     Registrar, Registration, RingRule, Target,
 };
 use causeway_sip_core::{
-    AgentLimits, AgentOutput, AgentSettings, DialAsk, Message, RegisterAsk, SipAgent, bridge, message::FirstLine,
+    AgentLimits, AgentOutput, AgentSettings, AskId, DialAsk, Message, Page, PageId, RegisterAsk, SipAgent, bridge,
+    message::FirstLine,
 };
 use causeway_types::{Now, UnixTime};
 
@@ -97,6 +98,8 @@ struct Client {
     said: String,
     invite: Option<Message>,
     number: u32,
+    /// Texts the client was told: whose they are.
+    pages: BTreeMap<PageId, (ConnectionId, AskId)>,
 }
 
 struct Switch {
@@ -127,6 +130,8 @@ pub fn sip(data: &[u8]) -> Life {
         switch.cut(client);
     }
     switch.wait(Duration::from_secs(48 * 3600));
+    // Every text was answered, or given up.
+    assert!(switch.clients.iter().all(|client| client.agent.is_idle()), "a connection keeps something");
     assert!(switch.calls.is_empty(), "calls are kept: {:?}", switch.calls);
     assert!(switch.registrar.is_empty(), "registrations are kept");
     switch.life
@@ -159,6 +164,7 @@ impl Switch {
             said: String::new(),
             invite: None,
             number: 0,
+            pages: BTreeMap::new(),
         }
     }
 
@@ -186,8 +192,14 @@ impl Switch {
                 self.in_dialog(client, which, "ACK", false);
             }
             Act::Cancel { client } => {
+                let to = client;
                 let client = usize::from(client) % CLIENTS;
-                let Some(invite) = self.clients[client].invite.clone() else { return };
+                let Some(invite) = self.clients[client].invite.clone() else {
+                    // Nothing to cancel: it says something to somebody, outside a call.
+                    let message = self.request(client, "MESSAGE", to / 4).with_body("text/plain", "hello");
+                    self.say(client, message.to_text());
+                    return;
+                };
                 self.say(client, invite.to_text().replace("INVITE", "CANCEL"));
             }
             Act::InDialog { client, which, method, has_sdp } => {
@@ -339,7 +351,28 @@ impl Switch {
             AgentOutput::Register(ask) => self.register(index, &ask),
             AgentOutput::Dial(ask) => self.dial(index, &ask),
             AgentOutput::IceServers { ask, .. } => client.agent.handle_ice_servers(ask, "[]"),
-            AgentOutput::Page { ask, .. } => client.agent.handle_taken(ask),
+            AgentOutput::Page { ask, from, to, content_type, body, .. } => {
+                let page = Page {
+                    from: Party {
+                        identity: Identity::new(AccountId(1), &from.uri.user),
+                        display: Arc::from(from.display),
+                    },
+                    to: Identity::new(AccountId(1), &to.user),
+                    content_type: Arc::from(content_type),
+                    body: Arc::from(body),
+                };
+                self.page(index, ask, &page);
+            }
+            AgentOutput::PageAnswered { page, status } => {
+                let asked = client.pages.remove(&page);
+                let (sender, ask) = asked.expect("only what was told is answered, and once");
+                let sender = self.clients.iter_mut().find(|client| client.connection == sender);
+                match sender {
+                    Some(sender) if (200..300).contains(&status) => sender.agent.handle_taken(ask),
+                    Some(sender) => sender.agent.handle_refused(ask, status.max(400), &[]),
+                    None => {}
+                }
+            }
             AgentOutput::Progress { .. }
             | AgentOutput::Answer { .. }
             | AgentOutput::HangUp { .. }
@@ -349,6 +382,17 @@ impl Switch {
             | AgentOutput::Info { .. }
             | AgentOutput::Transfer { .. }
             | AgentOutput::TransferProgress { .. } => unreachable!("the bridge takes what is about legs"),
+        }
+    }
+
+    fn page(&mut self, index: usize, ask: AskId, page: &Page) {
+        let sender = self.clients[index].connection;
+        let now = self.now;
+        let reader = self.clients.iter_mut().find(|client| *client.name == *page.to.name);
+        let told = reader.and_then(|reader| Some((reader.agent.handle_page(now, "x", page)?, reader)));
+        match told {
+            Some((id, reader)) => _ = reader.pages.insert(id, (sender, ask)),
+            None => self.clients[index].agent.handle_refused(ask, 480, &[]),
         }
     }
 

@@ -23,6 +23,10 @@ pub struct AgentSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AskId(pub(super) u64);
 
+/// Names a text to the client that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageId(pub(super) u64);
+
 /// One Contact of a REGISTER.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
@@ -129,12 +133,21 @@ pub enum AgentOutput {
         from: Address,
         /// For whom.
         to: Uri,
+        /// Request-URI, as it was written: what a digest is over.
+        request_uri: String,
         /// What proves it.
         credentials: Option<Credentials>,
         /// Media type.
         content_type: String,
         /// Text.
         body: String,
+    },
+    /// What the client answered to a text, finally.
+    PageAnswered {
+        /// Which text.
+        page: PageId,
+        /// Status; 408 when nothing came in time.
+        status: u16,
     },
     /// A callee's device comes on.
     Progress {

@@ -14,7 +14,7 @@ use crate::{
     description::with_direction,
     message::Message,
     status::{reason, status_of},
-    uri::{Uri, quote},
+    uri::Uri,
 };
 
 impl SipAgent {
@@ -117,9 +117,7 @@ impl SipAgent {
         let domain = self.own_domain().to_owned();
         let to = Uri::sip(&invitation.to.name, &domain);
         let target = self.contact_uri(&invitation.contact).map_or_else(|| to.to_string(), str::to_owned);
-        let display = Some(&invitation.from.display).filter(|display| !display.is_empty());
-        let display = display.map(|display| format!("{} ", quote(display))).unwrap_or_default();
-        let from = format!("{display}<{}>;tag={tag}", Uri::sip(&invitation.from.identity.name, &domain));
+        let from = format!("{};tag={tag}", self.address_of(&invitation.from, &domain));
         let key: DialogKey = (call_id, tag.clone());
         let branch = format!("z9hG4bK{}", self.token());
         let mut request = Message::request("INVITE", &target)

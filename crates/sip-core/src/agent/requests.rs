@@ -154,11 +154,11 @@ impl SipAgent {
             self.respond(&request, 416, |answer| answer);
             return;
         };
-        let credentials = credentials(&request);
+        let (credentials, request_uri) = (credentials(&request), raw_uri(&request));
         let content_type = request.header("Content-Type").unwrap_or("text/plain").to_owned();
         let body = request.body.clone();
         let Some(ask) = self.keep(request) else { return };
-        self.give(AgentOutput::Page { ask, from, to, credentials, content_type, body });
+        self.give(AgentOutput::Page { ask, from, to, request_uri, credentials, content_type, body });
     }
 
     fn invite(&mut self, request: Message) {

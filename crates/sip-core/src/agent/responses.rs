@@ -59,6 +59,10 @@ impl SipAgent {
                     self.give(AgentOutput::TransferProgress { leg, outcome: Some(Err(cause_of(status))) });
                 }
             }
+            ("MESSAGE", _) => {
+                self.finish(&branch);
+                self.page_over(&branch, status);
+            }
             _ => self.finish(&branch),
         }
         Ok(())
@@ -181,6 +185,7 @@ impl SipAgent {
 
     pub(super) fn client_timeout(&mut self, branch: &str) {
         let Some(transaction) = self.clients.remove(branch) else { return };
+        self.page_over(branch, 408);
         let key = transaction.dialog;
         let leg = self.dialogs.get(&key).map(|dialog| dialog.leg);
         let output = match (transaction.method.as_str(), leg) {

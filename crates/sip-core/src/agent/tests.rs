@@ -34,6 +34,7 @@ impl Client {
                 | AgentOutput::Dial(_)
                 | AgentOutput::IceServers { .. }
                 | AgentOutput::Page { .. }
+                | AgentOutput::PageAnswered { .. }
                 | AgentOutput::Progress { .. }
                 | AgentOutput::Answer { .. }
                 | AgentOutput::HangUp { .. }
@@ -438,6 +439,39 @@ fn digits_and_texts_are_told_apart() {
     );
     let sent = client.leg(LegMessage::Info(digit));
     assert_eq!((methods(&sent), sent[0].body.as_str()), (vec!["INFO"], "Signal=5\r\nDuration=100"));
+}
+
+#[test]
+fn a_text_outside_a_call_is_said_at_the_contact_and_its_answer_told() {
+    let mut client = Client::new();
+    let page = Page {
+        from: Party { identity: identity("alice"), display: Arc::from("Al") },
+        to: identity("bob"),
+        content_type: Arc::from("text/plain"),
+        body: Arc::from("hello"),
+    };
+    let now = client.now;
+    for (answers, told) in [(vec![100, 200], 200), (vec![486], 486), (vec![], 408)] {
+        let id = client.agent.handle_page(now, "x1", &page).expect("there is room");
+        let sent = client.sent();
+        let [text] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!(
+            (text.method(), text.body.as_str(), text.header("Content-Type")),
+            (Some("MESSAGE"), "hello", Some("text/plain"))
+        );
+        assert!(text.header("From").unwrap().starts_with("\"Al\" <sip:alice@") && text.header("Contact").is_none());
+        for status in answers {
+            client.says(&Message::response_to(text, status));
+        }
+        if told == 408 {
+            client.agent.handle_timeout(Now { mono: now.mono + ANSWER_TIME, unix: now.unix });
+            assert!(client.sent().is_empty());
+        }
+        assert_eq!(client.asked(), [AgentOutput::PageAnswered { page: id, status: told }]);
+        assert!(client.agent.is_idle() && client.agent.pages.is_empty());
+    }
+    let ids: Vec<_> = (0..33).map(|_| client.agent.handle_page(now, "x1", &page)).collect();
+    assert!(ids[..32].iter().all(Option::is_some) && ids[32].is_none());
 }
 
 #[test]
