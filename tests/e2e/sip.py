@@ -62,8 +62,11 @@ class Phones:
         self.context, self.scripts = context, scripts
         self.opened = []
 
-    def open(self, kind, **options):
+    def open(self, kind, has_clock=False, **options):
         page = self.context.new_page()
+        if has_clock:
+            # Its timers can be moved on; they run by themselves until then.
+            page.clock.install()
         page.route("http://localhost/", lambda route: route.fulfill(body="<title>phone</title>", content_type="text/html"))
         page.goto("http://localhost/")
         page.add_script_tag(path=os.path.join(self.scripts, LIBRARIES[kind]))
@@ -98,6 +101,10 @@ class Phone:
 
     def received(self):
         return self.page.evaluate("() => received(phone.pc())")
+
+    def heard_now(self):
+        """What came so far: packets, energy, frames."""
+        return self.page.evaluate("() => heardNow(phone.pc())")
 
     def log(self):
         return self.page.evaluate("() => log")

@@ -1,11 +1,15 @@
 """Aculab's library 4.0.8 and 3.3.1 as published, in pages of headless Chromium: tokens, calls, what a callee may answer."""
 
 import base64
+import contextlib
 import json
+import sqlite3
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from causeway import HOST
+from causeway import HOST, wait_until
 from sip import DOMAIN, SipServer, browser, users
 
 CLOUD = "1-2-0"
@@ -14,7 +18,7 @@ CLOUD = "1-2-0"
 @pytest.fixture(scope="module")
 def server():
     # No URL that cannot be reached: gathering waits five seconds for one.
-    with SipServer(tables=users("ann"), public_ip=[HOST], turn_tls_listen=[]) as server:
+    with SipServer(tables=users("ann", "bob"), public_ip=[HOST], turn_tls_listen=[]) as server:
         yield server
 
 
@@ -93,6 +97,29 @@ def test_an_aculab_client_and_a_sip_js_client_talk(server, phone, pages):
     ann.heard("ended")
 
 
+def test_a_call_is_handed_on_to_an_aculab_client(server, phone, pages):
+    carl = phone("aculab4", "carl.1")
+    ann, bob = (
+        pages.open(kind, url=server.wss(), domain=DOMAIN, name=name, password=f"{name}-secret", iceServers=server.ice_servers())
+        for kind, name in [("jssip", "ann"), ("sipjs", "bob")]
+    )
+    for one in (ann, bob):
+        one.do("register")
+        one.heard("registered")
+    ann.do("call", "bob")
+    bob.heard("incoming")
+    bob.do("answer")
+    ann.heard("answered")
+    ann.do("transfer", "carl.1")
+    assert carl.heard("incoming") == "bob"
+    carl.do("answer")
+    ann.heard("transferred")
+    ann.do("hangup")
+    heard_sound(bob, carl)
+    carl.do("hangup")
+    server.wait_for_metric("causeway_calls", 0)
+
+
 def test_what_the_callee_says_is_what_the_caller_is_told(phone):
     ann, ben = phone("aculab4", "ann-1", register=False), phone("aculab4", "ben.2")
     table = {404: "UNOBTAINABLE", 410: "UNOBTAINABLE", 480: "UNOBTAINABLE", 604: "UNOBTAINABLE", 486: "BUSY", 600: "BUSY",
@@ -124,3 +151,117 @@ def test_a_revoked_token_ends_the_registration_and_a_cut_socket_comes_back(serve
     status, _, body = server.request("/api/v1/client-tokens/revoke", "POST", {"clientId": "ben.4"})
     assert status == 200, body
     server.wait_for_metric("causeway_registrations", 0)
+
+
+def quiet(phone):
+    """Waits until nothing is heard any more; how much was."""
+    seen = []
+
+    def is_quiet():
+        seen.append(phone.heard_now()["energy"])
+        # What is made up for packets that are late is not nothing, but not much.
+        return len(seen) > 5 and seen[-1] - seen[-6] < 0.001
+
+    wait_until(is_quiet, 20, "silence")
+    return seen[-1]
+
+
+def louder(phone, than):
+    wait_until(lambda: phone.heard_now()["energy"] > than + 0.005, 20, "sound")
+
+
+def pictures(phone):
+    seen = []
+
+    def comes_more():
+        seen.append(phone.heard_now()["frames"])
+        return len(seen) > 1 and seen[-1] > seen[-2]
+
+    wait_until(comes_more, 30, "pictures")
+
+
+def test_video_comes_and_goes(phone):
+    ann, ben = phone("aculab4", "ann-1", register=False), phone("aculab4", "ben.2")
+    ann.do("call_open", "ben.2")
+    ben.heard("incoming")
+    ben.do("answer_open")
+    ann.heard("answered")
+    heard_sound(ann, ben)
+    pictures(ann)
+    pictures(ben)
+    ann.do("remove_video")
+    ben.heard("media gone")
+    ann.do("add_video")
+    ben.heard("media")
+    pictures(ben)
+    ben.do("remove_video")
+    ann.heard("media gone")
+    heard_sound(ann, ben)
+    ann.do("hangup")
+    assert ben.heard("ended") == "NORMAL"
+
+
+@pytest.mark.parametrize("caller", ["aculab4", "aculab3"])
+def test_who_is_muted_is_not_heard_and_digits_are(phone, caller):
+    ann, ben = phone(caller, "ann-1", register=False), phone("aculab4", "ben.2")
+    ann.do("call", "ben.2")
+    ben.heard("incoming")
+    ben.do("answer")
+    ann.heard("answered")
+    heard_sound(ben)
+    ann.do("mute", True)
+    was = quiet(ben)
+    # Digits are heard by themselves.
+    ann.do("dtmf", "159")
+    louder(ben, was)
+    was = quiet(ben)
+    ann.do("mute", False)
+    louder(ben, was)
+    ann.do("hangup")
+    assert ben.heard("ended") == "NORMAL"
+
+
+def test_the_newest_place_rings_the_next_when_it_goes_and_a_lost_one_ends_its_call(server, phone):
+    ann = phone("aculab4", "ann-1", register=False)
+    old, new = phone("aculab4", "ben.5"), phone("aculab3", "ben.5")
+    ann.do("call", "ben.5")
+    new.heard("incoming")
+    new.page.close()
+    old.heard("incoming")
+    old.do("answer")
+    ann.heard("answered")
+    old.do("cut")
+    assert old.heard("ended") == "FAILED"
+    assert ann.heard("ended") == "UNOBTAINABLE"
+    server.wait_for_metric("causeway_calls", 0)
+    old.heard("registered")
+    ann.do("call", "ben.5")
+    old.heard("incoming")
+    ann.do("cut")
+    old.heard("ended")
+    server.wait_for_metric("causeway_calls", 0)
+
+
+@pytest.mark.parametrize("kind", ["aculab4", "aculab3"])
+def test_a_token_that_expired_and_a_key_that_is_nobodys_open_nothing(server, phone, kind):
+    ben = phone(kind, "ben.6")
+    ben.do("token", expired(server, "ben.6"))
+    ben.do("register")
+    assert ben.heard("refused") == "INVALIDTOKEN"
+    server.wait_for_metric("causeway_registrations", 0)
+    ben.do("call", "ann")
+    assert ben.heard("ended") == "FAILED"
+    eve = phone(kind, "eve", register=False, key="nobodyskey")
+    eve.do("register")
+    assert eve.heard("refused") == "INVALIDTOKEN"
+
+
+def expired(server, name):
+    """A token as the server makes them, of an hour ago: signed with its own key."""
+    good = mint(server, name)
+    with contextlib.closing(sqlite3.connect(f"file:{server.data_dir}/causeway.db?mode=ro", uri=True)) as store:
+        ((pkcs8,),) = store.execute("SELECT pkcs8 FROM client_signing_keys WHERE verifies_until IS NULL").fetchall()
+    key = serialization.load_der_private_key(pkcs8, None)
+    said = claims(good)
+    said = {**said, **{name: said[name] - 7200 for name in ("iat", "nbf", "exp")}}
+    return jwt.encode(said, key, algorithm="RS256", headers={"kid": jwt.get_unverified_header(good)["kid"]})

@@ -31,8 +31,28 @@ globalThis.received = async pc => {
     return { packets: audio.packetsReceived || 0, energy: audio.totalAudioEnergy || 0, frames: video.framesDecoded || 0,
              local: local ? local.candidateType : null };
   };
-  await until(async () => { const now = await read(); return now.packets > 50 && now.energy > 0 && now.local; });
-  return read();
+  // While a pair is tried again it is not in use: what was there once counts.
+  let last;
+  await until(async () => { last = await read(); return last.packets > 50 && last.energy > 0 && last.local; });
+  return last;
+};
+
+// What came so far, as it is.
+globalThis.heardNow = async pc => {
+  const stats = [...(await pc.getStats()).values()];
+  const sum = (kind, what) => stats.filter(s => s.type === 'inbound-rtp' && s.kind === kind).reduce((n, s) => n + (s[what] || 0), 0);
+  return { packets: sum('audio', 'packetsReceived'), energy: sum('audio', 'totalAudioEnergy'), frames: sum('video', 'framesDecoded') };
+};
+
+// What becomes of a session timer is told by no library.
+globalThis.WebSocket = class extends WebSocket {
+  constructor(...all) {
+    super(...all);
+    this.addEventListener('message', event => {
+      const found = /^SIP\/2.0 (\d+) [^]*\r\nCSeq: *\d+ UPDATE\r\n/i.exec(event.data);
+      if (found) note('refreshed', Number(found[1]));
+    });
+  }
 };
 
 const pcConfig = options => ({ iceServers: options.iceServers || [], iceTransportPolicy: 'relay' });
@@ -52,6 +72,7 @@ class JsSipPhone {
     this.ua.on('unregistered', () => note('unregistered'));
     this.ua.on('registrationFailed', e => note('refused', e.cause));
     this.ua.on('newRTCSession', e => this.session(e.session, e.originator));
+    this.ua.on('newMessage', e => e.originator === 'remote' && note('text', `${e.message.remote_identity.uri.user}: ${e.request.body}`));
     this.sessions = [];
     this.ua.start();
   }
@@ -65,7 +86,12 @@ class JsSipPhone {
     session.on('hold', e => note('hold', e.originator));
     session.on('unhold', e => note('unhold', e.originator));
     session.on('newDTMF', e => e.originator === 'remote' && note('dtmf', e.dtmf.tone));
-    session.on('refer', e => e.accept());
+    session.on('refer', e => {
+      note('referred', e.request.refer_to.uri.user);
+      e.accept(null, { mediaConstraints: { audio: true, video: false }, pcConfig: pcConfig(this.options) });
+    });
+    session.on('replaces', e => e.accept());
+    session.on('sdp', e => e.originator === 'local' && e.type === 'offer' && note('offered'));
     if (originator === 'remote') note('incoming', session.remote_identity.uri.user);
   }
   register() { this.ua.register(); }
@@ -77,6 +103,7 @@ class JsSipPhone {
   answer() { this.now.answer({ mediaConstraints: { audio: true, video: false }, pcConfig: pcConfig(this.options) }); }
   reject(code) { this.now.terminate({ status_code: code }); }
   hangup() { this.now.terminate(); }
+  hangup_first() { this.sessions[0].terminate(); }
   hold() { return new Promise(done => this.now.hold({}, done)); }
   unhold() { return new Promise(done => this.now.unhold({}, done)); }
   dtmf(tone) { this.now.sendDTMF(tone, { transportType: 'INFO' }); }
@@ -90,6 +117,11 @@ class JsSipPhone {
     const [first, second] = this.sessions;
     first.refer(second.remote_identity.uri, {
       replaces: second, eventHandlers: { accepted: () => note('transferred'), failed: () => note('transfer failed') },
+    });
+  }
+  text(to, body) {
+    this.ua.sendMessage(`sip:${to}@${this.options.domain}`, body, {
+      eventHandlers: { succeeded: () => note('told'), failed: e => note('not told', e.response ? e.response.status_code : e.cause) },
     });
   }
   cut() { this.ua.transport.socket._ws.close(); }
@@ -107,6 +139,7 @@ class SipJsPhone {
         onConnect: () => note('connected'),
         onDisconnect: () => note('disconnected'),
         onInvite: session => { this.take(session); note('incoming', session.remoteIdentity.uri.user); },
+        onMessage: message => { note('text', `${message.request.from.uri.user}: ${message.request.body}`); message.accept(); },
       },
     };
     this.extraHeaders = options.token ? [`Authorization: Bearer ${options.token}`] : [];
@@ -157,6 +190,7 @@ class SipJsPhone {
     if (this.now.state === SIP.SessionState.Established) return this.now.bye();
     return this.now.cancel ? this.now.cancel() : this.now.reject();
   }
+  hangup_first() { return this.sessions[0].bye(); }
   async again(hold) {
     const done = new Promise(done => {
       this.now.sessionDescriptionHandlerOptionsReInvite = { ...this.now.sessionDescriptionHandlerOptionsReInvite, hold };
@@ -173,6 +207,16 @@ class SipJsPhone {
     const target = SIP.UserAgent.makeURI(`sip:${to}@${this.options.domain}`);
     return this.now.refer(target, { requestDelegate: { onAccept: () => note('refer taken') },
       onNotify: n => { n.accept(); if (/SIP\/2.0 200/.test(n.request.body)) note('transferred'); } });
+  }
+  // The first call's party gets the second's.
+  attend() {
+    const [first, second] = this.sessions;
+    return first.refer(second, { requestDelegate: { onAccept: () => note('refer taken') },
+      onNotify: n => { n.accept(); if (/SIP\/2.0 200/.test(n.request.body)) note('transferred'); } });
+  }
+  text(to, body) {
+    const messager = new SIP.Messager(this.ua, SIP.UserAgent.makeURI(`sip:${to}@${this.options.domain}`), body, 'text/plain', { extraHeaders: this.extraHeaders });
+    return messager.message({ requestDelegate: { onAccept: () => note('told'), onReject: r => note('not told', r.message.statusCode) } });
   }
   cut() { this.ua.transport._ws.close(); }
   pc() { return this.now.sessionDescriptionHandler.peerConnection; }
@@ -202,12 +246,29 @@ class AculabPhone {
     call.onConnected = () => note('answered');
     call.onDisconnect = end => note('ended', end.cause);
     call.onMedia = () => note('media');
+    call.onMediaRemove = () => note('media gone');
   }
   register() { this.client.enableIncoming(this.options.token); }
   unregister() { this.client.disableIncoming(); }
   call(to, token) { this.take(this.client.callClient(to, token || this.options.token, { constraints: { audio: true, video: false } })); }
   service(name) { this.take(this.client.callService(name, { constraints: { audio: true, video: false } })); }
   answer() { this.now.answer({ constraints: { audio: true, video: false } }); }
+  // With streams of the page's own, to which others can be added.
+  async streams() {
+    this.sound = await navigator.mediaDevices.getUserMedia({ audio: true });
+    this.picture = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
+    return { localStreams: [this.sound, this.picture], receiveAudio: true, receiveVideo: true };
+  }
+  async call_open(to) { this.take(this.client.callClient(to, this.options.token, await this.streams())); }
+  // The library takes a picture only where it gives one.
+  async answer_open() { this.now.answer(await this.streams()); }
+  // One change at a time.
+  settled() { return until(() => this.now._signaling_stable); }
+  async add_video() { await this.settled(); this.now.addStream(this.picture); }
+  async remove_video() { await this.settled(); this.now.removeStream(this.picture); }
+  mute(is_muted) { this.now.mute(is_muted, false, is_muted, false); }
+  dtmf(tones) { this.now.sendDtmf(tones); }
+  token(token) { this.options.token = token; }
   reject(code) { this.now.reject(code); }
   hangup() { this.now.disconnect(); }
   cut() { this.client._ua.transport._ws.close(); }
