@@ -49,7 +49,7 @@ const COLUMNS: Column<Call>[] = [
       </>
     ),
   },
-  { id: "state", title: "State", width: 96, cell: (call) => <CallState of={call} /> },
+  { id: "state", title: "State", width: 108, cell: (call) => <CallState of={call} /> },
   { id: "cause", title: "End", width: 190, from: 640, cell: (call) => <Cause of={call} /> },
   { id: "started", title: "Started", width: 110, from: 480, cell: (call) => <Ago at={call.startedAt} /> },
   {
