@@ -45,6 +45,12 @@ impl ClientPlaces {
         self.0.lock().remove(&connection);
     }
 
+    /// Whether nobody is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     /// Where a client is; nothing is known of one that is not connected here.
     #[must_use]
     pub fn of(&self, connection: ConnectionId) -> ClientPlace {

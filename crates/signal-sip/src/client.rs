@@ -139,7 +139,8 @@ impl Client {
             }
             let left = self.connection.with_calls(|calls, now| bridge::pass(now, agent, calls, id, output));
             if let Some(output) = left {
-                self.answer(output).await;
+                // Boxed: what it needs meanwhile would be kept for every idle client.
+                Box::pin(self.answer(output)).await;
             }
         }
         None

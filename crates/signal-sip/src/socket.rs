@@ -16,7 +16,7 @@ use axum::{
 };
 use causeway_call_core::LegTraits;
 use causeway_signal_core::Pace;
-use causeway_switchboard::Inbox;
+use causeway_switchboard::{Inbox, ToClient};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -100,7 +100,7 @@ async fn serve(mut socket: WebSocket, service: Arc<SipService>, address: Option<
 /// What happened on a connection.
 enum Step {
     Frame(Option<Result<Frame, axum::Error>>),
-    Told(Option<causeway_switchboard::ToClient>),
+    Told(Option<Box<ToClient>>),
     Noted(Option<Box<Note>>),
     Time,
     Drain,
@@ -134,7 +134,7 @@ impl Pulse {
             };
             let is_over = match step {
                 Step::Told(Some(told)) => {
-                    client.told(told);
+                    client.told(*told);
                     None
                 }
                 Step::Noted(note) => {
@@ -218,5 +218,20 @@ fn fault(client: &Client, error: &axum::Error) -> Over {
         Over::Close(close_code::SIZE, "message too large")
     } else {
         Over::Gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, B, C, D, F: Future>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_held_by_a_small_task() {
+        // Twenty thousand of them are to be held; what a request needs while it is answered is not theirs to keep.
+        assert!(bytes_of(serve) <= 4096, "{}", bytes_of(serve));
     }
 }

@@ -136,8 +136,9 @@ impl<S: VertoStore> Client<S> {
                 Some(AgentOutput::Send(text)) => return Some(Write::Text(text)),
                 Some(AgentOutput::Probe { bytes }) => return Some(Write::Probe(bytes)),
                 Some(AgentOutput::Close) => return Some(Write::Close),
-                Some(AgentOutput::Login(ask)) => self.login(ask).await,
-                Some(AgentOutput::Dial(ask)) => self.dial(ask).await,
+                // Boxed: what these need meanwhile would be kept for every idle client.
+                Some(AgentOutput::Login(ask)) => Box::pin(self.login(ask)).await,
+                Some(AgentOutput::Dial(ask)) => Box::pin(self.dial(ask)).await,
                 Some(AgentOutput::Act { .. }) => unreachable!("the bridge takes these"),
             }
         }

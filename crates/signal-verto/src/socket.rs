@@ -151,7 +151,7 @@ enum Over {
 /// What happened on a connection.
 enum Step {
     Frame(Option<Result<Frame, axum::Error>>),
-    Told(Option<ToClient>),
+    Told(Option<Box<ToClient>>),
     Control(Option<Control>),
     Time,
     Drain,
@@ -181,7 +181,7 @@ impl<S: VertoStore> Wire<S> {
             };
             let over = match step {
                 Step::Told(Some(told)) => {
-                    self.client.told(told);
+                    self.client.told(*told);
                     None
                 }
                 Step::Told(None) => Some(Over::Ended(close_code::POLICY, "cut off")),

@@ -20,8 +20,8 @@ pub struct ToClient {
     pub message: LegMessage,
 }
 
-/// What waits for a client.
-pub type Inbox = mpsc::Receiver<ToClient>;
+/// What waits for a client. Boxed: a channel keeps room for 32 messages, and most clients are idle.
+pub type Inbox = mpsc::Receiver<Box<ToClient>>;
 
 /// A call that a client places; the rest is the connection's.
 #[derive(Clone, Debug)]

@@ -81,7 +81,7 @@ pub struct Switchboard {
 pub(crate) struct State {
     pub(crate) calls: CallServer,
     pub(crate) registrar: Registrar,
-    pub(crate) inboxes: BTreeMap<ConnectionId, (mpsc::Sender<ToClient>, LegTraits)>,
+    pub(crate) inboxes: BTreeMap<ConnectionId, (mpsc::Sender<Box<ToClient>>, LegTraits)>,
     next_connection: u64,
 }
 
@@ -237,6 +237,13 @@ impl Switchboard {
         self.state.lock().calls.leg(leg)
     }
 
+    /// Whether nobody is there and nothing is kept of anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let state = self.state.lock();
+        state.calls.is_empty() && state.registrar.is_empty() && state.inboxes.is_empty()
+    }
+
     /// For metrics.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -311,7 +318,7 @@ impl Switchboard {
                 }
                 Output::ToLeg { leg, connection, message } => {
                     let Some((inbox, _)) = state.inboxes.get(&connection) else { continue };
-                    if inbox.try_send(ToClient { leg, message }).is_err() {
+                    if inbox.try_send(Box::new(ToClient { leg, message })).is_err() {
                         return Some(connection);
                     }
                 }

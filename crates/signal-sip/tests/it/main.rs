@@ -2,5 +2,7 @@
 
 mod calls;
 mod entry;
+mod floods;
+mod leaks;
 mod limits;
 mod world;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use causeway_app::ClientPlaces;
 use causeway_call_core::{AccountId, CallEvent, CallId, HangupCause, Identity, PresenceChange};
 use causeway_signal_sip::{
     Asking, CalleeRule, Grant, IceAsk, IceRefusal, IceServers, ServiceAsk, ServiceDecision, ServiceRoute, SipAccess,
@@ -129,6 +130,7 @@ pub(crate) struct World {
     pub(crate) service: Arc<SipService>,
     pub(crate) board: Arc<Switchboard>,
     pub(crate) answers: Arc<Answers>,
+    pub(crate) places: Arc<ClientPlaces>,
     address: std::net::SocketAddr,
 }
 
@@ -140,13 +142,14 @@ impl World {
     pub(crate) async fn with(settings: SipSettings, board: SwitchboardSettings) -> Self {
         let board = Switchboard::new(board, [5; 32], Arc::new(Deaf));
         let answers = Arc::<Answers>::default();
-        let service =
-            SipService::new(settings, Arc::clone(&board), Arc::<Answers>::clone(&answers), Arc::default(), &[6; 32]);
+        let places = Arc::<ClientPlaces>::default();
+        let access = Arc::<Answers>::clone(&answers);
+        let service = SipService::new(settings, Arc::clone(&board), access, Arc::clone(&places), &[6; 32]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let routes = router(Arc::clone(&service));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { service, board, answers, address }
+        Self { service, board, answers, places, address }
     }
 
     /// A client of the account's key.
