@@ -134,6 +134,29 @@ def test_a_session_belongs_to_the_region_where_it_is(pair):
         assert wait_until(sessions, 30, "the session")[0]["region"] == "eu-central"
 
 
+def test_what_a_server_left_open_that_never_comes_back_is_closed_by_another(start):
+    with Postgres() as postgres:
+        environment = {"CAUSEWAY_DATABASE_URL": postgres.url, "CAUSEWAY_NODE_TIMEOUT": "1s"}
+        here, lost = (start(node_id=name, environment=environment, usage_flush_interval=1) for name in ("here", "lost"))
+        turn = mint(lost, room="left", ttl=600)[1]["iceServers"][-1]
+
+        def left():
+            return json.loads(here.request("/api/v1/sessions?room=left")[2])["data"]
+
+        with TurnClient((HOST, lost.turn_port), turn["username"], turn["credential"]) as client:
+            assert client.allocate().code == 0
+            wait_until(left, 30, "the session")
+            lost.signal(signal.SIGKILL)
+            lost.process.wait(30)
+        # Twenty times the timeout.
+        wait_until(lambda: left()[0]["endedAt"], 60, "the session to be closed")
+        assert left()[0]["endReason"] == "server_restart"
+        room = json.loads(here.request("/api/v1/rooms/left")[2])
+        assert room["activeSessions"] == 0
+        log = json.loads(here.request("/api/v1/sessions?active=true")[2])["data"]
+        assert log == []
+
+
 def test_a_database_that_is_away_takes_no_region_down(start):
     with Postgres() as postgres:
         environment = {"CAUSEWAY_DATABASE_URL": postgres.url, "CAUSEWAY_NODE_TIMEOUT": TIMEOUT}

@@ -107,7 +107,7 @@ pub use people::{
 pub use people_store::{PeopleStore, Redemption};
 pub use privacy::AddressPrivacy;
 pub use region::{
-    BoardSettings, ChosenRegion, Drain, IceUrls, Locator, NodeReport, NodeState, NodeView, Place, RegionBoard,
+    BoardSettings, ChosenRegion, Drain, IceUrls, LOST_AFTER_TIMEOUTS, Locator, LostNodes, NodeReport, NodeState, NodeView, Place, RegionBoard,
     RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
 };
 pub use region_desk::RegionDesk;

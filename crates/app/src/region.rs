@@ -5,6 +5,7 @@
 
 mod board;
 mod choice;
+mod lost;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use ipnet::IpNet;
 use parking_lot::{Mutex, RwLock};
 
 pub use board::{BoardSettings, RegionBoard};
+pub use lost::{LOST_AFTER_TIMEOUTS, LostNodes};
 
 use crate::{DomainEvent, EventSink, ProjectId};
 

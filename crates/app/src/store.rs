@@ -273,6 +273,10 @@ pub trait Store: CredentialStore {
     /// Closes what a killed process of this node left open; what that was, the oldest first.
     fn close_left_open(&self) -> impl Future<Output = StoreResult<Vec<LeftOpen>>> + Send;
 
+    /// Closes what another node left open whose last word was at `last_word`; what that was, the oldest first. Nothing when
+    /// it spoke since, and of several servers that ask, one closes. A node that lives after all writes its sessions anew.
+    fn close_lost(&self, node: &str, last_word: UnixTime) -> impl Future<Output = StoreResult<Vec<LeftOpen>>> + Send;
+
     /// Live sessions of these user names at other servers of this database, by what those have written.
     fn live_elsewhere(
         &self,

@@ -12,12 +12,13 @@ use std::{
 
 use anyhow::Context;
 use causeway_app::{
-    BoardSettings, Drain, EventSink, IceUrls, Locator, NodeReport, NodeState, RegionBoard, Regions, RuleBook, Store,
-    StoreResult,
+    BoardSettings, Drain, EventSink, IceUrls, Locator, LostNodes, NodeReport, NodeState, RegionBoard, Regions, RuleBook,
+    Store, StoreResult, tell_left_open,
 };
 use causeway_certificates::CertificateStore;
 use causeway_relay::RelayHandle;
 use causeway_types::{Now, UnixTime};
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, watch},
     time::MissedTickBehavior,
@@ -74,6 +75,8 @@ pub(crate) struct RegionKeeper<S> {
     region: String,
     allocations_max: u32,
     beat: Duration,
+    lost: Mutex<LostNodes>,
+    sink: Arc<dyn EventSink>,
     /// Other servers may use the same database.
     is_shared: bool,
 }
@@ -99,8 +102,10 @@ impl<S: Store> RegionKeeper<S> {
         let locator = settings.geoip_database.as_deref().map(locator).transpose()?;
         Ok(Self {
             store: Arc::clone(store),
-            regions: Arc::new(Regions::new(board, locator, sink, now)),
+            regions: Arc::new(Regions::new(board, locator, Arc::clone(&sink), now)),
             rules,
+            lost: Mutex::new(LostNodes::new(own.name.clone(), settings.node_timeout)),
+            sink,
             own,
             region: settings.region.clone(),
             allocations_max: settings.allocations_max,
@@ -175,11 +180,16 @@ impl<S: Store> RegionKeeper<S> {
         match read(&*self.store, self.is_shared).await {
             Ok((nodes, drains)) => {
                 let now = Now::read();
+                let lost = self.lost.lock().handle_nodes(now.mono, &nodes);
                 self.regions.update(now, |board| board.handle_nodes(now, nodes, drains));
+                for (node, last_word) in lost {
+                    self.close_lost(&node, last_word).await;
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "other servers are not known");
                 let now = Now::read();
+                self.lost.lock().handle_silence(now.mono);
                 self.regions.update(now, |board| board.handle_silence(now));
             }
         }
@@ -187,6 +197,20 @@ impl<S: Store> RegionKeeper<S> {
         if self.own.draining.is_drained.swap(is_drained, Ordering::Relaxed) != is_drained {
             tracing::info!(is_drained, "an operator drained this server, or put it back");
             self.own.draining.changed.notify_one();
+        }
+    }
+}
+
+impl<S: Store> RegionKeeper<S> {
+    /// Ends the sessions of a server that will hardly come back, and tells of it.
+    async fn close_lost(&self, node: &str, last_word: UnixTime) {
+        match self.store.close_lost(node, last_word).await {
+            Ok(left_open) if left_open.is_empty() => {}
+            Ok(left_open) => {
+                tracing::warn!(node, sessions = left_open.len(), "sessions of a lost server are closed: server_restart");
+                tell_left_open(&*self.sink, left_open);
+            }
+            Err(error) => tracing::warn!(node, %error, "sessions of a lost server were not closed; tried again later"),
         }
     }
 }

@@ -177,6 +177,10 @@ impl Store for SqlStore {
         sessions::close_left_open(&self.writes, &self.node).await.map_err(store_error)
     }
 
+    async fn close_lost(&self, node: &str, last_word: UnixTime) -> StoreResult<Vec<LeftOpen>> {
+        sessions::close_lost(&self.writes, node, last_word).await.map_err(store_error)
+    }
+
     async fn live_elsewhere(&self, project: ProjectId, usernames: &[String], now: UnixTime) -> StoreResult<u64> {
         servers::live_elsewhere(&self.pool, &self.node, project, usernames, now).await.map_err(store_error)
     }

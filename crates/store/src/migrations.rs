@@ -17,7 +17,7 @@ use sqlx::{
 };
 
 /// Number, what it does, text. A release's text is never changed: its checksum is in every database that ran it.
-const TEXTS: [(i64, &str, &str); 14] = [
+const TEXTS: [(i64, &str, &str); 15] = [
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "control plane", include_str!("../migrations/0002_control_plane.sql")),
     (3, "notices", include_str!("../migrations/0003_notices.sql")),
@@ -32,6 +32,7 @@ const TEXTS: [(i64, &str, &str); 14] = [
     (12, "voice", include_str!("../migrations/0012_voice.sql")),
     (13, "calls", include_str!("../migrations/0013_calls.sql")),
     (14, "call services", include_str!("../migrations/0014_call_services.sql")),
+    (15, "lost nodes", include_str!("../migrations/0015_lost_nodes.sql")),
 ];
 
 /// The two kinds of database.

@@ -13,7 +13,7 @@ use causeway_app::{Identifier, SessionRecord};
 use causeway_types::{AllocationId, CredentialKind, RelayTransport};
 use sqlx::{Any, AnyPool, Transaction};
 
-pub(crate) use self::left_open::close as close_left_open;
+pub(crate) use self::left_open::{close as close_left_open, close_lost};
 use self::sums::{Added, Sums};
 use crate::{
     insight::{Privacy, Shown},

@@ -76,6 +76,7 @@ on_both!(
     a_session_written_twice_counts_once,
     usage_equals_the_sum_of_the_sessions,
     sessions_left_open_are_closed_at_their_last_sign_of_life,
+    what_a_lost_server_left_open_is_closed_once_and_comes_back_with_it,
     live_sessions_are_counted_however_they_end,
     a_list_is_paged_without_gap_or_repetition,
     lists_are_searched_and_sorted,
@@ -378,6 +379,32 @@ async fn sessions_left_open_are_closed_at_their_last_sign_of_life(store: &SqlSto
     assert_eq!(found.ended_at, Some(found.last_seen_at));
     let found = store.session(ProjectId::DEFAULT, AllocationId(2)).await.unwrap().unwrap();
     assert_eq!(found.end_reason.as_deref(), Some("client_deleted"));
+}
+
+async fn what_a_lost_server_left_open_is_closed_once_and_comes_back_with_it(store: &SqlStore) {
+    let word = |secs| NodeReport::serving("node-1", "here", IceUrls::default(), UnixTime::from_secs(secs));
+    store.write_sessions(&[session(1, "room", 1)]).await.unwrap();
+    let live = async || {
+        let filter = NameFilter { active: Some(true), ..NameFilter::default() };
+        store.rooms(ProjectId::DEFAULT, &filter, &PageRequest::default()).await.unwrap().items.len()
+    };
+    let ids = |left: Vec<LeftOpen>| left.iter().map(|left| left.start.id).collect::<Vec<_>>();
+    let close = async |secs| ids(store.close_lost("node-1", UnixTime::from_secs(secs)).await.unwrap());
+    assert_eq!(close(5).await, [], "of a node that never spoke nothing is known");
+    store.write_node(&word(9)).await.unwrap();
+    assert_eq!(close(5).await, [], "it spoke since");
+    assert_eq!(live().await, 1);
+    assert_eq!(close(9).await, [AllocationId(1)]);
+    assert_eq!(live().await, 0);
+    assert_eq!(close(9).await, [], "one server closes");
+    // It lived after all.
+    store.write_node(&word(900)).await.unwrap();
+    store.write_sessions(&[session(1, "room", 2)]).await.unwrap();
+    assert_eq!(live().await, 1);
+    let found = store.session(ProjectId::DEFAULT, AllocationId(1)).await.unwrap().unwrap();
+    assert_eq!((found.ended_at, found.end_reason), (None, None));
+    assert_eq!(close(900).await, [AllocationId(1)], "and was lost again");
+    assert_eq!(live().await, 0);
 }
 
 async fn live_sessions_are_counted_however_they_end(store: &SqlStore) {

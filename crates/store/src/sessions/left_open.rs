@@ -9,11 +9,11 @@ use std::{
 
 use causeway_app::{Attribution, Identifier, LeftOpen, ProjectId, Role, SessionStart, TokenId};
 use causeway_types::{
-    AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, TrafficCount, TrafficCounters,
+    AllocationId, ClientTransport, CredentialKind, FiveTuple, RelayTransport, TrafficCount, TrafficCounters, UnixTime,
 };
 use sqlx::{Any, AnyPool, Transaction};
 
-use crate::{count, sql::Sql, time};
+use crate::{count, millis, sql::Sql, time};
 
 /// A row of `sessions`, as far as it tells of a start.
 #[derive(sqlx::FromRow)]
@@ -53,8 +53,38 @@ type Clients = HashMap<String, Vec<(Identifier, Role)>>;
 
 /// Closes what `node` left open; what that was, the oldest first.
 pub(crate) async fn close(pool: &AnyPool, node: &str) -> Result<Vec<LeftOpen>, sqlx::Error> {
-    let left_open = |sql: Sql| sql.push(" s.node = ").bind(node).push(" AND s.ended_at IS NULL");
     let mut transaction = pool.begin().await?;
+    let left_open = close_of(&mut transaction, node).await?;
+    transaction.commit().await?;
+    Ok(left_open)
+}
+
+/// The same for another node, unless it said something after `last_word` or a server closed what was open then.
+pub(crate) async fn close_lost(
+    pool: &AnyPool,
+    node: &str,
+    last_word: UnixTime,
+) -> Result<Vec<LeftOpen>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    // Whoever marks the row closes: others wait for it here, and then find it marked.
+    let marked = Sql::new("UPDATE nodes SET closed_at_word = seen_at WHERE name = ")
+        .bind(node)
+        .push(" AND seen_at = ")
+        .bind(millis(last_word))
+        .push(" AND (closed_at_word IS NULL OR closed_at_word <> seen_at)")
+        .query()
+        .execute(&mut *transaction)
+        .await?;
+    if marked.rows_affected() == 0 {
+        return Ok(Vec::new());
+    }
+    let left_open = close_of(&mut transaction, node).await?;
+    transaction.commit().await?;
+    Ok(left_open)
+}
+
+async fn close_of(transaction: &mut Transaction<'_, Any>, node: &str) -> Result<Vec<LeftOpen>, sqlx::Error> {
+    let left_open = |sql: Sql| sql.push(" s.node = ").bind(node).push(" AND s.ended_at IS NULL");
     // The first statement writes, so that SQLite's write lock is there before anything is read.
     for (table, sessions, name) in [
         ("rooms", "sessions s WHERE", "s.room"),
@@ -67,20 +97,19 @@ pub(crate) async fn close(pool: &AnyPool, node: &str) -> Result<Vec<LeftOpen>, s
         let sql =
             sql.push(" = ").push(table).push(".name) WHERE (project_id, name) IN (SELECT s.project_id, ").push(name);
         let sql = left_open(sql.push(" FROM ").push(sessions)).push(")");
-        sql.query().execute(&mut *transaction).await?;
+        sql.query().execute(&mut **transaction).await?;
     }
-    let mut clients = clients(&mut transaction, node).await?;
+    let mut clients = clients(transaction, node).await?;
     let sql = left_open(Sql::new("SELECT ").push(COLUMNS).push(" FROM sessions s WHERE"))
         .push(" ORDER BY s.started_at, s.id");
-    let rows: Vec<Row> = sql.rows().fetch_all(&mut *transaction).await?;
+    let rows: Vec<Row> = sql.rows().fetch_all(&mut **transaction).await?;
     // The last sign of life is the end: nothing is counted for the time nobody looked.
     Sql::new("UPDATE sessions SET ended_at = last_seen_at, end_reason = 'server_restart' WHERE node = ")
         .bind(node)
         .push(" AND ended_at IS NULL")
         .query()
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
-    transaction.commit().await?;
     Ok(rows.into_iter().map(|row| row.told(&mut clients)).collect())
 }
 
