@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::Context;
 use causeway_app::{
-    BoardSettings, Drain, EventSink, IceUrls, Locator, LostNodes, NodeReport, NodeState, RegionBoard, Regions, RuleBook,
-    Store, StoreResult, tell_left_open,
+    BoardSettings, Drain, EventSink, IceUrls, Locator, LostNodes, NodeReport, NodeState, RegionBoard, Regions,
+    RuleBook, Store, StoreResult, tell_left_open,
 };
 use causeway_certificates::CertificateStore;
 use causeway_relay::RelayHandle;
@@ -207,7 +207,11 @@ impl<S: Store> RegionKeeper<S> {
         match self.store.close_lost(node, last_word).await {
             Ok(left_open) if left_open.is_empty() => {}
             Ok(left_open) => {
-                tracing::warn!(node, sessions = left_open.len(), "sessions of a lost server are closed: server_restart");
+                tracing::warn!(
+                    node,
+                    sessions = left_open.len(),
+                    "sessions of a lost server are closed: server_restart"
+                );
                 tell_left_open(&*self.sink, left_open);
             }
             Err(error) => tracing::warn!(node, %error, "sessions of a lost server were not closed; tried again later"),

@@ -60,11 +60,7 @@ pub(crate) async fn close(pool: &AnyPool, node: &str) -> Result<Vec<LeftOpen>, s
 }
 
 /// The same for another node, unless it said something after `last_word` or a server closed what was open then.
-pub(crate) async fn close_lost(
-    pool: &AnyPool,
-    node: &str,
-    last_word: UnixTime,
-) -> Result<Vec<LeftOpen>, sqlx::Error> {
+pub(crate) async fn close_lost(pool: &AnyPool, node: &str, last_word: UnixTime) -> Result<Vec<LeftOpen>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     // Whoever marks the row closes: others wait for it here, and then find it marked.
     let marked = Sql::new("UPDATE nodes SET closed_at_word = seen_at WHERE name = ")
