@@ -39,7 +39,7 @@ const Regions = lazy(() => import("./pages/regions").then((module) => module.Reg
 
 /** The console: who is signed in decides whether there is anything but the door. */
 export function App() {
-  // The check is for people without an account, and asks the API nothing.
+  // The check is for people without an account.
   return (
     <ErrorBoundary onError={newVersion}>
       {window.location.pathname === "/check" ? <Check /> : <Console />}

@@ -215,6 +215,28 @@ def test_a_link_examines_for_somebody_else_and_shows_nothing_else(browser, conso
         guest.assert_well_behaved()
 
 
+def test_a_link_of_the_api_examines_and_keeps_the_result(browser, run):
+    status, _, made = run.request("/api/v1/doctor", "POST", {"name": "customer 7", "maxOpens": 1})
+    assert status == 201, made
+    link = json.loads(made)
+    with Console(browser, run, viewport={"width": 360, "height": 760}) as guest:
+        page = guest.page
+        page.goto(guest.origin + link["path"])
+        page.get_by_role("button", name="Begin").click()
+        page.locator("[data-summary=good]").wait_for(timeout=90_000)
+        page.get_by_text("The result was sent").wait_for()
+        assert page.get_by_role("link").count() == 0
+        guest.assert_well_behaved()
+        [kept] = api(run, f"/api/v1/doctor/results?link={link['id']}")["data"]
+        tried = [finding["url"]["url"] for finding in kept["result"]["findings"]]
+        assert tried == [url for server in run.mint(ttl=30)["iceServers"] for url in server["urls"]]
+        assert kept["result"]["summary"] == page.locator("[data-summary] strong").inner_text()
+        # It may be opened once.
+        page.get_by_role("button", name="Check again").click()
+        page.get_by_role("alert").wait_for()
+        assert len(api(run, f"/api/v1/doctor/results?link={link['id']}")["data"]) == 1
+
+
 def test_a_viewer_is_told_what_they_may_not_do(browser):
     with Causeway() as run:
         owner = Browser(run)

@@ -1,6 +1,7 @@
 """Start, reload, certificate swap, drain, stop: with live traffic, and nothing lost that should survive."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -241,6 +242,23 @@ def test_a_credential_survives_kill_and_restart(tmp_path):
             assert again.allocate().code == 0
         with client(server, turn["username"], "wrong") as wrong:
             assert wrong.allocate().code == 401
+
+
+def test_a_second_server_on_the_same_data_is_refused_and_ends_no_session(start):
+    server = start(usage_flush_interval=1)
+
+    def live():
+        return json.loads(server.request("/api/v1/sessions?active=true")[2])["data"]
+
+    with client(server) as turn:
+        assert turn.allocate().code == 0
+        wait_until(lambda: len(live()) == 1, 20, "the session to be written")
+        command = [os.environ["CAUSEWAY_BIN"], "serve", "--data-dir", server.data_dir, "--http-listen", "127.0.0.1:0",
+                   "--turn-listen", "127.0.0.1:0"]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert second.returncode not in (0, None)
+        assert "another causeway serves from" in second.stderr and "--data-dir" in second.stderr, second.stderr
+        assert len(live()) == 1 and turn.refresh().code == 0
 
 
 def test_expiry_gates_new_allocations_and_spares_live_ones(server):

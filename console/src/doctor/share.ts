@@ -49,3 +49,8 @@ function isShared(value: unknown): value is Shared {
     )
   );
 }
+
+/** The token of a link that the API made: `#token=` and 32 digits. */
+export function tokenOf(fragment: string): string | undefined {
+  return /^token=([0-9a-f]{32})$/.exec(fragment)?.[1];
+}

@@ -254,7 +254,7 @@ pub(crate) async fn make<S: InsightStore>(
     let entry = AuditEntry::by(caller, "doctor.link", id.to_string(), detail, Now::read().unix);
     state.store.audit(&entry).await?;
     let token = secret.expose().clone();
-    let path = format!("/doctor#token={token}");
+    let path = format!("/check#token={token}");
     Ok(json(StatusCode::CREATED, &MadeDoctorLink { id, token, path, expires_at: expires_at.into(), max_opens: opens }))
 }
 

@@ -9,6 +9,7 @@ mod clients;
 mod config;
 mod cors;
 mod credential;
+mod data_lock;
 mod event_ids;
 mod event_log;
 mod fast_path;

@@ -40,7 +40,7 @@ use crate::{
     cli::say,
     clients::Clients,
     config::{self, Settings},
-    event_ids, fast_path,
+    data_lock, event_ids, fast_path,
     housekeeping::Housekeeping,
     http::HttpListener,
     insight::live_view,
@@ -120,6 +120,8 @@ pub(crate) fn serve(settings: Settings) -> anyhow::Result<()> {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
+    // Until the process ends, however it ends.
+    let _lock = data_lock::take(&settings.data_dir)?;
     let started = Now::read().unix;
     let node = Node::load(settings.node_id.as_deref(), &settings.data_dir)?;
     let store = Arc::new(open_store(&settings, &node).await?);

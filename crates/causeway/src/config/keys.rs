@@ -226,7 +226,7 @@ keys! {
         "TCP connections begin with a PROXY header, version 1 or 2. Only behind a balancer that sends it always."
         |s, v| one(v, flag, &mut s.proxy_protocol);
     fast_path "WHAT" single "auto"
-        "Relay bound channels of UDP clients inside the kernel. auto: where the kernel and the capabilities allow it, else in user space. tc: the same, with a warning where it does not work. xdp: earlier, in the driver where it can, and tc behind it. off: everything in user space. See docs/fast-path.md."
+        "Relay bound channels of UDP clients inside the kernel: auto, off, tc or xdp. auto: where the kernel and the capabilities allow it, else in user space. tc: the same, with a warning where it does not work. xdp: earlier, in the driver where it can, and tc behind it. off: everything in user space. See docs/fast-path.md."
         |s, v| one(v, |t| choice(t, &[("auto", Mode::Auto), ("off", Mode::Off), ("tc", Mode::Tc), ("xdp", Mode::Xdp)]), &mut s.fast_path);
     fast_path_interface "NAME" many ""
         "Interfaces whose packets the fast path sees, by name. Default: those that carry a listen or relay address, and the loopback."

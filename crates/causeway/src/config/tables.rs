@@ -38,6 +38,11 @@ pub(crate) const TABLES: &[FileTable] = &[
         doc: "SIP users (docs/sip.md), beside those made by the API. project may be left out.",
         lines: "name = \"alice\"\npassword = \"…\"\nproject = \"default\"\n",
     },
+    FileTable {
+        name: "calls.service",
+        doc: "Names that clients call and that are no clients (docs/sip.md). Instead of clients, url, secret and answer_within are an application that is asked where each call goes. project may be left out.",
+        lines: "name = \"support\"\nclients = [\"alice\", \"bob\"]\n",
+    },
 ];
 
 impl FileTable {
