@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run console test check bench bench-fast-path soak-fast-path bench-api bench-events bench-kvs fuzz fmt
+.PHONY: run console test check bench bench-fast-path soak-fast-path bench-api bench-calls bench-events bench-kvs fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -43,6 +43,10 @@ soak-fast-path: ## As root: 20 000 channels that come and go in the kernel for t
 bench-api: ## Measure the API on this machine and write docs/performance-api.md
 	$(CARGO) build --release --package causeway
 	$(CARGO) run --release --package causeway-bench --bin api-bench -- --write docs/performance-api.md
+
+bench-calls: ## Hold 20 000 registered clients, set up 200 calls a second, write docs/performance-calls.md
+	$(CARGO) build --release --package causeway
+	$(CARGO) run --release --package causeway-bench --bin calls -- --write docs/performance-calls.md
 
 bench-events: ## Send 50 000 events a second through the bus to Redis
 	$(CARGO) run --release --package causeway-bench --bin events

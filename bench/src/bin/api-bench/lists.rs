@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use causeway_api_http::timestamp;
+use causeway_bench::http::Connection;
 use causeway_types::{Now, UnixTime};
 
 use crate::{
-    http::Connection,
     report::quantile,
     seed::{BUSY, CLIENTS, ROOMS, SPAN, client, room},
-    server::Server,
+    server::{Server, TOKEN},
 };
 
 /// How deep the pages of a list are looked at, and how far apart.
@@ -40,7 +40,7 @@ impl Listed {
 
 /// Asks for every kind of list, `requests` times each.
 pub(crate) async fn measure(server: &Server, sessions: u32, requests: usize) -> Result<Vec<Listed>> {
-    let mut connection = Connection::open(server.http).await?;
+    let mut connection = Connection::open(server.http, TOKEN).await?;
     let mut listed = Vec::new();
     let now = Now::read().unix;
     let username = some_username(&mut connection).await?;

@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
-mod http;
 mod lists;
 mod mint;
 mod names;

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use causeway_app::CredentialStore as _;
+use causeway_bench::http::Connection;
 use tokio::task::JoinSet;
 
 use crate::{
-    http::Connection,
     report::quantile,
     seed::{CLIENTS, ROOMS},
-    server::{Database, Server},
+    server::{Database, Server, TOKEN},
 };
 
 /// Minted before anything is measured.
@@ -92,7 +92,7 @@ pub(crate) struct Round {
 pub(crate) async fn mint(server: &Server, connections: usize, until: Until) -> Result<Round> {
     let mut minters = JoinSet::new();
     for index in 0..connections {
-        minters.spawn(mint_one_by_one(Connection::open(server.http).await?, index, connections, until));
+        minters.spawn(mint_one_by_one(Connection::open(server.http, TOKEN).await?, index, connections, until));
     }
     let mut all = Round::default();
     while let Some(round) = minters.join_next().await {

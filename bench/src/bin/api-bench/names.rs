@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use causeway_bench::turn::{Answer, Requests};
+use causeway_bench::{
+    http::Connection,
+    turn::{Answer, Requests},
+};
 use causeway_credentials::turn_rest;
 use causeway_types::{Now, UnixTime};
 use clap::ValueEnum;
@@ -20,8 +23,7 @@ use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
 
 use crate::{
     Kind, Options,
-    http::Connection,
-    server::{Database, SECRET, Server},
+    server::{Database, SECRET, Server, TOKEN},
 };
 
 /// Clients at once.
@@ -158,7 +160,7 @@ async fn come(server: &Server, way: Way, range: Range<u32>) -> Result<()> {
     let mut clients = JoinSet::new();
     for _ in 0..WINDOW {
         let (next, turn, end) = (Arc::clone(&next), server.turn, range.end);
-        let mut api = Connection::open(server.http).await?;
+        let mut api = Connection::open(server.http, TOKEN).await?;
         clients.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);

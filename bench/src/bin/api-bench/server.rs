@@ -10,13 +10,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use causeway_bench::{
+    http::Connection,
     process::{cpu_time, resident_bytes},
     turn::REALM,
 };
 use causeway_store::SqlStore;
 use tempfile::TempDir;
 
-use crate::{Kind, http::Connection, postgres::Postgres};
+use crate::{Kind, postgres::Postgres};
 
 /// The API token that may do everything.
 pub(crate) const TOKEN: &str = "bench-token";
@@ -94,7 +95,7 @@ impl Server {
     async fn wait_until_well(&mut self, log: &Path) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            if let Ok(mut connection) = Connection::open(self.http).await
+            if let Ok(mut connection) = Connection::open(self.http, TOKEN).await
                 && connection.get("/healthz").await.is_ok_and(|answer| answer.status == 200)
             {
                 return Ok(());

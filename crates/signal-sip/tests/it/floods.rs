@@ -1,6 +1,6 @@
 //! Clients that send as much as they can: they are told so, and nothing grows.
 
-use causeway_call_core::RegistrarLimits;
+use causeway_call_core::{CallLimits, RegistrarLimits};
 use causeway_signal_sip::SipSettings;
 use causeway_switchboard::SwitchboardSettings;
 
@@ -29,6 +29,29 @@ async fn registering_again_and_again_keeps_one_binding() {
     }
     assert_eq!(world.board.counts().registrations, bindings_max);
     bob.close().await;
+    world.until(|world| world.board.is_empty()).await;
+}
+
+#[tokio::test]
+async fn calling_again_and_again_makes_as_many_calls_as_a_client_may_have() {
+    let world = World::with(unhurried(), SwitchboardSettings::default()).await;
+    let (mut eve, mut bob) = (world.client("eve").await, world.client("bob").await);
+    bob.registered("*").await;
+    let legs_max = CallLimits::default().legs_per_connection_max;
+    for number in 0..200 {
+        let token = eve.token("*");
+        let invite = eve.invite("bob").with("Authorization", token);
+        eve.says(&invite).await;
+        eve.status(100).await;
+        if number < legs_max {
+            bob.asked("INVITE").await;
+        } else {
+            eve.status(486).await;
+        }
+    }
+    assert_eq!(world.board.counts().calls, legs_max);
+    drop(eve);
+    drop(bob);
     world.until(|world| world.board.is_empty()).await;
 }
 

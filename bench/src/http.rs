@@ -8,46 +8,60 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::server::TOKEN;
-
 /// A kept connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
+    token: &'static str,
     buffer: Vec<u8>,
 }
 
 /// An answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
-    pub(crate) status: u16,
-    pub(crate) body: &'a str,
+pub struct Answer<'a> {
+    /// Status.
+    pub status: u16,
+    /// Body.
+    pub body: &'a str,
 }
 
 impl Answer<'_> {
     /// The text of a JSON field, which has no escapes in it.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
         let start = self.body.find(&format!("\"{name}\":\""))? + name.len() + 4;
         self.body.get(start..)?.split('"').next()
     }
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+    /// Connects as the holder of an API token.
+    ///
+    /// # Errors
+    /// The server takes no connection.
+    pub async fn open(address: SocketAddr, token: &'static str) -> Result<Self> {
         let stream = TcpStream::connect(address).await.context("the API does not take connections")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(64 * 1024) })
+        Ok(Self { stream, token, buffer: Vec::with_capacity(64 * 1024) })
     }
 
     /// GETs a path.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Answer<'_>> {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\n\r\n")).await
+    ///
+    /// # Errors
+    /// There is no answer, or none of HTTP.
+    pub async fn get(&mut self, path: &str) -> Result<Answer<'_>> {
+        let token = self.token;
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n")).await
     }
 
     /// POSTs JSON.
-    pub(crate) async fn post(&mut self, path: &str, json: &str) -> Result<Answer<'_>> {
+    ///
+    /// # Errors
+    /// There is no answer, or none of HTTP.
+    pub async fn post(&mut self, path: &str, json: &str) -> Result<Answer<'_>> {
+        let token = self.token;
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{json}",
             json.len()
         );
