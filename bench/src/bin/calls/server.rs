@@ -37,7 +37,7 @@ impl Server {
     /// Starts the server with these SIP users and waits until it is well.
     pub(crate) async fn start(program: &Path, users: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let free = || Ok::<_, std::io::Error>(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?);
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let (http, https) = (free()?, free()?);
         let turn = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let config = directory.path().join("causeway.toml");
