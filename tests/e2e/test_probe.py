@@ -1,5 +1,6 @@
 """`causeway probe`: every step over every transport, against this server and Debian's coturn, and the reason for each failure."""
 
+import contextlib
 import os
 import re
 import socket
@@ -68,22 +69,31 @@ class Coturn:
     """Debian's turnserver with one user and an ECDSA certificate."""
 
     def __init__(self, directory, *options):
-        files = certificate(directory, "coturn", HOST)
-        self.ca = files["ca"]
+        self.files = certificate(directory, "coturn", HOST)
+        self.ca = self.files["ca"]
+        self.directory, self.options = directory, options
+
+    def command(self):
+        """With ports of its own each time."""
         self.port, self.tls_port = free_port(), free_port()
-        self.command = ["turnserver", "-n", "--no-cli", "--no-stdout-log", "--log-file", os.path.join(directory, "coturn.log")]
-        self.command += ["--pidfile", os.path.join(directory, "coturn.pid"), "--userdb", os.path.join(directory, "turndb")]
-        self.command += ["-L", HOST, "-L", HOST_V6, "--listening-port", str(self.port), "--tls-listening-port", str(self.tls_port)]
-        self.command += ["--cert", files["crt"], "--pkey", files["key"], "-a", "-r", "coturn.example", "-u", f"{USER}:{PASSWORD}"]
-        self.command += options
+        directory, files = self.directory, self.files
+        command = ["turnserver", "-n", "--no-cli", "--no-stdout-log", "--log-file", os.path.join(directory, "coturn.log")]
+        command += ["--pidfile", os.path.join(directory, "coturn.pid"), "--userdb", os.path.join(directory, "turndb")]
+        command += ["-L", HOST, "-L", HOST_V6, "--listening-port", str(self.port), "--tls-listening-port", str(self.tls_port)]
+        command += ["--cert", files["crt"], "--pkey", files["key"], "-a", "-r", "coturn.example", "-u", f"{USER}:{PASSWORD}"]
+        return [*command, *self.options]
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # It accepts connections before all its listeners are there.
-        plain = [f"stun:{literal(host)}:{self.port}" for host in (HOST, HOST_V6)]
-        ready = [*plain, f"stuns:{HOST}:{self.tls_port}", "--insecure", "--timeout", "3"]
-        wait_until(lambda: Probe(*ready).code == 0, 90, "coturn to answer on every listener")
-        return self
+        # It accepts connections before all its listeners are there, and goes on without one whose port somebody took meanwhile.
+        for _ in range(3):
+            self.process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            plain = [f"stun:{literal(host)}:{self.port}" for host in (HOST, HOST_V6)]
+            ready = [*plain, f"stuns:{HOST}:{self.tls_port}", "--insecure", "--timeout", "3"]
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: Probe(*ready).code == 0, 30, "coturn to answer on every listener")
+                return self
+            self.__exit__()
+        raise AssertionError("coturn does not answer on every listener")
 
     def __exit__(self, *_):
         self.process.kill()
