@@ -1,0 +1,3 @@
+-- Compared with names of rooms, which are in "C" order: an index in another order is of no use there.
+-- {postgres} ALTER TABLE room_clients ALTER COLUMN room TYPE TEXT COLLATE "C";
+-- {sqlite} SELECT 1;
