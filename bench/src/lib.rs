@@ -11,5 +11,6 @@
 pub mod http;
 pub mod machine;
 pub mod process;
+pub mod serving;
 pub mod space;
 pub mod turn;

@@ -139,6 +139,12 @@ def test_a_receiver_that_says_nothing_is_given_up_in_time_and_the_order_is_kept(
     tried = [entry for entry in log if entry["url"] == silent.url]
     assert [entry["attempt"] for entry in reversed(tried)] == [1, 2, 3, 1, 2, 3]
     assert all(entry["http_status"] is None and entry["error"] == "no answer within 1 s" for entry in tried), tried
+    given_up = server.metric("causeway_voice_webhook_events_given_up_total")
+    # A second call, with nobody at the failover either: both of its events come to nothing, and are counted.
+    sinks[1].status = 400
+    caller.bye(caller.dial("somewhere"), "USER_BUSY")
+    wait_until(lambda: server.metric("causeway_voice_webhook_events_given_up_total") == given_up + 2, 40, "both to be given up")
+    assert server.metric("causeway_voice_webhook_events_dropped_total") == 0
     caller.close()
     silent.close()
 

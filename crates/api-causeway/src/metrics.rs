@@ -150,6 +150,10 @@ pub enum Metric {
     VertoResumed,
     /// Counter: limits of Telnyx's clients that were reached.
     VertoLimits,
+    /// Counter: events of voice calls that were not posted to the application, too many waited.
+    VoiceWebhookEventsDropped,
+    /// Counter: events of voice calls that no receiver took.
+    VoiceWebhookEventsGivenUp,
     /// Counter: records of calls that were lost because the store did not answer for long.
     CallRecordsLost,
     /// Gauge: 1 on the server that posts to webhooks.
@@ -164,7 +168,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 60] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -218,6 +222,8 @@ impl Metric {
         Self::VertoLoginsRefused,
         Self::VertoResumed,
         Self::VertoLimits,
+        Self::VoiceWebhookEventsDropped,
+        Self::VoiceWebhookEventsGivenUp,
         Self::CallRecordsLost,
         Self::WebhookPosting,
         Self::SignIns,
@@ -278,6 +284,8 @@ impl Metric {
             Self::VertoLoginsRefused => "causeway_verto_logins_refused_total",
             Self::VertoResumed => "causeway_verto_resumed_total",
             Self::VertoLimits => "causeway_verto_limits_total",
+            Self::VoiceWebhookEventsDropped => "causeway_voice_webhook_events_dropped_total",
+            Self::VoiceWebhookEventsGivenUp => "causeway_voice_webhook_events_given_up_total",
             Self::CallRecordsLost => "causeway_call_records_lost_total",
             Self::SignalMessages => "causeway_signal_messages_total",
             Self::SignalRefusals => "causeway_signal_refusals_total",
@@ -351,6 +359,10 @@ impl Metric {
             Self::VertoLoginsRefused => "Logins of Telnyx's clients that were refused.",
             Self::VertoResumed => "Sessions of Telnyx's clients that came back after a loss.",
             Self::VertoLimits => "Limits of Telnyx's clients that were reached.",
+            Self::VoiceWebhookEventsDropped => "Events of voice calls that were not posted: too many waited.",
+            Self::VoiceWebhookEventsGivenUp => {
+                "Events of voice calls that neither the webhook URL nor its failover took."
+            }
             Self::CallRecordsLost => "Records of calls lost because the store did not answer for long.",
             Self::WebhookPosting => "1 on the server that posts to webhooks, for all that share its database.",
             Self::SignIns => "Sign-ins to the console, by outcome.",

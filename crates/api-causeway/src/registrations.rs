@@ -83,11 +83,7 @@ fn cut(mut all: Vec<Live>, page: &PageRequest) -> Result<Page<Live>, StoreError>
         let place = place.ok_or(StoreError::BadCursor)?;
         all.retain(|live| key(live) < place);
     }
-    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let has_more = all.len() > limit;
-    all.truncate(limit);
-    let next = all.last().filter(|_| has_more).map(|live| format!("{} {}", live.since.as_millis(), live.id));
-    Ok(Page { items: all, next })
+    Ok(Page::cut(all, page, |live| format!("{} {}", live.since.as_millis(), live.id)))
 }
 
 impl From<Live> for Registration {

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_api_http::{ApiError, Timestamp, json};
-use causeway_app::{Page, PageRequest, SIP_PASSWORD_BYTES, SipUserError, StoreError, StoredSipUser};
+use causeway_app::{Page, SIP_PASSWORD_BYTES, SipUserError, StoreError, StoredSipUser};
 use causeway_credentials::client_token::ClientId;
 use causeway_types::{Now, Secret};
 use serde::Serialize;
@@ -69,15 +69,12 @@ pub(crate) async fn list<S: ApiStore>(
     Caller(caller): Caller,
     Asked(mut asked): Asked,
 ) -> Result<Response, ApiError> {
-    let PageRequest { limit, after } = page::request(&mut asked);
+    let request = page::request(&mut asked);
     asked.finish()?;
-    let mut items = state.store.sip_users(caller.project, after.as_deref(), limit.saturating_add(1)).await?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| has_more).map(|user| user.name.clone());
+    let users =
+        state.store.sip_users(caller.project, request.after.as_deref(), request.limit.saturating_add(1)).await?;
     let user = |user: StoredSipUser| SipUser { name: user.name, realm: user.realm, created_at: user.created_at.into() };
-    Ok(page::answer(Page { items, next }, user))
+    Ok(page::answer(Page::cut(users, &request, |user| user.name.clone()), user))
 }
 
 /// Make a SIP user

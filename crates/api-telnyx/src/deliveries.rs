@@ -5,7 +5,10 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -59,12 +62,28 @@ pub(crate) struct Attempt {
     pub(crate) outcome: Result<u16, String>,
 }
 
+/// Events that no receiver took, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFigures {
+    /// Not tried: more events of one call waited than may.
+    pub dropped: u64,
+    /// Every attempt at every URL failed.
+    pub given_up: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    dropped: AtomicU64,
+    given_up: AtomicU64,
+}
+
 /// The deliveries.
 pub struct Deliveries<S> {
     store: Arc<S>,
     post: Arc<dyn Post>,
     keys: AsyncMutex<HashMap<OrganizationId, Arc<Ed25519KeyPair>>>,
     posts: Semaphore,
+    figures: Counters,
     log: parking_lot::Mutex<VecDeque<Attempt>>,
 }
 
@@ -78,7 +97,13 @@ impl<S: VoiceStore> Deliveries<S> {
     /// Over a store that keeps the signing keys.
     pub fn new(store: Arc<S>, post: Arc<dyn Post>) -> Arc<Self> {
         let (keys, log) = (AsyncMutex::default(), parking_lot::Mutex::default());
-        Arc::new(Self { store, post, keys, posts: Semaphore::new(POSTS_MAX), log })
+        Arc::new(Self { store, post, keys, posts: Semaphore::new(POSTS_MAX), figures: Counters::default(), log })
+    }
+
+    /// What came to nothing.
+    pub fn figures(&self) -> DeliveryFigures {
+        let Counters { dropped, given_up } = &self.figures;
+        DeliveryFigures { dropped: dropped.load(Ordering::Relaxed), given_up: given_up.load(Ordering::Relaxed) }
     }
 
     /// Delivers until the events end: one queue per call, so that a call's events come in order.
@@ -92,6 +117,7 @@ impl<S: VoiceStore> Deliveries<S> {
                 Some(queue) => match queue.try_send(event) {
                     Ok(()) => continue,
                     Err(mpsc::error::TrySendError::Full(_)) => {
+                        self.figures.dropped.fetch_add(1, Ordering::Relaxed);
                         tracing::warn!("a voice webhook is too far behind: an event is not delivered");
                         continue;
                     }
@@ -157,7 +183,10 @@ impl<S: VoiceStore> Deliveries<S> {
                 }
             }
         }
-        tracing::debug!(event_type, "a voice webhook was given up");
+        if attempt > 0 {
+            self.figures.given_up.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(event_type, "a voice webhook was given up");
+        }
     }
 
     async fn send(

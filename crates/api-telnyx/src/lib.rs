@@ -34,7 +34,7 @@ use causeway_app::{ApiCaller, CredentialStore, ProjectId, Scope, VoiceStore};
 use serde_json::Value;
 
 pub use calls::VoiceCommands;
-pub use deliveries::{Deliveries, Post};
+pub use deliveries::{Deliveries, DeliveryFigures, Post};
 
 use crate::{calls::CommandIds, errors::TelnyxError};
 

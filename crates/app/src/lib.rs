@@ -107,8 +107,8 @@ pub use people::{
 pub use people_store::{PeopleStore, Redemption};
 pub use privacy::AddressPrivacy;
 pub use region::{
-    BoardSettings, ChosenRegion, Drain, IceUrls, LOST_AFTER_TIMEOUTS, Locator, LostNodes, NodeReport, NodeState,
-    NodeView, Place, RegionBoard, RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
+    BoardSettings, ChosenRegion, Drain, IceUrls, Locator, LostNodes, NodeReport, NodeState, NodeView, Place,
+    RegionBoard, RegionRefusal, RegionSite, RegionSnapshot, RegionView, RegionWish, Regions,
 };
 pub use region_desk::RegionDesk;
 pub use registrations::{Admission, NoRegistrations, Registration, RegistrationEnd, Registrations};

@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use parking_lot::{Mutex, RwLock};
 
 pub use board::{BoardSettings, RegionBoard};
-pub use lost::{LOST_AFTER_TIMEOUTS, LostNodes};
+pub use lost::LostNodes;
 
 use crate::{DomainEvent, EventSink, ProjectId};
 

@@ -199,9 +199,7 @@ impl<S: Store> RegionKeeper<S> {
             self.own.draining.changed.notify_one();
         }
     }
-}
 
-impl<S: Store> RegionKeeper<S> {
     /// Ends the sessions of a server that will hardly come back, and tells of it.
     async fn close_lost(&self, node: &str, last_word: UnixTime) {
         match self.store.close_lost(node, last_word).await {

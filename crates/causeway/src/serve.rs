@@ -57,7 +57,6 @@ use crate::{
     telemetry,
     traces::HttpTraces,
     verto::Verto,
-    verto_samples::verto_samples,
     webhooks,
 };
 
@@ -540,7 +539,7 @@ impl Server {
             all.extend(webhook_samples(webhooks.figures()));
             all.extend(kvs.samples());
             all.extend(calls.samples());
-            all.extend(verto_samples(verto.service.figures()));
+            all.extend(verto.samples());
             all.extend(oidc::samples(&people, oidc.as_deref()));
             all
         })

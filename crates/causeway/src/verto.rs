@@ -3,6 +3,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use causeway_api_causeway::Sample;
 use causeway_api_http::Gate;
 use causeway_api_telnyx::{ApiState, Deliveries, Post, Registered, VoiceClients, VoiceCommands};
 use causeway_app::{ProjectId, VoiceCalls, VoiceConnectionId, VoiceLeg};
@@ -14,7 +15,7 @@ use causeway_webhooks::Webhooks;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::calls::Calls;
+use crate::{calls::Calls, verto_samples::verto_samples};
 
 /// The running part.
 pub(crate) struct Verto {
@@ -46,6 +47,11 @@ impl Verto {
             Arc::<Self>::clone(self),
             Arc::clone(&self.deliveries),
         )
+    }
+
+    /// Its counters.
+    pub(crate) fn samples(&self) -> [Sample; 8] {
+        verto_samples(self.service.figures(), self.deliveries.figures(), self.voice.lost())
     }
 
     /// No new connection is taken; those without calls are closed.

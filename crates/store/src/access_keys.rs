@@ -8,13 +8,7 @@ use causeway_credentials::access_key::token_hash;
 use causeway_types::{Secret, UnixTime};
 use sqlx::{Any, Transaction};
 
-use crate::{
-    SqlStore,
-    listing::{page, place},
-    millis,
-    sql::Sql,
-    store_error, time,
-};
+use crate::{SqlStore, listing::place, millis, sql::Sql, store_error, time};
 
 #[derive(sqlx::FromRow)]
 struct KeyRow {
@@ -101,7 +95,7 @@ impl AccessKeyStore for SqlStore {
         }
         sql = sql.push(" ORDER BY k.expires_at DESC, k.id LIMIT ").bind(i64::from(request.limit) + 1);
         let rows: Vec<KeyRow> = sql.rows().fetch_all(&self.pool).await.map_err(store_error)?;
-        let found = page(rows, request, |row| format!("{}-{}", row.expires_at.unwrap_or_default(), row.id));
+        let found = Page::cut(rows, request, |row| format!("{}-{}", row.expires_at.unwrap_or_default(), row.id));
         Ok(Page { items: found.items.into_iter().map(Into::into).collect(), next: found.next })
     }
 

@@ -10,7 +10,7 @@ use causeway_types::UnixTime;
 
 use crate::{
     SqlStore, count,
-    listing::{page, place},
+    listing::place,
     many::Insert,
     millis,
     sql::{Sql, Value},
@@ -104,7 +104,7 @@ impl CallStore for SqlStore {
         let sql = sql.push(" ORDER BY s.started_at DESC, s.id DESC LIMIT ").bind(i64::from(request.limit) + 1);
         let rows: Vec<CallRow> = sql.rows().fetch_all(&self.pool).await.map_err(store_error)?;
         let views: Vec<CallView> = rows.into_iter().map(Into::into).collect();
-        Ok(page(views, request, |view| format!("{}-{}", millis(view.started_at), view.id)))
+        Ok(Page::cut(views, request, |view| format!("{}-{}", millis(view.started_at), view.id)))
     }
 
     async fn call(&self, project: ProjectId, id: &str) -> StoreResult<Option<CallView>> {

@@ -7,7 +7,7 @@ use causeway_app::{
 use causeway_credentials::client_token::AccessLabel;
 use causeway_types::{Secret, UnixTime};
 
-use crate::{SqlStore, count, in_time, listing::page, millis, sql::Sql, store_error, time};
+use crate::{SqlStore, count, in_time, millis, sql::Sql, store_error, time};
 
 #[derive(sqlx::FromRow)]
 struct KeyRow {
@@ -105,7 +105,7 @@ impl ClientTokenStore for SqlStore {
     ) -> StoreResult<Page<ClientTokenView>> {
         let sql = list_sql(project, filter, request, now)?;
         let rows: Vec<TokenRow> = sql.rows().fetch_all(&self.pool).await.map_err(store_error)?;
-        let found = page(rows, request, |row| format!("{} {}", row.issued_at, row.id));
+        let found = Page::cut(rows, request, |row| format!("{} {}", row.issued_at, row.id));
         Ok(Page { items: found.items.into_iter().map(view).collect(), next: found.next })
     }
 

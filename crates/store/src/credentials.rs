@@ -39,7 +39,7 @@ pub(crate) async fn list(
         CredentialKey::Expires => millis(record.expires_at),
     };
     let place = |view: &CredentialView| format!("{}-{}", value(&view.record), view.record.username);
-    Ok(listing::page(views.collect(), page, place))
+    Ok(Page::cut(views.collect(), page, place))
 }
 
 /// The page's user names come from indexes alone, then the rows: a filter that finds little in many passes few rows.

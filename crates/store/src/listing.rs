@@ -19,15 +19,6 @@ use crate::{
     store_error, time,
 };
 
-/// A page of `rows`, which hold one more than asked for when there is a next page.
-pub(crate) fn page<T>(mut rows: Vec<T>, request: &PageRequest, place: impl Fn(&T) -> String) -> Page<T> {
-    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| has_more).map(place);
-    Page { items: rows, next }
-}
-
 /// The place of a list sorted by a time and a name.
 pub(crate) fn place(request: &PageRequest) -> StoreResult<Option<(i64, String)>> {
     let Some(text) = &request.after else { return Ok(None) };
@@ -168,7 +159,7 @@ pub(crate) async fn sessions(
     let sql = sessions_sql(project, filter, request)?;
     let rows = sql.rows::<SessionRow>().fetch_all(pool).await.map_err(store_error)?;
     let views: Vec<SessionView> = rows.into_iter().map(Into::into).collect();
-    let mut page = page(views, request, |view| format!("{}-{}", value_of(view, filter.order.by), view.id));
+    let mut page = Page::cut(views, request, |view| format!("{}-{}", value_of(view, filter.order.by), view.id));
     name_clients(pool, &mut page.items).await.map_err(store_error)?;
     Ok(page)
 }
@@ -304,7 +295,7 @@ pub(crate) async fn rooms(
         bytes_in: count(row.bytes_in),
         bytes_out: count(row.bytes_out),
     };
-    Ok(page(rows.into_iter().map(view).collect(), request, |room| {
+    Ok(Page::cut(rows.into_iter().map(view).collect(), request, |room| {
         let times = [millis(room.first_seen), millis(room.last_seen)];
         name_place(filter.order.by, &room.name, times, [room.sessions, room.bytes_in, room.bytes_out])
     }))
@@ -354,7 +345,7 @@ pub(crate) async fn clients(
         bytes_in: count(row.bytes_in),
         bytes_out: count(row.bytes_out),
     };
-    Ok(page(rows.into_iter().map(view).collect(), request, |client| {
+    Ok(Page::cut(rows.into_iter().map(view).collect(), request, |client| {
         let times = [millis(client.first_seen), millis(client.last_seen)];
         name_place(filter.order.by, &client.name, times, [client.sessions, client.bytes_in, client.bytes_out])
     }))
@@ -480,7 +471,7 @@ pub(crate) async fn audit_log(
     }
     let sql = sql.push(&format!(" ORDER BY a.id{direction} LIMIT ")).bind(i64::from(request.limit) + 1);
     let rows: Vec<AuditRow> = sql.rows().fetch_all(pool).await.map_err(store_error)?;
-    let page = page(rows, request, |row| row.id.to_string());
+    let page = Page::cut(rows, request, |row| row.id.to_string());
     let entry = |row: AuditRow| AuditView {
         entry: AuditEntry {
             at: time(row.at),

@@ -8,7 +8,7 @@ use causeway_app::{
 };
 use causeway_types::{Secret, UnixTime};
 
-use crate::{SqlStore, count, listing, migrations::Dialect, millis, servers, sql::Sql, store_error, time};
+use crate::{SqlStore, count, migrations::Dialect, millis, servers, sql::Sql, store_error, time};
 
 /// Events in one statement: both databases take far more than these times seven parameters.
 const ROWS_MAX: usize = 500;
@@ -286,7 +286,7 @@ impl WebhookStore for SqlStore {
             .push(" ORDER BY id DESC LIMIT ")
             .bind(i64::from(request.limit) + 1);
         let rows: Vec<AttemptRow> = sql.rows().fetch_all(&self.pool).await.map_err(store_error)?;
-        let page = listing::page(rows, request, |row| row.id.to_string());
+        let page = Page::cut(rows, request, |row| row.id.to_string());
         let attempt = |row: AttemptRow| DeliveryAttempt {
             webhook: WebhookId(row.webhook_id),
             cursor: Cursor(count(row.event_id)),

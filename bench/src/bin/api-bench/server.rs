@@ -5,13 +5,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use causeway_bench::{
-    http::Connection,
     process::{cpu_time, resident_bytes},
+    serving::wait_until_well,
     turn::REALM,
 };
 use causeway_store::SqlStore;
@@ -88,24 +88,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = command.spawn().context("causeway cannot be started")?;
         let mut this = Self { process, http, turn };
-        this.wait_until_well(&log).await?;
+        wait_until_well(&mut this.process, this.http, TOKEN, &log).await?;
         Ok(this)
-    }
-
-    async fn wait_until_well(&mut self, log: &Path) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Ok(mut connection) = Connection::open(self.http, TOKEN).await
-                && connection.get("/healthz").await.is_ok_and(|answer| answer.status == 200)
-            {
-                return Ok(());
-            }
-            let status = self.process.try_wait()?;
-            if status.is_some() || Instant::now() > deadline {
-                bail!("causeway does not serve ({status:?}):\n{}", fs::read_to_string(log).unwrap_or_default());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// Processor time it has used.

@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use causeway_bench::{
     http::Connection,
     process::{cpu_time, resident_bytes},
+    serving::wait_until_well,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -62,24 +63,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = command.spawn().context("causeway cannot be started")?;
         let mut this = Self { process, directory, http, https };
-        this.wait_until_well(&log).await?;
+        wait_until_well(&mut this.process, this.http, TOKEN, &log).await?;
         Ok(this)
-    }
-
-    async fn wait_until_well(&mut self, log: &Path) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            if let Ok(mut connection) = Connection::open(self.http, TOKEN).await
-                && connection.get("/healthz").await.is_ok_and(|answer| answer.status == 200)
-            {
-                return Ok(());
-            }
-            let status = self.process.try_wait()?;
-            if status.is_some() || Instant::now() > deadline {
-                bail!("causeway does not serve ({status:?}):\n{}", fs::read_to_string(log).unwrap_or_default());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// How its clients take its TLS, without session tickets, which would cost them memory that is not looked at.

@@ -29,6 +29,18 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The page of `rows`, which begin where it was asked for and hold at least one more when there is a next page; `place` is
+    /// where the one after an entry begins.
+    pub fn cut(mut rows: Vec<T>, request: &PageRequest, place: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| has_more).map(place);
+        Self { items: rows, next }
+    }
+}
+
 /// In what order to list: by what, and whether the most or newest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order<K> {

@@ -11,7 +11,7 @@ use super::NodeReport;
 
 /// A server counts as lost when it was silent for so many times the node timeout: by then nobody waits for its restart, and
 /// one that was merely cut off from the store writes its sessions anew when it is back.
-pub const LOST_AFTER_TIMEOUTS: u32 = 20;
+const LOST_AFTER_TIMEOUTS: u32 = 20;
 
 /// Watches the last words of the other servers of a database.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use causeway_app::{
 use causeway_types::UnixTime;
 use sqlx::AnyPool;
 
-use crate::{count, listing, millis, sql::Sql, store_error, time};
+use crate::{count, millis, sql::Sql, store_error, time};
 
 /// How long a link and its results are kept after its time.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
@@ -71,7 +71,7 @@ pub(crate) async fn list(
         opened_max: count(opened_max),
         results: count(results),
     };
-    Ok(listing::page(rows.into_iter().map(view).collect(), request, |view: &DoctorLinkView| view.id.to_string()))
+    Ok(Page::cut(rows.into_iter().map(view).collect(), request, |view: &DoctorLinkView| view.id.to_string()))
 }
 
 /// Counts one opening, unless the link's time or openings are over.

@@ -147,7 +147,7 @@ pub(crate) async fn list(
         FailureKey::Last => millis(view.last_at),
         FailureKey::Count => i64::try_from(view.count.saturating_add(view.folded)).unwrap_or(i64::MAX),
     };
-    Ok(listing::page(views, request, |view| format!("{}-{}", value(view), view.id)))
+    Ok(Page::cut(views, request, |view| format!("{}-{}", value(view), view.id)))
 }
 
 pub(crate) async fn groups(
