@@ -115,6 +115,23 @@ def test_signing_out_and_being_kept_out_count_at_once(server, owner):
     assert {"ann@example.net", "bob@example.net"} <= {entry["user"] for entry in audit}
 
 
+def test_signing_out_everywhere_ends_every_browser_of_that_person_and_its_streams(server, owner):
+    phone, colleague = Browser(server), invite(server, owner, "ben@example.net", "viewer")[0]
+    assert phone.login("ann@example.net", PASSWORD).status_code == 200
+    with phone.client.stream("GET", "/api/v1/events", headers=ORIGIN) as stream:
+        assert stream.status_code == 200
+        assert owner.ask("POST", "/api/v1/auth/logout-everywhere").status_code == 204
+        assert not owner.client.cookies.get("causeway")
+        # It ends: a read that went on would wait for the client's patience, and fail.
+        for _ in stream.iter_raw():
+            pass
+    kept = phone.client.cookies.get("causeway")
+    assert [one.ask("GET", "/api/v1/me").status_code for one in (owner, phone)] == [401, 401]
+    stolen = httpx.get(f"http://127.0.0.1:{server.http_port}/api/v1/me", cookies={"causeway": kept}, headers=ORIGIN)
+    assert kept and stolen.status_code == 401
+    assert colleague.ask("GET", "/api/v1/me").status_code == 200
+
+
 def test_a_role_is_what_it_is_for(server, owner):
     viewer, number = invite(server, owner, "vic@example.net", "viewer")
     assert viewer.ask("GET", "/api/v1/rooms").status_code == 200
