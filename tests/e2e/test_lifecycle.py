@@ -357,3 +357,22 @@ def test_check_tells_every_fault_and_exits_64(tmp_path):
     assert done.returncode == 64
     assert "error[config.relay_ports]" in done.stderr and "did you mean" in done.stderr
     assert subprocess.run([program, "serve", "--nonsense"], capture_output=True, timeout=10).returncode == 64
+
+
+def test_check_warns_of_certificates_it_cannot_use(tmp_path):
+    program = os.environ["CAUSEWAY_BIN"]
+    config = tmp_path / "causeway.toml"
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    config.write_text(f'tls_cert = "{certificate}"\ntls_key = "{key}"\n')
+
+    def check():
+        done = subprocess.run([program, "check", "--config", str(config)], capture_output=True, text=True, timeout=10)
+        assert done.returncode == 0 and "configuration is good" in done.stdout
+        return done.stderr
+
+    assert f"warning: cannot read {certificate}" in check()
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
+    subprocess.run([*request, "-keyout", str(key), "-out", str(certificate)], capture_output=True, check=True)
+    assert check() == ""
+    subprocess.run([*request, "-keyout", str(key), "-out", os.devnull], capture_output=True, check=True)
+    assert f"warning: {key} does not fit {certificate}" in check()

@@ -6,6 +6,7 @@ mod tests;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
+use causeway_certificates::{CertificateStore, Pair};
 use clap::{
     Arg, ArgAction, ArgMatches, Command,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -40,12 +41,7 @@ pub(crate) fn run() -> ExitCode {
     match matches.subcommand() {
         Some(("serve", matches)) => with_settings(matches, serve::serve),
         Some(("check", matches)) => with_settings(matches, |settings| {
-            say(&format!(
-                "configuration is good: TURN listeners: {}, with TLS: {}, realm {}\n",
-                settings.turn_listen.len(),
-                settings.turn_tls_listen.len(),
-                settings.realm
-            ));
+            check(&settings);
             Ok(())
         }),
         Some(("explain", matches)) if matches.get_flag("example") => {
@@ -232,6 +228,24 @@ fn explain(key: Option<&str>) -> ExitCode {
 /// Writes to standard output; a closed pipe is the reader's business.
 pub(crate) fn say(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+/// Says that the configuration is good, and warns of certificates that `serve` could not use if it started here and now: the file
+/// may be checked on another machine, or by somebody who may not read keys.
+fn check(settings: &Settings) {
+    let configured = settings.tls_cert.clone().zip(settings.tls_key.clone());
+    let configured = configured.map(|(certificate, key)| Pair { certificate, key });
+    for pair in configured.into_iter().chain(settings.more_certificates.iter().cloned()) {
+        if let Err(error) = CertificateStore::load(vec![pair]) {
+            complain(&format!("warning: {error}\n"));
+        }
+    }
+    say(&format!(
+        "configuration is good: TURN listeners: {}, with TLS: {}, realm {}\n",
+        settings.turn_listen.len(),
+        settings.turn_tls_listen.len(),
+        settings.realm
+    ));
 }
 
 /// Writes to standard error.

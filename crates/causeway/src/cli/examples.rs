@@ -30,7 +30,8 @@ pub(super) const CHECK: &str = "Examples:
   causeway check --config causeway.toml --relay-ports 50000-50999
       what a flag would change, too
 
-It binds no port and writes nothing. Exit code 0: good, 64: faulty.";
+It binds no port and writes nothing, and warns of certificates that cannot be read.
+Exit code 0: good, 64: faulty.";
 
 pub(super) const EXPLAIN: &str = "Examples:
   causeway explain relay_ports
