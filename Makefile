@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run console test check bench bench-fast-path soak-fast-path bench-api bench-calls bench-events bench-kvs fuzz fmt
+.PHONY: run console test test-fast-path check bench bench-fast-path soak-fast-path bench-api bench-calls bench-events bench-kvs fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -19,6 +19,11 @@ test: ## Install what the tests need and run everything
 	$(MAKE) check
 	$(CARGO) build --package causeway --package causeway-bench
 	tests/e2e/run
+	E2E_LAYOUT=apart-short E2E_FAST_PATH=xdp tests/e2e/run
+
+test-fast-path: ## As root: every test of the relay with the server on a host of its own, with each path
+	$(CARGO) build --package causeway
+	@for path in off tc xdp; do echo "fast path: $$path"; E2E_LAYOUT=apart E2E_FAST_PATH=$$path tests/e2e/run || exit 1; done
 
 check: ## The quick loop: format, lints, documents, unit and integration tests
 	$(CARGO) fmt --all --check

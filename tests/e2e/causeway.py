@@ -1,5 +1,6 @@
 """The program under test as a child process."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,8 +12,8 @@ import time
 import urllib.error
 import urllib.request
 
-HOST = "198.51.100.1"
-HOST_V6 = "2001:db8:1::1"
+from layout import HOST, HOST_V6, HTTP_HOST, SERVER_SPACE, on_server_host
+
 USER, PASSWORD, SECRET = "alice", "wonderland", "causeway-test-secret"
 
 
@@ -29,6 +30,23 @@ def free_port():
             return port
 
 
+class Paths:
+    """Packets that all servers of a run have relayed in the kernel, and by XDP."""
+
+    def __init__(self):
+        self.in_kernel = self.by_xdp = 0
+
+    def add(self, samples):
+        def outcome(name):
+            return samples.get(f'causeway_fast_path_packets_total{{outcome="{name}"}}', 0)
+
+        self.in_kernel += sum(outcome(f"forwarded_{where}") for where in ("up", "down", "between"))
+        self.by_xdp += samples.get("causeway_fast_path_xdp_packets_total", 0)
+
+
+paths = Paths()
+
+
 class Causeway:
     """Starts on free ports; `settings` are keys of causeway.toml, `None` leaves a key out; `regions` is its list,
     `tables` TOML put behind, `prefix` a command that starts it."""
@@ -39,7 +57,7 @@ class Causeway:
         self.turn_port, self.tls_port, self.http_port = free_port(), free_port(), free_port()
         self.settings = {
             "data_dir": self.data_dir,
-            "http_listen": f"127.0.0.1:{self.http_port}",
+            "http_listen": f"{HTTP_HOST}:{self.http_port}",
             "turn_listen": [f"0.0.0.0:{self.turn_port}", f"[::]:{self.turn_port}"],
             "turn_tls_listen": [f"0.0.0.0:{self.tls_port}", f"[::]:{self.tls_port}"],
             "public_ip": [HOST, HOST_V6],
@@ -71,7 +89,7 @@ class Causeway:
         self.log_path = os.path.join(self.scratch.name, "log")
         self.log_file = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [*self.prefix, os.environ["CAUSEWAY_BIN"], "serve", "--config", self.config],
+            on_server_host(*self.prefix, os.environ["CAUSEWAY_BIN"], "serve", "--config", self.config),
             stdout=subprocess.PIPE,
             stderr=self.log_file,
             env={**{k: v for k, v in os.environ.items() if not k.startswith("CAUSEWAY_")}, **self.environment},
@@ -80,6 +98,9 @@ class Causeway:
         wait_until(lambda: self.process.poll() is not None or self.health() == 200, 20, "the server to be ready")
         assert self.process.poll() is None, self.log()
         self.banner = self.read_banner()
+        asked = os.environ.get("E2E_FAST_PATH") in ("tc", "xdp") and self.settings["fast_path"] == os.environ["E2E_FAST_PATH"]
+        if SERVER_SPACE and asked:
+            assert self.metric("causeway_fast_path_flows_max"), self.log()
         return self
 
     def read_banner(self):
@@ -100,6 +121,9 @@ class Causeway:
 
     def stop(self):
         if self.process and self.process.poll() is None:
+            if SERVER_SPACE:
+                with contextlib.suppress(OSError):
+                    paths.add(self.metrics())
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
@@ -118,7 +142,7 @@ class Causeway:
         data = json.dumps(body).encode() if body is not None else None
         if data is not None:
             headers.setdefault("Content-Type", "application/json")
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, headers, method=method)
+        request = urllib.request.Request(f"http://{HTTP_HOST}:{self.http_port}{path}", data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.headers, answer.read().decode()

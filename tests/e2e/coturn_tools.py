@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 
 from causeway import HOST, HOST_V6, PASSWORD, SECRET, USER, free_port
+from layout import PEER, PEER_V6
 
 
 class TurnutilsPeer:
@@ -12,11 +13,11 @@ class TurnutilsPeer:
 
     def __enter__(self):
         self.port = free_port()
-        command = ["turnutils_peer", "-L", HOST, "-L", HOST_V6, "-p", str(self.port)]
+        command = ["turnutils_peer", "-L", PEER, "-L", PEER_V6, "-p", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return self
 
-    def address(self, host=HOST):
+    def address(self, host=PEER):
         return host, self.port
 
     def __exit__(self, *_):

@@ -4,12 +4,14 @@ import http.client
 import json
 import threading
 
+from layout import HTTP_HOST
+
 
 class EventStream:
     """Reads in the background; `events` grows. A resumed stream begins behind `after`."""
 
     def __init__(self, server, query="", after=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+        self.connection = http.client.HTTPConnection(HTTP_HOST, server.http_port, timeout=30)
         headers = {"Authorization": f"Bearer {server.token}"}
         if after is not None:
             headers["Last-Event-ID"] = after

@@ -8,7 +8,8 @@ import time
 import pytest
 from playwright.sync_api import sync_playwright
 
-from causeway import HOST, wait_until
+from causeway import HOST, Causeway, wait_until
+from layout import SERVER_SPACE
 
 FLAGS = [
     "--no-sandbox",
@@ -88,10 +89,46 @@ def page():
         browser.close()
 
 
+def in_kernel(server):
+    """Packets relayed, and the part of them in the kernel, as `causeway fast-path status` has them."""
+    told = subprocess.run([os.environ["CAUSEWAY_BIN"], "fast-path", "status", "--config", server.config], capture_output=True, text=True, check=True)
+    relayed, share = (re.search(pattern, told.stdout) for pattern in (r"packets relayed +(\d+)", r"in the kernel +([0-9.]+) %"))
+    assert relayed and share, told.stdout
+    return int(relayed[1]), float(share[1]), told.stdout
+
+
+def test_nearly_all_of_a_call_is_relayed_in_the_kernel(page):
+    mode = os.environ.get("E2E_FAST_PATH", "tc")
+    if mode == "off":
+        pytest.skip("everything is relayed in user space")
+    with Causeway(public_ip=[HOST], fast_path=mode) as server:
+        if not server.metric("causeway_fast_path_flows_max"):
+            pytest.skip("no fast path here: " + next(line for line in server.log().splitlines() if "fast path" in line))
+        turn = server.mint(room="demo", initiator_client="alice", receiver_client="bob", ttl=60)["iceServers"][1]
+        urls = [url for url in turn["urls"] if url.startswith("turn:") and url.endswith("transport=udp")]
+        # What comes before there is a channel, and the first packet of each, weighs the more the shorter a call is: this is
+        # one of some seconds.
+        result = page.evaluate(CALL, {"iceServers": [{**turn, "urls": urls}], "packets": 1000})
+        assert result["audioPackets"] + result["videoPackets"] >= 1000, result
+        # A packet counts at both allocations, and is counted a few times a second: the end of the call is a while coming.
+        wait_until(lambda: in_kernel(server)[0] >= 2000 and not server.metric("causeway_fast_path_flows"), 20, "the call to be counted")
+        looks = [None]
+
+        def at_rest():
+            looks.append(in_kernel(server)[0])
+            time.sleep(0.6)
+            return looks[-1] == looks[-2]
+
+        wait_until(at_rest, 20, "no packet to be added")
+        relayed, share, told = in_kernel(server)
+        assert share > 95, f"{share} % of {relayed} packets\n{told}"
+        if SERVER_SPACE and mode == "xdp":
+            by_xdp = int(re.search(r"by XDP +(\d+)", told)[1])
+            assert by_xdp * 2 > relayed * 0.95, told
+
+
 @pytest.fixture(scope="module")
 def relay():
-    from causeway import Causeway
-
     with Causeway(advertise_self_signed=True, public_ip=[HOST]) as running:
         yield running
 
@@ -118,37 +155,3 @@ def test_a_turns_url_over_udp_is_served_as_browsers_speak_it(relay, page):
     urls = [url for url in turn["urls"] if url.startswith("turns:") and url.endswith("transport=udp")]
     result = page.evaluate(CALL, {"iceServers": [{**turn, "urls": urls}]})
     assert result["type"] == "relay" and result["answer"] == "pong"
-
-
-def in_kernel(server):
-    """Packets relayed, and the part of them in the kernel, as `causeway fast-path status` has them."""
-    told = subprocess.run([os.environ["CAUSEWAY_BIN"], "fast-path", "status", "--config", server.config], capture_output=True, text=True, check=True)
-    relayed, share = (re.search(pattern, told.stdout) for pattern in (r"packets relayed +(\d+)", r"in the kernel +([0-9.]+) %"))
-    assert relayed and share, told.stdout
-    return int(relayed[1]), float(share[1]), told.stdout
-
-
-def test_nearly_all_of_a_call_is_relayed_in_the_kernel(page):
-    from causeway import Causeway
-
-    with Causeway(public_ip=[HOST], fast_path="tc") as server:
-        if not server.metric("causeway_fast_path_flows_max"):
-            pytest.skip("no fast path here: " + next(line for line in server.log().splitlines() if "fast path" in line))
-        turn = server.mint(room="demo", initiator_client="alice", receiver_client="bob", ttl=60)["iceServers"][1]
-        urls = [url for url in turn["urls"] if url.startswith("turn:") and url.endswith("transport=udp")]
-        # What comes before there is a channel, and the first packet of each, weighs the more the shorter a call is: this is
-        # one of some seconds.
-        result = page.evaluate(CALL, {"iceServers": [{**turn, "urls": urls}], "packets": 1000})
-        assert result["audioPackets"] + result["videoPackets"] >= 1000, result
-        # A packet counts at both allocations, and is counted a few times a second: the end of the call is a while coming.
-        wait_until(lambda: in_kernel(server)[0] >= 2000 and not server.metric("causeway_fast_path_flows"), 20, "the call to be counted")
-        looks = [None]
-
-        def at_rest():
-            looks.append(in_kernel(server)[0])
-            time.sleep(0.6)
-            return looks[-1] == looks[-2]
-
-        wait_until(at_rest, 20, "no packet to be added")
-        relayed, share, told = in_kernel(server)
-        assert share > 95, f"{share} % of {relayed} packets\n{told}"

@@ -6,6 +6,7 @@ import pytest
 
 from causeway import HOST, HOST_V6
 from coturn_tools import uclient
+from layout import OTHER_HOST, PEER, PEER_V6, SERVER_SPACE, own_address
 
 TRANSPORTS = {
     "udp": dict(),
@@ -26,7 +27,7 @@ def assert_all_arrived(run):
 @pytest.mark.parametrize("secret", [False, True], ids=["static", "secret"])
 def test_transport(server, echo, transport, v6, secret):
     chosen = TRANSPORTS[transport]
-    peer = echo.address(HOST_V6 if v6 else HOST)
+    peer = echo.address(PEER_V6 if v6 else PEER)
     options = chosen.get("options", []) + (["-x"] if v6 else [])
     run = uclient(server, *options, peer=peer, v6=v6, secret=secret, tls=chosen.get("tls", False))
     assert_all_arrived(run)
@@ -42,7 +43,7 @@ def test_mode(server, echo, options):
 
 
 def test_ipv6_relay_for_an_ipv4_client(server, echo):
-    assert_all_arrived(uclient(server, "-x", peer=echo.address(HOST_V6)))
+    assert_all_arrived(uclient(server, "-x", peer=echo.address(PEER_V6)))
 
 
 def test_client_to_client_through_two_allocations(server):
@@ -54,8 +55,9 @@ def test_tcp_relaying_actively(server):
     assert_all_arrived(uclient(server, "-T", "-t"))
 
 
+@pytest.mark.skipif(SERVER_SPACE is not None, reason="the tool connects to the relay from its loopback")
 def test_tcp_relaying_passively(start):
-    # The tool connects to the relay from loopback, and counts only one direction in this mode: against coturn, too, it
+    # The tool counts only one direction in this mode: against coturn, too, it
     # reports half as received.
     run = uclient(start(allow_peer=["198.51.100.0/24", "127.0.0.0/8"]), "-P", "-t")
     assert run.code == 0 and run.received == run.sent // 2, run.output[-2000:]
@@ -75,14 +77,14 @@ def test_the_server_is_untouched_by_negative_tests(server, echo, mode, codes):
 @pytest.mark.parametrize("host", [HOST, HOST_V6])
 def test_stunclient(server, host):
     done = subprocess.run(["turnutils_stunclient", "-p", str(server.turn_port), host], capture_output=True, text=True, timeout=20)
-    assert f"UDP reflexive addr: {host}" in done.stdout.replace("[", "").replace("]", ""), done.stdout
+    assert f"UDP reflexive addr: {own_address(host)}" in done.stdout.replace("[", "").replace("]", ""), done.stdout
 
 
 def test_natdiscovery_over_a_grid_of_four_addresses(start):
     from causeway import free_port
 
     first, second = free_port(), free_port()
-    hosts = ["198.51.100.1", "198.51.100.2"]
+    hosts = [HOST, OTHER_HOST]
     server = start(turn_listen=[f"{host}:{port}" for host in hosts for port in (first, second)], public_ip=[HOST])
     done = subprocess.run(
         ["turnutils_natdiscovery", "-m", "-f", "-p", str(first), HOST], capture_output=True, text=True, timeout=60

@@ -168,7 +168,7 @@ def test_07_the_pair_opens_every_advertised_url_until_it_expires(server, echo):
         run = uclient(server, *options, peer=echo.address(), user=pair, tls=tls)
         assert run.code == 0 and run.sent and run.sent == run.received, (url, run.output[-2000:])
     # turns: over UDP is plain TURN for browsers.
-    run = uclient(server, peer=(HOST, echo.port), user=pair, tls=True)
+    run = uclient(server, peer=echo.address(), user=pair, tls=True)
     assert run.code == 0 and run.sent and run.sent == run.received, run.output[-2000:]
 
 

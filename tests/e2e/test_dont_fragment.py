@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from causeway import HOST, PASSWORD, USER
+from layout import beside_server, on_server_host
 from turn_client import DATA_ATTRIBUTE, PEER_ADDRESS, SEND, Answer, TurnClient, xor_address
 
 DONT_FRAGMENT, ICMP = 0x001A, 0x8004
@@ -38,10 +39,10 @@ def narrow_path():
     in_router, in_far = ["ip", "netns", "exec", router], ["ip", "netns", "exec", far]
     echo = capture = None
     try:
-        run("ip", "link", "add", "mtu0", "type", "veth", "peer", "name", "mtu1", "netns", router)
-        run("ip", "addr", "add", "198.18.1.1/24", "dev", "mtu0")
-        run("ip", "link", "set", "mtu0", "up")
-        run("ip", "route", "add", "198.18.2.0/24", "via", "198.18.1.2")
+        run(*on_server_host("ip", "link", "add", "mtu0", "type", "veth", "peer", "name", "mtu1", "netns", router))
+        run(*on_server_host("ip", "addr", "add", "198.18.1.1/24", "dev", "mtu0"))
+        run(*on_server_host("ip", "link", "set", "mtu0", "up"))
+        run(*on_server_host("ip", "route", "add", "198.18.2.0/24", "via", "198.18.1.2"))
         run(*in_router, "ip", "link", "add", "mtu2", "type", "veth", "peer", "name", "mtu3", "netns", far)
         for name, address in [("mtu1", "198.18.1.2/24"), ("mtu2", "198.18.2.1/24")]:
             run(*in_router, "ip", "addr", "add", address, "dev", name)
@@ -54,7 +55,8 @@ def narrow_path():
         run(*in_far, "ip", "route", "add", "default", "via", "198.18.2.1")
         echo = subprocess.Popen([*in_far, sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
         assert echo.stdout.readline() == "ready\n"
-        capture = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        with beside_server():
+            capture = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
         capture.bind(("mtu0", 3))
         capture.settimeout(5)
         yield capture
@@ -64,7 +66,7 @@ def narrow_path():
         if echo:
             echo.kill()
             echo.wait()
-        subprocess.run(["ip", "link", "del", "mtu0"], capture_output=True)
+        subprocess.run(on_server_host("ip", "link", "del", "mtu0"), capture_output=True)
         run("ip", "netns", "del", router)
         run("ip", "netns", "del", far)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import platform
 import socket
@@ -12,56 +11,35 @@ import subprocess
 import pytest
 
 from causeway import HOST, HOST_V6, PASSWORD, USER, Causeway, wait_until
+from layout import SET_GRO, SET_TX_CHECKSUMS, ethtool, inside, let_xdp_ask_for_routes, libc
 from turn_client import TurnClient
 
 CHANNEL = 0x4000
 CLIENT, PEER, PEER_V6 = "198.18.10.2", "198.18.11.2", "2001:db8:21::2"
 VLAN_PEER, VLAN_PEER_V6 = "198.18.15.2", "2001:db8:25::2"
+BRIDGE_PEER, BRIDGE_PEER_V6 = "198.18.16.2", "2001:db8:26::2"
+# Indices of namespaces: beyond a link, beyond the other, in the VLAN, beyond the bridge.
+VLAN, BRIDGED = 2, 3
 BY_XDP = "causeway_fast_path_xdp_packets_total"
 MODES = ["off", "tc", "xdp"]
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*command):
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 
-@contextlib.contextmanager
-def inside(space):
-    """Sockets made in here belong to that network namespace for good."""
-    with open("/proc/self/ns/net") as home, open(f"/run/netns/{space}") as there:
-        assert libc.setns(there.fileno(), 0x40000000) == 0
-        try:
-            yield
-        finally:
-            assert libc.setns(home.fileno(), 0x40000000) == 0
-
-
-def ethtool(interface, command, data):
-    value = ctypes.create_string_buffer(struct.pack("=II", command, data), 8)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
-        fcntl.ioctl(sock, 0x8946, request)
-
-
 def finish_checksums(network, finished):
     """ethtool -K far0 tx off: what leaves carries its checksum, and receivers look at it."""
-    for space in network[:2]:
+    for space in (*network[:2], network[BRIDGED]):
         with inside(space):
-            ethtool("far0", 0x17, 0 if finished else 1)
+            ethtool("far0", SET_TX_CHECKSUMS, 0 if finished else 1)
 
 
 def receive_frames(space):
     """ethtool -K far0 gro on, txvlan off: takes what XDP sends, as with a program of its own, and leaves tags in the frames."""
     with inside(space):
-        ethtool("far0", 0x2C, 1)
+        ethtool("far0", SET_GRO, 1)
         ethtool("far0", 0x26, 0)
-
-
-def let_xdp_ask_for_routes():
-    for family in ("ipv4", "ipv6"):
-        with open(f"/proc/sys/net/{family}/conf/lo/forwarding", "w") as file:
-            file.write("1")
 
 
 @pytest.fixture(scope="module", params=MODES)
@@ -71,8 +49,8 @@ def mode(request):
 
 @pytest.fixture(scope="module")
 def network(mode):
-    """Two links to this host, and a VLAN on the first; gives the names of the namespaces at their far ends."""
-    spaces = [f"e2e-fp{n}-{os.getpid()}" for n in (10, 11, 15)]
+    """Two links to this host, a VLAN on the first, and a bridge; gives the names of the namespaces at their far ends."""
+    spaces = [f"e2e-fp{n}-{os.getpid()}" for n in (10, 11, 15, 16)]
     let_xdp_ask_for_routes()
     try:
         for n, space in zip((10, 11), spaces):
@@ -89,9 +67,11 @@ def network(mode):
             run(*there, "-6", "route", "add", "default", "via", f"2001:db8:{n + 10}::1")
             receive_frames(space)
         add_vlan(spaces)
+        add_bridge(spaces)
         yield spaces
     finally:
-        for n, space in zip((10, 11, 15), spaces):
+        subprocess.run(["ip", "link", "del", "fp16-port"], capture_output=True)
+        for n, space in zip((10, 11, 15, 16), spaces):
             subprocess.run(["ip", "link", "del", f"fp{n}"], capture_output=True)
             subprocess.run(["ip", "netns", "del", space], capture_output=True)
 
@@ -110,6 +90,23 @@ def add_vlan(spaces):
         run("ip", *where, "link", "set", device, "up")
     run("ip", "-n", spaces[2], "route", "add", "default", "via", "198.18.15.1")
     run("ip", "-n", spaces[2], "-6", "route", "add", "default", "via", "2001:db8:25::1")
+
+
+def add_bridge(spaces):
+    """A bridge of this host with one port. Its driver knows no XDP: there the kernel runs the program behind it."""
+    run("ip", "netns", "add", spaces[BRIDGED])
+    run("ip", "link", "add", "fp16", "type", "bridge")
+    run("ip", "link", "add", "fp16-port", "type", "veth", "peer", "name", "far0", "netns", spaces[BRIDGED])
+    run("ip", "link", "set", "fp16-port", "addrgenmode", "none", "master", "fp16", "up")
+    run("ip", "addr", "add", "198.18.16.1/24", "dev", "fp16")
+    run("ip", "-6", "addr", "add", "2001:db8:26::1/64", "dev", "fp16", "nodad")
+    run("ip", "link", "set", "fp16", "up")
+    there = ["ip", "-n", spaces[BRIDGED]]
+    run(*there, "addr", "add", f"{BRIDGE_PEER}/24", "dev", "far0")
+    run(*there, "-6", "addr", "add", f"{BRIDGE_PEER_V6}/64", "dev", "far0", "nodad")
+    run(*there, "link", "set", "far0", "up")
+    run(*there, "route", "add", "default", "via", "198.18.16.1")
+    run(*there, "-6", "route", "add", "default", "via", "2001:db8:26::1")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +130,7 @@ def call(server, network, client_v6, peer_v6, client_at=0, peer_at=1):
         turn = TurnClient((HOST_V6 if client_v6 else HOST, server.turn_port), USER, PASSWORD)
     with inside(network[peer_at]):
         peer = socket.socket(socket.AF_INET6 if peer_v6 else socket.AF_INET, socket.SOCK_DGRAM)
-    peers = [(CLIENT, "2001:db8:20::2"), (PEER, PEER_V6), (VLAN_PEER, VLAN_PEER_V6)]
+    peers = [(CLIENT, "2001:db8:20::2"), (PEER, PEER_V6), (VLAN_PEER, VLAN_PEER_V6), (BRIDGE_PEER, BRIDGE_PEER_V6)]
     with turn, peer:
         peer.bind((peers[peer_at][peer_v6], 0))
         peer.settimeout(20)
@@ -154,20 +151,32 @@ def test_both_ways_over_two_links(fast, network, client_v6, peer_v6, checksums):
     finish_checksums(network, checksums == "finished")
     with call(fast, network, client_v6, peer_v6) as (turn, peer, relayed):
         # What is not finished XDP leaves to tc.
-        check_both_ways(fast, turn, peer, relayed, by_xdp=checksums == "finished")
+        check_both_ways(fast, turn, peer, relayed, ways_by_xdp=2 if checksums == "finished" else 0)
 
 
 @pytest.mark.parametrize("v6", [False, True])
-@pytest.mark.parametrize(("client_at", "peer_at"), [(0, 0), (2, 1), (0, 2), (2, 2)])
+@pytest.mark.parametrize(("client_at", "peer_at"), [(0, 0), (VLAN, 1), (0, VLAN), (VLAN, VLAN)])
 def test_over_one_link_or_a_vlan(fast, network, client_at, peer_at, v6):
-    if 2 in (client_at, peer_at) and not os.path.exists("/sys/class/net/fp10.5"):
+    if VLAN in (client_at, peer_at) and not os.path.exists("/sys/class/net/fp10.5"):
         pytest.skip("this kernel has no VLANs")
     finish_checksums(network, True)
     with call(fast, network, v6, v6, client_at, peer_at) as (turn, peer, relayed):
-        check_both_ways(fast, turn, peer, relayed, by_xdp=True)
+        check_both_ways(fast, turn, peer, relayed, ways_by_xdp=2)
 
 
-def check_both_ways(server, turn, peer, relayed, by_xdp):
+@pytest.mark.parametrize("v6", [False, True])
+def test_where_the_driver_has_no_xdp_it_is_behind_it(fast, network, v6):
+    if fast.mode == "xdp":
+        assert {entry: on for entry, on in attached(fast).items() if entry.startswith("fp16/")} == {"fp16/tc": 1, "fp16/xdp_generic": 1}
+    finish_checksums(network, True)
+    with call(fast, network, v6, v6, BRIDGED, BRIDGED) as (turn, peer, relayed):
+        check_both_ways(fast, turn, peer, relayed, ways_by_xdp=2)
+    # Frames for the bridge, which takes none of XDP's, go by tc when they come by a driver's XDP.
+    with call(fast, network, v6, not v6, BRIDGED, 1) as (turn, peer, relayed):
+        check_both_ways(fast, turn, peer, relayed, ways_by_xdp=1)
+
+
+def check_both_ways(server, turn, peer, relayed, ways_by_xdp):
     lengths = [1, 2, 3, 160, 1200, 1400]
     before, xdp_before = outcomes(server), server.metric(BY_XDP)
     for length in lengths:
@@ -183,7 +192,7 @@ def check_both_ways(server, turn, peer, relayed, by_xdp):
         return
     forwarded = {name: after[name] - before[name] for name in ("forwarded_up", "forwarded_down")}
     assert forwarded == {"forwarded_up": len(lengths), "forwarded_down": len(lengths)}, after
-    wanted = 2 * len(lengths) if server.mode == "xdp" and by_xdp else 0
+    wanted = ways_by_xdp * len(lengths) if server.mode == "xdp" else 0
     assert server.metric(BY_XDP) - xdp_before == wanted, server.log()
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 
 from causeway import HOST, PASSWORD, SECRET, USER, Causeway, wait_until
+from layout import OTHER_PEER, PEER
 from turn_client import TurnClient, rest_password
 
 
@@ -25,7 +26,7 @@ class Traffic:
     def __init__(self, server):
         self.turn = client(server)
         self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.peer.bind((HOST, 0))
+        self.peer.bind((PEER, 0))
         self.peer.settimeout(2)
         assert self.turn.allocate().code == 0
         assert self.turn.bind(0x4000, self.peer.getsockname()).code == 0
@@ -136,26 +137,26 @@ def test_a_peer_denied_by_sighup_is_cut_off_at_once(start):
     flow = Traffic(server)
     flow.flows(50)
     with client(server) as turn, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as denied:
-        denied.bind(("198.51.100.2", 0))
+        denied.bind((OTHER_PEER, 0))
         denied.settimeout(2)
         assert turn.allocate().code == 0
         assert turn.bind(0x4000, denied.getsockname()).code == 0
         turn.send_channel(0x4000, b"before")
         assert denied.recv(100) == b"before"
-        server.settings["deny_peer"] = ["198.51.100.2/32"]
+        server.settings["deny_peer"] = [f"{OTHER_PEER}/32"]
         server.write_config()
         server.signal(signal.SIGHUP)
         wait_until(lambda: server.metric("causeway_peers_withdrawn_total") == 1, 10, "the peer to be withdrawn")
         turn.send_channel(0x4000, b"after")
         denied.sendto(b"after", turn.relayed)
-        assert turn.permit(("198.51.100.2", 0)).code == 403
+        assert turn.permit((OTHER_PEER, 0)).code == 403
         # The answer came behind both: nothing of them passed.
         assert turn.data == []
         denied.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             raise AssertionError(denied.recv(100))
-    wait_until(lambda: "deny-peer 198.51.100.2/32" in server.log(), 5, "the rule in the log")
-    assert "198.51.100.2:" not in server.log()
+    wait_until(lambda: f"deny-peer {OTHER_PEER}/32" in server.log(), 5, "the rule in the log")
+    assert f"{OTHER_PEER}:" not in server.log()
     flow.flows(50)
     flow.end()
 
@@ -289,6 +290,7 @@ def test_rest_names_of_every_form(server):
     for name in good:
         with client(server, name, rest_password(SECRET, name)) as turn:
             assert turn.allocate().code == 0, name
+            assert turn.refresh(0).code == 0, "who gets this port next starts anew"
     for name in [f"{past}:alice", "nobody"]:
         with client(server, name, rest_password(SECRET, name)) as turn:
             assert turn.allocate().code == 401, name
@@ -318,10 +320,10 @@ def test_a_rest_credential_of_causeway_opens_a_real_coturn(server):
     minted = json.loads(server.request("/?service=turn&username=carol")[2])
     port = free_port()
     command = ["turnserver", "-n", "--no-cli", "--use-auth-secret", f"--static-auth-secret={SECRET}", "-r", "causeway"]
-    command += ["-L", HOST, "-E", HOST, "-p", str(port), "--no-tls", "--no-dtls", "--log-file", "stdout"]
+    command += ["-L", PEER, "-E", PEER, "-p", str(port), "--no-tls", "--no-dtls", "--log-file", "stdout"]
     coturn = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        with TurnClient((HOST, port), minted["username"], minted["password"]) as turn:
+        with TurnClient((PEER, port), minted["username"], minted["password"]) as turn:
             def answers():
                 try:
                     return turn.allocate().code == 0

@@ -8,6 +8,7 @@ import pytest
 
 from causeway import HOST, PASSWORD, USER, wait_until
 from event_stream import EventStream
+from layout import PEER
 from turn_client import TurnClient
 
 pytestmark = pytest.mark.usefixtures("fast_path")
@@ -61,7 +62,7 @@ def test_bandwidth_is_shaped_in_both_directions(start, limit):
     server = start(**{limit: "200k"})
     stream = EventStream(server, "?types=limit.reached")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, client(server) as turn:
-        peer.bind((HOST, 0))
+        peer.bind((PEER, 0))
         peer.settimeout(0.3)
         turn.sock.settimeout(0.3)
         assert turn.allocate().code == 0
@@ -117,7 +118,7 @@ def test_tcp_connections(start):
 def test_a_slow_tcp_reader_loses_packets_and_the_server_no_memory(start):
     server = start(tcp_write_queue_bytes=65536)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, client(server, tcp=True) as turn:
-        peer.bind((HOST, 0))
+        peer.bind((PEER, 0))
         turn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert turn.allocate().code == 0
         assert turn.bind(0x4000, peer.getsockname()).code == 0

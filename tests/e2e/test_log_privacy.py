@@ -10,6 +10,7 @@ import time
 import pytest
 
 from causeway import HOST, HOST_V6, PASSWORD, SECRET, USER, wait_until
+from layout import HTTP_HOST
 from turn_client import TurnClient, rest_password
 
 # Nothing else in these tests has these addresses: whatever of them is in the log came from a client or a peer.
@@ -83,7 +84,7 @@ class Run:
         assert ask("/api/v1/frank-471")[0] == 404
         assert ask(MINT, "PUT", {"room": "frank-471"})[0] == 405
         assert ask(MINT, "POST", None, {"Content-Type": "application/json", "Content-Length": "0"})[0] == 200
-        with socket.create_connection(("127.0.0.1", self.server.http_port), 5) as sock:
+        with socket.create_connection((HTTP_HOST, self.server.http_port), 5) as sock:
             sock.sendall(b"broken-471\r\n\r\n")
             sock.settimeout(5)
             sock.recv(1000)

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from causeway import HOST, PASSWORD, USER
+from layout import HTTP_HOST, OTHER_HOST, PEER, beside_server
 from turn_client import TurnClient
 
 pytestmark = pytest.mark.usefixtures("fast_path")
@@ -91,7 +92,7 @@ def test_connect_refuses_the_same(closed):
 
 def test_send_without_permission_reaches_nobody(closed):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim, client(closed) as turn:
-        victim.bind((HOST, 0))
+        victim.bind((PEER, 0))
         victim.settimeout(0.5)
         assert turn.allocate().code == 0
         before = closed.metric('causeway_drops_total{reason="no_permission"}')
@@ -104,7 +105,9 @@ def test_send_without_permission_reaches_nobody(closed):
 
 
 def test_the_relays_own_host_is_open_to_relayed_traffic_only(closed):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as victim, client(closed) as turn:
+    with beside_server():
+        victim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with victim, client(closed) as turn:
         victim.bind((HOST, 0))
         victim.settimeout(0.5)
         assert turn.allocate().code == 0
@@ -142,21 +145,21 @@ def test_causeways_own_services_are_refused_whatever_is_allowed(start):
     server = start(allow_peer=["0.0.0.0/0", "::/0"])
     with client(server) as turn:
         assert turn.allocate().code == 0
-        assert turn.bind(0x4000, ("127.0.0.1", server.http_port)).code == 403
+        assert turn.bind(0x4000, (HTTP_HOST, server.http_port)).code == 403
         assert turn.bind(0x4000, (HOST, server.turn_port)).code == 403
         assert turn.bind(0x4000, ("127.0.0.1", server.turn_port)).code == 403
         assert turn.bind(0x4000, ("127.0.0.1", 1)).code == 0
     with client(server, tcp=True) as turn:
         assert turn.allocate(transport=6).code == 0
-        assert turn.connect_peer(("127.0.0.1", server.http_port)).code == 403
+        assert turn.connect_peer((HTTP_HOST, server.http_port)).code == 403
 
 
 def test_another_address_of_this_host_is_no_way_to_its_services(start):
-    # 198.51.100.2 is an address of this host that no configuration names; HTTP listens on all of them.
+    # It is an address of this host that no configuration names; HTTP listens on all of them.
     server = start(allow_peer=["0.0.0.0/0"])
     server.stop()
     server.settings["http_listen"] = f"0.0.0.0:{server.http_port}"
     with server as again, client(again) as turn:
         assert turn.allocate().code == 0
-        assert turn.bind(0x4000, ("198.51.100.2", again.http_port)).code == 403
-        assert turn.bind(0x4000, ("198.51.100.2", 1)).code == 0
+        assert turn.bind(0x4000, (OTHER_HOST, again.http_port)).code == 403
+        assert turn.bind(0x4000, (OTHER_HOST, 1)).code == 0

@@ -57,9 +57,9 @@ fn skipped(why: &str) {
     println!("skipped: {why}");
 }
 
-/// Writes a flow with ways of the test's own.
+/// Writes a flow with ways of the test's own. It outlives every comparison.
 fn place(path: &FastPath, flow: &ModelFlow, slot: u32) {
-    let until = Instant::now() + Duration::from_secs(600);
+    let until = Instant::now() + Duration::from_secs(86_400);
     let placement = Placement { up: flow.up, down: flow.down, rate: 0 };
     let until = if flow.is_live { path.clock.nanos(until) } else { 1 };
     for (word, value) in path.record(slot).iter().zip(flow.flow.record(until, &placement, flow.open)) {
@@ -284,7 +284,7 @@ fn compare(path: &FastPath, model: &mut Model, frame: &[u8]) -> Verdict {
         Verdict::Out(_, _, out) if is_tc => (TC_REDIRECT, &out[..]),
         Verdict::Out(_, _, out) => (XDP_REDIRECT, &out[..]),
     };
-    assert_eq!((verdict, &bytes[..]), (wanted, out), "{expected:?} {:?}", model.entry);
+    assert_eq!((verdict, &bytes[..]), (wanted, out), "{expected:?} {:?} {frame:02x?}", model.entry);
     for (slot, flow) in model.flows.iter().enumerate() {
         let traffic = path.traffic(FlowId(u32::try_from(slot).expect("few")));
         assert_eq!((traffic.up_packets, traffic.up_bytes), flow.from_client, "{flow:?}");
@@ -320,6 +320,44 @@ fn frames() -> impl Strategy<Value = Frame> {
     })
 }
 
+/// How long each comparison lasts, as an environment variable.
+const FUZZ_SECONDS: &str = "FAST_PATH_FUZZ_SECONDS";
+
+/// The frames of a comparison: so many, and always the same; or others each time, for as long as the environment says.
+struct Rounds {
+    runner: TestRunner,
+    left: u64,
+    until: Option<Instant>,
+    done: u64,
+}
+
+impl Rounds {
+    fn new(n: u64) -> Self {
+        let secs = std::env::var(FUZZ_SECONDS).ok().map(|text| text.parse().expect("seconds"));
+        let until = secs.map(|secs| Instant::now() + Duration::from_secs(secs));
+        let runner = if until.is_some() { TestRunner::default() } else { TestRunner::deterministic() };
+        Self { runner, left: n, until, done: 0 }
+    }
+
+    fn next<S: Strategy>(&mut self, strategy: &S) -> Option<S::Value> {
+        match self.until {
+            Some(until) if Instant::now() > until => return None,
+            None if self.done == self.left => return None,
+            Some(_) | None => self.done += 1,
+        }
+        Some(strategy.new_tree(&mut self.runner).expect("a frame").current())
+    }
+}
+
+impl Drop for Rounds {
+    #[expect(clippy::print_stdout, reason = "a long run says how long")]
+    fn drop(&mut self) {
+        if self.until.is_some() {
+            println!("{} frames compared", self.done);
+        }
+    }
+}
+
 #[test]
 fn the_program_does_what_the_model_does_with_random_flows() {
     ENTRIES.iter().for_each(|entry| check_random_flows(*entry));
@@ -328,9 +366,8 @@ fn the_program_does_what_the_model_does_with_random_flows() {
 fn check_random_flows(entry: Entry) {
     let Some((path, mut model)) = both(entry) else { return };
     let mut met = BTreeSet::new();
-    let mut runner = TestRunner::deterministic();
-    for _ in 0..4000 {
-        let frame = frames().new_tree(&mut runner).expect("a frame").current();
+    let (mut rounds, frames) = (Rounds::new(4000), frames());
+    while let Some(frame) = rounds.next(&frames) {
         met.insert(match compare(&path, &mut model, &frame.bytes()) {
             Verdict::Next(outcome) => outcome,
             Verdict::Here(outcome, _) | Verdict::Out(outcome, ..) => Some(outcome),
@@ -360,11 +397,10 @@ fn a_byte_turned_anywhere_makes_no_difference_between_program_and_model() {
 
 fn check_turned_bytes(entry: Entry) {
     let Some((path, mut model)) = both(entry) else { return };
-    let mut runner = TestRunner::deterministic();
     let spots = (any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>(), any::<bool>());
-    for _ in 0..6000 {
-        let mut bytes = frames().new_tree(&mut runner).expect("a frame").current().bytes();
-        let (at, value, end, is_cut) = spots.new_tree(&mut runner).expect("a spot").current();
+    let (mut rounds, turned) = (Rounds::new(6000), (frames(), spots));
+    while let Some((frame, (at, value, end, is_cut))) = rounds.next(&turned) {
+        let mut bytes = frame.bytes();
         // Mostly the headers.
         let at = at.index(bytes.len().min(70));
         bytes[at] = value;
@@ -382,12 +418,11 @@ fn garbage_passes_unharmed() {
 
 fn check_garbage(entry: Entry) {
     let Some((path, mut model)) = both(entry) else { return };
-    let mut runner = TestRunner::deterministic();
     let kinds = prop_oneof![Just([8_u8, 0]), Just([0x86, 0xdd]), Just([0x81, 0]), any::<[u8; 2]>()];
     let strategy =
         (kinds, prop::collection::vec(any::<u8>(), RUN_MIN..200), prop_oneof![Just(0x45_u8), Just(0x60), any::<u8>()]);
-    for _ in 0..4000 {
-        let (kind, mut bytes, first) = strategy.new_tree(&mut runner).expect("bytes").current();
+    let mut rounds = Rounds::new(4000);
+    while let Some((kind, mut bytes, first)) = rounds.next(&strategy) {
         bytes[12..14].copy_from_slice(&kind);
         if let Some(byte) = bytes.get_mut(14) {
             *byte = first;
