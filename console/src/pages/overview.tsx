@@ -12,6 +12,7 @@ import { mintCommand } from "../ui/commands";
 import { Command } from "../ui/copy";
 import { ErrorNote, Note } from "../ui/note";
 import { Card, PageHead, Stat } from "../ui/page";
+import { FastPathCard } from "./fast-path-card";
 
 type Figures = Schemas["Overview"];
 
@@ -60,6 +61,7 @@ function Everything({ of }: { of: Figures }) {
       <div class="columns">
         <Refusals of={today.refusals} />
         <Servers of={of} />
+        {of.fastPath && <FastPathCard of={of.fastPath} />}
       </div>
     </>
   );

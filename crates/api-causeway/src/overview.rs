@@ -1,5 +1,7 @@
 //! `/api/v1/overview`: how everything is, at a glance.
 
+mod fast_path;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -15,6 +17,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::fast_path::FastPath;
 use crate::{ApiState, extract::Caller, health};
 
 /// How long the store's figures are shown again.
@@ -117,6 +120,10 @@ pub(crate) struct Overview {
     regions: Vec<OverviewRegion>,
     /// How the parts are, as `/healthz` tells.
     health: health::Body,
+    /// What the kernel relays by itself; absent where everything is relayed in user space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    fast_path: Option<FastPath>,
     /// What somebody should look at, errors first.
     alerts: Vec<Alert>,
 }
@@ -232,6 +239,7 @@ pub(crate) async fn read<S: InsightStore>(
         },
         regions: regions.regions.iter().map(region).collect(),
         health: health::Body::from(health).1,
+        fast_path: FastPath::of(&(state.metrics)()),
         alerts,
     };
     Ok(json(StatusCode::OK, &overview))
