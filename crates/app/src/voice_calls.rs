@@ -190,6 +190,13 @@ impl VoiceCalls {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Whether no client is there and no call goes on.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let state = self.state.lock();
+        state.clients.is_empty() && state.dialling.is_empty() && state.by_call.is_empty() && state.parties.is_empty()
+    }
+
     /// Something happened to a call. It does not wait.
     pub fn note(&self, event: &CallEvent) {
         let mut state = self.state.lock();
