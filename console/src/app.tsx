@@ -33,6 +33,7 @@ const Aws = lazy(() => import("./pages/aws").then((module) => module.Aws));
 const Check = lazy(() => import("./pages/check").then((module) => module.Check));
 const Overview = lazy(() => import("./pages/overview").then((module) => module.Overview));
 const SessionPage = lazy(() => import("./pages/session").then((module) => module.SessionPage));
+const Voice = lazy(() => import("./pages/voice").then((module) => module.Voice));
 const Usage = lazy(() => import("./pages/usage").then((module) => module.Usage));
 const Doctor = lazy(() => import("./pages/doctor").then((module) => module.Doctor));
 const Regions = lazy(() => import("./pages/regions").then((module) => module.Regions));
@@ -92,6 +93,7 @@ function Console() {
           <Route path="/credentials" component={Credentials} />
           <Route path="/credentials/:username" component={CredentialPage} />
           <Route path="/tokens" component={Tokens} />
+          <Route path="/voice" component={Voice} />
           <Route path="/aws" component={Aws} />
           <Route path="/doctor" component={Doctor} />
           <Route path="/webhooks" component={Webhooks} />

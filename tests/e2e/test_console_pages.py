@@ -28,6 +28,8 @@ LISTS = [
     "/usage?by=client&range=7d",
     "/credentials",
     "/tokens",
+    "/voice",
+    "/voice?kind=credentials",
     "/aws",
     "/aws?kind=temporary",
     "/doctor",

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from telnyx_pages import ENERGY, Page, VoiceServer
+from telnyx_phone import Phone
 from test_browser import FLAGS
 
 
@@ -118,3 +119,34 @@ def test_a_call_through_the_relay_only(server, pages):
         assert got["energy"] > 0.0001 and got["local"] == "relay", got
     bob.run("window.call.hangup()")
     alice.ended()
+
+
+# What a callee's software may say of a call it does not take: name, number, and the SIP code beside it.
+CAUSES = [
+    ("UNALLOCATED_NUMBER", 1, 404),
+    ("USER_BUSY", 17, 486),
+    ("NO_USER_RESPONSE", 18, 408),
+    ("NO_ANSWER", 19, 480),
+    ("CALL_REJECTED", 21, 603),
+    ("NORMAL_TEMPORARY_FAILURE", 41, 503),
+    ("INCOMPATIBLE_DESTINATION", 88, 488),
+    ("MANDATORY_IE_MISSING", 96, 400),
+    ("RECOVERY_ON_TIMER_EXPIRE", 102, 504),
+    ("ALLOTTED_TIMEOUT", 602, None),
+    ("INVALID_GATEWAY", 608, None),
+]
+
+
+def test_every_cause_that_a_callee_says_is_shown_at_the_caller_as_it_was_said(server, pages):
+    alice, _ = pages
+    server.connection("causes")
+    callee = Phone(server, "causes")
+    for name, number, sip in CAUSES:
+        alice.run("window.dial('causes')")
+        callee.bye(callee.invited(), name)
+        assert alice.ended() == [name, number, sip]
+    # An ordinary end before the answer is a refusal.
+    alice.run("window.dial('causes')")
+    callee.bye(callee.invited())
+    assert alice.ended() == ["CALL_REJECTED", 21, 603]
+    callee.close()

@@ -30,6 +30,7 @@ export const PLACES: { title: string; places: Place[] }[] = [
     places: [
       { path: "/credentials", title: "Credentials", icon: "credential", key: "k" },
       { path: "/tokens", title: "API tokens", icon: "token", key: "t" },
+      { path: "/voice", title: "Voice", icon: "call", key: "v" },
       { path: "/aws", title: "AWS clients", icon: "key", key: "x" },
     ],
   },

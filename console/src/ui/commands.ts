@@ -40,3 +40,11 @@ export function clientTokenCommand(): string {
     `  -d '{"clientId":"alice","callees":["*"]}'`,
   ].join("\n");
 }
+
+export function voiceConnectionCommand(): string {
+  return [
+    `curl -X POST ${window.location.origin}/v2/credential_connections \\`,
+    `  -H "Authorization: Bearer $CAUSEWAY_API_TOKEN" -H "Content-Type: application/json" \\`,
+    `  -d '{"connection_name":"web","user_name":"webphones","password":"a long password"}'`,
+  ].join("\n");
+}

@@ -34,6 +34,7 @@ pub mod table;
 mod timeline;
 mod tokens;
 mod usage;
+mod voice_records;
 mod webhooks;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
@@ -42,7 +43,7 @@ use axum::{Router, middleware};
 use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
     AccessKeyStore, AccessKeys, CallBook, CallStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
-    Revocation, SignalChannelStore, SipUserStore, SipUsers, WebhookDesk, WebhookStore,
+    Revocation, SignalChannelStore, SipUserStore, SipUsers, VoiceRecords, VoiceStore, WebhookDesk, WebhookStore,
 };
 use utoipa::openapi::OpenApi;
 
@@ -60,10 +61,13 @@ pub type MetricsSource = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
 /// What the store must keep for these routes.
 pub trait ApiStore:
-    InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore + CallStore
+    InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore + CallStore + VoiceStore
 {
 }
-impl<S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore + CallStore> ApiStore for S {}
+impl<S> ApiStore for S where
+    S: InsightStore + WebhookStore + AccessKeyStore + SignalChannelStore + SipUserStore + CallStore + VoiceStore
+{
+}
 
 /// What the routes need.
 pub struct ApiState<S> {
@@ -89,6 +93,8 @@ pub struct ApiState<S> {
     pub calls: Arc<CallBook>,
     /// Clients that show a password.
     pub sip_users: Arc<SipUsers<S>>,
+    /// Takes voice connections and credentials back.
+    pub voice: Arc<VoiceRecords<S>>,
     /// Event streams.
     pub events: Arc<EventStreams>,
     /// The connection doctor; none where nothing is minted.

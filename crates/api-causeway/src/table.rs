@@ -11,7 +11,7 @@ use causeway_app::Scope;
 use crate::{
     ApiState, ApiStore, audit, aws, calls, client_tokens, clients, credentials, doctor, erasure, failures, health,
     metrics, openapi, overview, projects, regions, registrations, rooms, sessions, sip_users, stream, timeline, tokens,
-    usage, webhooks,
+    usage, voice_records, webhooks,
 };
 
 const READ: Access = Access::Scope(Scope::Read);
@@ -80,6 +80,11 @@ pub const ROUTES: &[RouteAccess] = &[
     row("GET", "/api/v1/sip-users", READ),
     row("POST", "/api/v1/sip-users", ADMIN),
     row("DELETE", "/api/v1/sip-users/{name}", ADMIN),
+    row("GET", "/api/v1/voice-connections", READ),
+    row("DELETE", "/api/v1/voice-connections/{id}", ADMIN),
+    row("GET", "/api/v1/voice-credentials", READ),
+    row("DELETE", "/api/v1/voice-credentials/{id}", Access::Scope(Scope::Credentials)),
+    row("DELETE", "/api/v1/voice-credentials/{id}/tokens", Access::Scope(Scope::Credentials)),
     row("GET", "/api/v1/webhooks", ADMIN),
     row("POST", "/api/v1/webhooks", ADMIN),
     row("GET", "/api/v1/webhooks/{id}", ADMIN),
@@ -158,6 +163,11 @@ pub(crate) fn routes<S: ApiStore>() -> Routes<Arc<ApiState<S>>> {
         .add(sip_users::__path_list, sip_users::list::<S>)
         .add(sip_users::__path_make, sip_users::make::<S>)
         .add(sip_users::__path_remove, sip_users::remove::<S>)
+        .add(voice_records::__path_connections, voice_records::connections::<S>)
+        .add(voice_records::__path_remove_connection, voice_records::remove_connection::<S>)
+        .add(voice_records::__path_credentials, voice_records::credentials::<S>)
+        .add(voice_records::__path_remove_credential, voice_records::remove_credential::<S>)
+        .add(voice_records::__path_revoke_tokens, voice_records::revoke_tokens::<S>)
         .add(webhooks::__path_list, webhooks::list::<S>)
         .add(webhooks::__path_make, webhooks::make::<S>)
         .add(webhooks::__path_one, webhooks::one::<S>)

@@ -120,14 +120,9 @@ pub(crate) async fn active_calls<S: TelnyxStore>(Path(id): Path<String>, call: C
 /// What the last attempts at webhooks came to.
 pub(crate) async fn webhook_deliveries<S: TelnyxStore>(call: Call<S>) -> Answer {
     let asked = Query::of(&call.uri).page(20)?;
-    let all = call.state.deliveries.log(call.caller.project);
-    let total = u64::try_from(all.len()).unwrap_or(u64::MAX);
-    let skipped = usize::try_from(asked.part.offset).unwrap_or(usize::MAX);
-    let limit = usize::try_from(asked.part.limit).unwrap_or(usize::MAX);
-    let page: Vec<Value> = all
+    let (found, total) = call.state.store.voice_attempts(call.caller.project, asked.part).await?;
+    let page: Vec<Value> = found
         .iter()
-        .skip(skipped)
-        .take(limit)
         .map(|attempt| {
             let is_taken = matches!(attempt.outcome, Ok(200..300));
             json!({
@@ -137,7 +132,7 @@ pub(crate) async fn webhook_deliveries<S: TelnyxStore>(call: Call<S>) -> Answer 
                 "webhook": {"event_type": attempt.event_type, "id": attempt.event},
                 "attempt": attempt.attempt,
                 "url": attempt.url,
-                "finished_at": attempt.at,
+                "finished_at": precise(attempt.at),
                 "http_status": attempt.outcome.as_ref().ok(),
                 "error": attempt.outcome.as_ref().err(),
             })

@@ -6,7 +6,7 @@ use axum::{extract::Path, http::StatusCode};
 use causeway_api_http::{json, timestamp};
 use causeway_app::{
     NumberedPage, UriCalls, VOICE_CONNECTIONS_PER_PROJECT_MAX, VoiceConnection, VoiceConnectionFilter,
-    VoiceConnectionId, VoiceConnectionKind, VoiceCredentialFilter, VoiceWebhook,
+    VoiceConnectionId, VoiceConnectionKind, VoiceWebhook,
 };
 use causeway_types::{Now, Secret};
 use serde_json::{Value, json as object};
@@ -290,29 +290,13 @@ async fn update<S: TelnyxStore>(call: &Call<S>, id: &str, kind: VoiceConnectionK
     }
     let has_new_name = before.user_name != connection.user_name;
     if !connection.is_active || has_new_name {
-        let mut names = users(call, &before).await?;
+        let mut names = call.state.records.users(&before, connection.updated_at).await?;
         if connection.is_active {
             names.truncate(1);
         }
-        call.state.clients.send_away(call.caller.project, &names);
+        call.state.records.send_away(call.caller.project, &names, connection.updated_at).await?;
     }
     Ok(data(StatusCode::OK, &rendered(&connection)))
-}
-
-/// Whoever logs in to a connection, itself first.
-async fn users<S: TelnyxStore>(call: &Call<S>, connection: &VoiceConnection) -> Result<Vec<String>, TelnyxError> {
-    let mut names: Vec<String> = connection.user_name.iter().cloned().collect();
-    let filter = VoiceCredentialFilter { connection: Some(connection.id), ..VoiceCredentialFilter::default() };
-    let (mut offset, now) = (0, Now::read().unix);
-    loop {
-        let page = NumberedPage { offset, limit: 1000, is_newest_first: false };
-        let (found, _) = call.state.store.voice_credentials(call.caller.project, &filter, page, now).await?;
-        if found.is_empty() {
-            return Ok(names);
-        }
-        offset += 1000;
-        names.extend(found.into_iter().map(|credential| credential.user_name));
-    }
 }
 
 pub(crate) async fn delete_connection<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
@@ -325,18 +309,16 @@ pub(crate) async fn delete_application<S: TelnyxStore>(Path(id): Path<String>, c
 
 async fn remove<S: TelnyxStore>(call: &Call<S>, id: &str, kind: VoiceConnectionKind) -> Answer {
     let connection = found(call, id, kind).await?;
-    let names = users(call, &connection).await?;
-    if !call.state.store.delete_voice_connection(call.caller.project, connection.id).await? {
+    if !call.state.records.remove_connection(call.caller, &connection, Now::read().unix).await? {
         return Err(TelnyxError::not_found());
     }
-    call.state.clients.send_away(call.caller.project, &names);
     Ok(data(StatusCode::OK, &rendered(&connection)))
 }
 
 pub(crate) async fn registration_status<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
     let connection = found(&call, &id, VoiceConnectionKind::Clients).await?;
     let name = connection.user_name.as_deref().unwrap_or_default();
-    let registered = call.state.clients.registered(call.caller.project, name);
+    let registered = call.state.records.registered(call.caller.project, name);
     let status = if registered.is_some() { "Registered" } else { "Not Registered" };
     Ok(data(
         StatusCode::OK,

@@ -10,7 +10,7 @@ use axum::{
 use causeway_api_http::{json, timestamp};
 use causeway_app::{
     NumberedPage, VOICE_CREDENTIALS_PER_PROJECT_MAX, VoiceConnectionId, VoiceConnectionKind, VoiceCredential,
-    VoiceCredentialFilter,
+    VoiceCredentialFilter, VoiceRevokeError,
 };
 use causeway_credentials::voice_token::{self, VoiceClaims};
 use causeway_types::{Now, Secret, UnixTime};
@@ -120,18 +120,19 @@ pub(crate) async fn update<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>
         return Err(TelnyxError::not_found());
     }
     if credential.is_expired(now) {
-        call.state.clients.send_away(call.caller.project, std::slice::from_ref(&credential.user_name));
+        let name = std::slice::from_ref(&credential.user_name);
+        call.state.records.send_away(call.caller.project, name, now).await?;
     }
     Ok(data(StatusCode::OK, &rendered(&credential, now)))
 }
 
 pub(crate) async fn remove<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
     let credential = found(&call, &id).await?;
-    if !call.state.store.delete_voice_credential(call.caller.project, &credential.id).await? {
+    let now = Now::read().unix;
+    if !call.state.records.remove_credential(call.caller, &credential, now).await? {
         return Err(TelnyxError::not_found());
     }
-    call.state.clients.send_away(call.caller.project, std::slice::from_ref(&credential.user_name));
-    Ok(data(StatusCode::OK, &rendered(&credential, Now::read().unix)))
+    Ok(data(StatusCode::OK, &rendered(&credential, now)))
 }
 
 /// The token alone, as text.
@@ -154,13 +155,15 @@ pub(crate) async fn token<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>)
 
 /// Takes every token of a credential back. Ours: the original has no such call.
 pub(crate) async fn revoke_tokens<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
-    let mut credential = found(&call, &id).await?;
-    credential.token_secret = token_secret()?;
-    credential.updated_at = Now::read().unix;
-    if !call.state.store.update_voice_credential(&credential).await? {
+    let credential = found(&call, &id).await?;
+    let revoked = call.state.records.revoke_tokens(call.caller, credential, Now::read().unix).await;
+    let was_there = revoked.map_err(|error| match error {
+        VoiceRevokeError::Store(error) => error.into(),
+        VoiceRevokeError::NoRandomness | _ => no_randomness(),
+    })?;
+    if !was_there {
         return Err(TelnyxError::not_found());
     }
-    call.state.clients.send_away(call.caller.project, std::slice::from_ref(&credential.user_name));
     let done: Response = StatusCode::NO_CONTENT.into_response();
     Ok(done)
 }

@@ -1,8 +1,11 @@
-//! Webhooks of voice calls: the vendor's JSON, signed with ed25519, in order per call, retried, then to the failover URL
-//! (`compat/telnyx.md#webhooks`).
+//! Webhooks of voice calls: signed with ed25519, in order per call, retried, then to the failover URL
+//! (`compat/telnyx.md#webhooks`). Each is in the store before it is posted, so that no restart loses it.
+
+mod progress;
+mod queues;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet},
     future::Future,
     pin::Pin,
     sync::{
@@ -14,29 +17,33 @@ use std::{
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use causeway_app::{OrganizationId, ProjectId, StoreResult, VoiceEvent, VoiceEventKind, VoiceLeg, VoiceStore};
-use causeway_call_core::{CallId, EndedBy, HangupCause};
-use causeway_types::Now;
-use serde_json::{Map, Value, json};
-use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, mpsc},
-    task::JoinSet,
+use causeway_app::{
+    OrganizationId, StoreResult, VoiceAttempt, VoiceDelivery, VoiceDeliveryStore, VoiceEvent, VoiceStore, VoiceTry,
 };
+use causeway_types::Now;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 
-use crate::times::precise;
+use self::{
+    progress::{Step, write_steps},
+    queues::Queues,
+};
 
 /// For one attempt, when the connection does not say.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Before each attempt at one URL.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
-/// A queue without an event for so long is given up: the next event makes another.
-const IDLE: Duration = Duration::from_secs(5);
-/// Events of one call that wait; one more is dropped and logged.
-const PER_CALL_MAX: usize = 256;
+/// As many attempts at one URL.
+const TRIES: u32 = 3;
 /// Posts at once.
 const POSTS_MAX: usize = 64;
-/// Deliveries that can be looked at, over all projects.
-const LOG_MAX: usize = 1000;
+/// Events kept at once.
+const BATCH_MAX: usize = 256;
+/// Outcomes that may wait to be kept; then attempts wait too.
+const STEPS_MAX: usize = 1000;
+/// How often a server says that it holds its deliveries, and looks for those of others that are gone.
+const HOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Posts a body to a URL; the status of the answer, or why there is none.
 pub trait Post: Send + Sync + 'static {
@@ -50,22 +57,10 @@ pub trait Post: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<u16, String>> + Send + 'a>>;
 }
 
-/// One attempt, as the log shows it.
-#[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) project: ProjectId,
-    pub(crate) event: String,
-    pub(crate) event_type: &'static str,
-    pub(crate) url: String,
-    pub(crate) attempt: u32,
-    pub(crate) at: String,
-    pub(crate) outcome: Result<u16, String>,
-}
-
 /// Events that no receiver took, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFigures {
-    /// Not tried: more events of one call waited than may.
+    /// Not tried: more events of one call, or in all, waited than may.
     pub dropped: u64,
     /// Every attempt at every URL failed.
     pub given_up: u64,
@@ -81,10 +76,13 @@ struct Counters {
 pub struct Deliveries<S> {
     store: Arc<S>,
     post: Arc<dyn Post>,
+    /// How long attempts can be looked at.
+    kept_for: Duration,
     keys: AsyncMutex<HashMap<OrganizationId, Arc<Ed25519KeyPair>>>,
     posts: Semaphore,
     figures: Counters,
-    log: parking_lot::Mutex<VecDeque<Attempt>>,
+    /// Events that this process delivers now.
+    live: Mutex<HashSet<String>>,
 }
 
 impl<S> std::fmt::Debug for Deliveries<S> {
@@ -93,11 +91,11 @@ impl<S> std::fmt::Debug for Deliveries<S> {
     }
 }
 
-impl<S: VoiceStore> Deliveries<S> {
-    /// Over a store that keeps the signing keys.
-    pub fn new(store: Arc<S>, post: Arc<dyn Post>) -> Arc<Self> {
-        let (keys, log) = (AsyncMutex::default(), parking_lot::Mutex::default());
-        Arc::new(Self { store, post, keys, posts: Semaphore::new(POSTS_MAX), figures: Counters::default(), log })
+impl<S: VoiceStore + VoiceDeliveryStore> Deliveries<S> {
+    /// Over a store that keeps them and the signing keys; attempts can be looked at for so long.
+    pub fn new(store: Arc<S>, post: Arc<dyn Post>, kept_for: Duration) -> Arc<Self> {
+        let (keys, live, posts) = (AsyncMutex::default(), Mutex::default(), Semaphore::new(POSTS_MAX));
+        Arc::new(Self { store, post, kept_for, keys, posts, figures: Counters::default(), live })
     }
 
     /// What came to nothing.
@@ -106,97 +104,84 @@ impl<S: VoiceStore> Deliveries<S> {
         DeliveryFigures { dropped: dropped.load(Ordering::Relaxed), given_up: given_up.load(Ordering::Relaxed) }
     }
 
-    /// Delivers until the events end: one queue per call, so that a call's events come in order.
-    pub async fn run(self: Arc<Self>, mut events: mpsc::Receiver<VoiceEvent>) {
-        let mut calls: HashMap<CallId, mpsc::Sender<VoiceEvent>> = HashMap::new();
-        // They end with this.
-        let mut tasks = JoinSet::new();
-        while let Some(event) = events.recv().await {
-            let call = event.leg.call;
-            let event = match calls.get(&call) {
-                Some(queue) => match queue.try_send(event) {
-                    Ok(()) => continue,
-                    Err(mpsc::error::TrySendError::Full(_)) => {
-                        self.figures.dropped.fetch_add(1, Ordering::Relaxed);
-                        tracing::warn!("a voice webhook is too far behind: an event is not delivered");
-                        continue;
+    /// Delivers what was left by the process before, then what happens, until `stop` changes. What is not delivered then stays
+    /// in the store.
+    pub async fn run(self: Arc<Self>, mut events: mpsc::Receiver<VoiceEvent>, mut stop: watch::Receiver<bool>) {
+        let (steps, outcomes) = mpsc::channel(STEPS_MAX);
+        let writer = tokio::spawn(write_steps(Arc::clone(&self.store), outcomes));
+        let mut queues = Queues::new(Arc::clone(&self), steps);
+        let mut clock = tokio::time::interval(HOLD_EVERY);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                count = events.recv_many(&mut batch, BATCH_MAX) => {
+                    if count == 0 {
+                        break;
                     }
-                    Err(mpsc::error::TrySendError::Closed(event)) => event,
-                },
-                None => event,
+                    queues.take(std::mem::take(&mut batch)).await;
+                }
+                _ = clock.tick() => queues.look_after().await,
+                _ = stop.changed() => break,
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            batch.push(event);
+        }
+        queues.close(batch).await;
+        if let Err(error) = writer.await {
+            tracing::error!(%error, "what became of voice webhooks is not kept");
+        }
+    }
+
+    /// Tries until it is taken or given up; goes on where an earlier process was.
+    async fn deliver(&self, mut delivery: VoiceDelivery, steps: &mpsc::Sender<Step>) {
+        let urls = [Some(delivery.url.clone()), delivery.failover_url.clone()];
+        let urls: Vec<String> = urls.into_iter().flatten().collect();
+        let url_of = |step: u32| usize::try_from(step / TRIES).ok().and_then(|index| urls.get(index));
+        while let Some(url) = url_of(delivery.step) {
+            let pause = delivery.next_at.saturating_since(Now::read().unix);
+            // A clock that was set back must not hold an event for long.
+            tokio::time::sleep(pause.min(PAUSES[2])).await;
+            delivery.attempts += 1;
+            let outcome = self.send(&delivery, url).await;
+            let is_taken = matches!(outcome, Ok(200..300));
+            // The receiver does not want it; its failover may.
+            let is_refused = matches!(outcome, Ok(status) if !matches!(status, 200..300 | 408 | 429 | 500..));
+            delivery.step = if is_refused { (delivery.step / TRIES + 1) * TRIES } else { delivery.step + 1 };
+            let is_over = is_taken || url_of(delivery.step).is_none();
+            let now = Now::read().unix;
+            let pause = usize::try_from(delivery.step % TRIES).ok().and_then(|index| PAUSES.get(index));
+            delivery.next_at = now.saturating_add(pause.copied().unwrap_or_default());
+            let attempt = VoiceAttempt {
+                project: delivery.project,
+                event: delivery.event.clone(),
+                event_type: delivery.event_type.clone(),
+                url: url.clone(),
+                attempt: delivery.attempts,
+                at: now,
+                outcome,
             };
-            calls.retain(|_, queue| !queue.is_closed());
-            while let Some(ended) = tasks.try_join_next() {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "deliveries of a call ended badly");
+            let (attempts, step, next_at) = (delivery.attempts, delivery.step, delivery.next_at);
+            let tried = (!is_over).then(|| VoiceTry { event: delivery.event.clone(), attempts, step, next_at });
+            if steps.send(Step::Tried { attempt, tried }).await.is_err() {
+                // The server stops: the next process tries once more.
+                return;
+            }
+            if is_over {
+                if !is_taken {
+                    self.figures.given_up.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(event_type = delivery.event_type, "a voice webhook was given up");
                 }
-            }
-            let (queue, waiting) = mpsc::channel(PER_CALL_MAX);
-            // It has room: it is new.
-            if queue.try_send(event).is_ok() {
-                calls.insert(call, queue);
-                tasks.spawn(Arc::clone(&self).deliver_call(waiting));
+                return;
             }
         }
     }
 
-    /// Ends when the call had no event for a while, or with the sender.
-    async fn deliver_call(self: Arc<Self>, mut waiting: mpsc::Receiver<VoiceEvent>) {
-        while let Ok(Some(event)) = tokio::time::timeout(IDLE, waiting.recv()).await {
-            self.deliver(&event).await;
-        }
-        waiting.close();
-        while let Ok(event) = waiting.try_recv() {
-            self.deliver(&event).await;
-        }
-    }
-
-    async fn deliver(&self, event: &VoiceEvent) {
-        let id = uuid::Uuid::new_v4().to_string();
-        let (event_type, payload) = payload(event);
-        let data = json!({
-            "record_type": "event", "event_type": event_type, "id": id, "occurred_at": precise(event.at), "payload": payload,
-        });
-        let patience = event.leg.webhook.timeout.unwrap_or(PATIENCE);
-        let urls = [&event.leg.webhook.url, &event.leg.webhook.failover_url];
-        let mut attempt = 0;
-        for url in urls.into_iter().flatten() {
-            for pause in PAUSES {
-                tokio::time::sleep(pause).await;
-                attempt += 1;
-                let body = json!({"data": data, "meta": {"attempt": attempt, "delivered_to": url}}).to_string();
-                let outcome = self.send(event.leg.organization, url, body, patience).await;
-                self.note(Attempt {
-                    project: event.leg.project,
-                    event: id.clone(),
-                    event_type,
-                    url: url.clone(),
-                    attempt,
-                    at: precise(Now::read().unix),
-                    outcome: outcome.clone(),
-                });
-                match outcome {
-                    Ok(200..300) => return,
-                    // The receiver does not want it; its failover may.
-                    Ok(status) if !matches!(status, 408 | 429 | 500..) => break,
-                    Ok(_) | Err(_) => {}
-                }
-            }
-        }
-        if attempt > 0 {
-            self.figures.given_up.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(event_type, "a voice webhook was given up");
-        }
-    }
-
-    async fn send(
-        &self,
-        organization: OrganizationId,
-        url: &str,
-        body: String,
-        patience: Duration,
-    ) -> Result<u16, String> {
-        let key = self.key(organization).await.map_err(|error| error.to_string())?;
+    async fn send(&self, delivery: &VoiceDelivery, url: &str) -> Result<u16, String> {
+        let meta = json!({"attempt": delivery.attempts, "delivered_to": url});
+        let body = format!(r#"{{"data":{},"meta":{meta}}}"#, delivery.body);
+        let key = self.key(delivery.organization).await.map_err(|error| error.to_string())?;
         let key = key.ok_or_else(|| "there is no key to sign with".to_owned())?;
         let timestamp = Now::read().unix.as_secs();
         let signature = key.sign(format!("{timestamp}|{body}").as_bytes());
@@ -206,7 +191,7 @@ impl<S: VoiceStore> Deliveries<S> {
             ("telnyx-signature-ed25519", STANDARD.encode(signature.as_ref())),
         ];
         let Ok(_room) = self.posts.acquire().await else { return Err("the server stops".to_owned()) };
-        self.post.post(url, &headers, body, patience).await
+        self.post.post(url, &headers, body, delivery.timeout.unwrap_or(PATIENCE)).await
     }
 
     /// The organization's key pair, made when it is first needed.
@@ -227,106 +212,5 @@ impl<S: VoiceStore> Deliveries<S> {
     /// What receivers verify with: base64 of 32 bytes.
     pub(crate) async fn public_key(&self, organization: OrganizationId) -> StoreResult<Option<String>> {
         Ok(self.key(organization).await?.map(|key| STANDARD.encode(key.public_key().as_ref())))
-    }
-
-    fn note(&self, attempt: Attempt) {
-        let mut log = self.log.lock();
-        if log.len() >= LOG_MAX {
-            log.pop_front();
-        }
-        log.push_back(attempt);
-    }
-
-    /// The last attempts of a project, newest first.
-    pub(crate) fn log(&self, project: ProjectId) -> Vec<Attempt> {
-        self.log.lock().iter().rev().filter(|attempt| attempt.project == project).cloned().collect()
-    }
-}
-
-fn payload(event: &VoiceEvent) -> (&'static str, Value) {
-    let leg = &event.leg;
-    let mut payload = common(leg);
-    let event_type = match &event.kind {
-        VoiceEventKind::Initiated => {
-            payload.insert("direction".to_owned(), "outgoing".into());
-            payload.insert("state".to_owned(), if leg.is_parked { "parked" } else { "bridging" }.into());
-            payload.insert("start_time".to_owned(), precise(leg.started).into());
-            payload.insert("custom_headers".to_owned(), headers(leg));
-            payload.insert("tags".to_owned(), json!([]));
-            "call.initiated"
-        }
-        VoiceEventKind::Answered => {
-            payload.insert("state".to_owned(), "answered".into());
-            payload.insert("start_time".to_owned(), precise(leg.started).into());
-            payload.insert("custom_headers".to_owned(), headers(leg));
-            "call.answered"
-        }
-        VoiceEventKind::Bridged => "call.bridged",
-        VoiceEventKind::Held(true) => "call.hold",
-        VoiceEventKind::Held(false) => "call.unhold",
-        VoiceEventKind::Dtmf(digit) => {
-            payload.insert("digit".to_owned(), digit.to_string().into());
-            "call.dtmf.received"
-        }
-        VoiceEventKind::HungUp { cause, by } => {
-            let (name, sip) = hangup_cause(*cause);
-            let source = match by {
-                EndedBy::Caller => "caller",
-                EndedBy::Callee => "callee",
-                EndedBy::Server => "unknown",
-            };
-            payload.insert("state".to_owned(), "hangup".into());
-            payload.insert("start_time".to_owned(), precise(leg.started).into());
-            payload.insert("end_time".to_owned(), precise(event.at).into());
-            payload.insert("hangup_cause".to_owned(), name.into());
-            payload.insert("hangup_source".to_owned(), source.into());
-            payload.insert("sip_hangup_cause".to_owned(), sip.into());
-            payload.insert("custom_headers".to_owned(), headers(leg));
-            "call.hangup"
-        }
-    };
-    (event_type, Value::Object(payload))
-}
-
-fn common(leg: &VoiceLeg) -> Map<String, Value> {
-    let common = json!({
-        "call_control_id": format!("v3:{}", leg.leg),
-        "connection_id": leg.connection.0.to_string(),
-        "call_leg_id": leg.leg.to_string(),
-        "call_session_id": leg.call.to_string(),
-        "client_state": leg.client_state,
-        "from": leg.from,
-        "to": leg.to,
-    });
-    match common {
-        Value::Object(common) => common,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
-}
-
-fn headers(leg: &VoiceLeg) -> Value {
-    leg.headers.iter().map(|header| json!({"name": header.name, "value": header.value})).collect()
-}
-
-/// The vendor's word and SIP code.
-const fn hangup_cause(cause: HangupCause) -> (&'static str, &'static str) {
-    match cause {
-        HangupCause::Normal | HangupCause::Replaced | HangupCause::Administrative | HangupCause::AnsweredElsewhere => {
-            ("normal_clearing", "200")
-        }
-        HangupCause::Cancelled => ("originator_cancel", "487"),
-        HangupCause::Busy => ("user_busy", "486"),
-        HangupCause::Rejected => ("call_rejected", "603"),
-        HangupCause::Forbidden => ("call_rejected", "403"),
-        HangupCause::NoAnswer => ("timeout", "480"),
-        HangupCause::TimedOut => ("no_answer", "408"),
-        HangupCause::NotFound => ("not_found", "404"),
-        HangupCause::NotRegistered => ("not_found", "480"),
-        HangupCause::DurationLimit => ("time_limit", "unspecified"),
-        HangupCause::ConnectionLost
-        | HangupCause::IncompatibleMedia
-        | HangupCause::Congestion
-        | HangupCause::Failure
-        | HangupCause::Shutdown => ("unspecified", "unspecified"),
     }
 }

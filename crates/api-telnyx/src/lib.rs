@@ -15,6 +15,7 @@ mod deliveries;
 mod errors;
 mod fields;
 mod page;
+mod payload;
 mod times;
 
 use std::{fmt, sync::Arc};
@@ -30,7 +31,7 @@ use axum::{
     routing::{any, delete, get, patch, post},
 };
 use causeway_api_http::{Access, ApiError, Claim, Gate, Guard, RouteAccess, authorize, bearer, json, taken};
-use causeway_app::{ApiCaller, CredentialStore, ProjectId, Scope, VoiceStore};
+use causeway_app::{ApiCaller, Scope, Store, VoiceDeliveryStore, VoiceRecords, VoiceStore};
 use serde_json::Value;
 
 pub use calls::VoiceCommands;
@@ -39,25 +40,8 @@ pub use deliveries::{Deliveries, DeliveryFigures, Post};
 use crate::{calls::CommandIds, errors::TelnyxError};
 
 /// What the store must keep for this family.
-pub trait TelnyxStore: CredentialStore + VoiceStore {}
-impl<S: CredentialStore + VoiceStore> TelnyxStore for S {}
-
-/// Where a user's newest client is registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
-    /// How many clients.
-    pub count: usize,
-    /// Since when.
-    pub since: causeway_types::UnixTime,
-}
-
-/// What these calls do to clients that are there.
-pub trait VoiceClients: Send + Sync + 'static {
-    /// Sends the clients of these users away: they may not log in any more.
-    fn send_away(&self, project: ProjectId, names: &[String]);
-    /// Whether a user has clients.
-    fn registered(&self, project: ProjectId, name: &str) -> Option<Registered>;
-}
+pub trait TelnyxStore: Store + VoiceStore + VoiceDeliveryStore {}
+impl<S: Store + VoiceStore + VoiceDeliveryStore> TelnyxStore for S {}
 
 /// What the routes need.
 pub struct ApiState<S> {
@@ -65,8 +49,8 @@ pub struct ApiState<S> {
     pub gate: Arc<Gate<S>>,
     /// Keeps the records.
     pub store: Arc<S>,
-    /// Knows the clients.
-    pub clients: Arc<dyn VoiceClients>,
+    /// Takes them back, with their clients.
+    pub records: Arc<VoiceRecords<S>>,
     /// Steers calls.
     pub commands: Arc<dyn VoiceCommands>,
     /// Tells backends.
@@ -79,11 +63,11 @@ impl<S> ApiState<S> {
     pub fn new(
         gate: Arc<Gate<S>>,
         store: Arc<S>,
-        clients: Arc<dyn VoiceClients>,
+        records: Arc<VoiceRecords<S>>,
         commands: Arc<dyn VoiceCommands>,
         deliveries: Arc<Deliveries<S>>,
     ) -> Self {
-        Self { gate, store, clients, commands, deliveries, command_ids: CommandIds::default() }
+        Self { gate, store, records, commands, deliveries, command_ids: CommandIds::default() }
     }
 }
 

@@ -48,7 +48,9 @@ mod timeline;
 mod verdict;
 mod voice;
 mod voice_calls;
+mod voice_delivery;
 mod voice_desk;
+mod voice_records;
 mod webhook;
 mod webhook_desk;
 
@@ -134,7 +136,11 @@ pub use voice::{
     VoiceUser, VoiceWebhook,
 };
 pub use voice_calls::{VOICE_EVENTS_MAX, VoiceCalls, VoiceDialNote, VoiceEvent, VoiceEventKind, VoiceLeg};
+pub use voice_delivery::{
+    VOICE_ATTEMPTS_MAX, VOICE_DELIVERIES_MAX, VoiceAttempt, VoiceDelivery, VoiceDeliveryStore, VoiceProgress, VoiceTry,
+};
 pub use voice_desk::{VoiceDesk, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
+pub use voice_records::{VoiceClients, VoiceRecords, VoiceRegistered, VoiceRevokeError};
 pub use webhook::{
     DeliveryAttempt, EventPlace, KeptEvent, Lease, StoredEvent, Tried, Webhook, WebhookId, WebhookStore,
 };

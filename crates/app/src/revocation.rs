@@ -81,7 +81,8 @@ impl<S: Store> Revocation<S> {
                 Notice::WebhooksChanged
                 | Notice::ProjectsSwitched
                 | Notice::ClientTokensRevoked
-                | Notice::SipUserRemoved { .. } => {}
+                | Notice::SipUserRemoved { .. }
+                | Notice::VoiceUserSentAway { .. } => {}
             }
         }
         if !ending.is_empty() {

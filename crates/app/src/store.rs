@@ -87,6 +87,13 @@ pub enum Notice {
         /// Its name.
         name: String,
     },
+    /// The clients of a voice connection's user may not log in any more.
+    VoiceUserSentAway {
+        /// Whose.
+        project: ProjectId,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// An entry of the audit log.

@@ -27,6 +27,12 @@ pub enum HangupCause {
     ConnectionLost,
     /// The parties have no media in common, or one refused the other's description.
     IncompatibleMedia,
+    /// A party's software was sent something that lacks what it needs.
+    Incomplete,
+    /// What lies behind a party's software did not answer it in time.
+    GatewayTimeout,
+    /// A party's software has no way on.
+    BadGateway,
     /// The call was replaced by another (attended transfer).
     Replaced,
     /// An operator, a backend or a revocation ended it.
@@ -43,7 +49,7 @@ pub enum HangupCause {
 
 impl HangupCause {
     /// Every cause: for tables that must be complete.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Normal,
         Self::Cancelled,
         Self::Busy,
@@ -56,6 +62,9 @@ impl HangupCause {
         Self::AnsweredElsewhere,
         Self::ConnectionLost,
         Self::IncompatibleMedia,
+        Self::Incomplete,
+        Self::GatewayTimeout,
+        Self::BadGateway,
         Self::Replaced,
         Self::Administrative,
         Self::DurationLimit,
@@ -80,6 +89,9 @@ impl HangupCause {
             Self::AnsweredElsewhere => "answered_elsewhere",
             Self::ConnectionLost => "connection_lost",
             Self::IncompatibleMedia => "incompatible_media",
+            Self::Incomplete => "incomplete",
+            Self::GatewayTimeout => "gateway_timeout",
+            Self::BadGateway => "bad_gateway",
             Self::Replaced => "replaced",
             Self::Administrative => "administrative",
             Self::DurationLimit => "duration_limit",
@@ -98,7 +110,7 @@ impl HangupCause {
             Self::IncompatibleMedia => 7,
             Self::NoAnswer | Self::TimedOut => 6,
             Self::Forbidden => 5,
-            Self::Failure | Self::Congestion => 4,
+            Self::Failure | Self::Congestion | Self::Incomplete | Self::GatewayTimeout | Self::BadGateway => 4,
             Self::ConnectionLost => 3,
             Self::NotRegistered => 2,
             Self::NotFound => 1,

@@ -119,7 +119,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     let access_keys = Arc::clone(&aws.keys);
     let manners = kvs::manners(&aws.hub);
     let aws = aws.state(&store, &minting);
-    let telnyx = verto.state(&gate, &store);
+    let (telnyx, voice) = verto.state(&gate, &store);
     let twilio = twilio::ApiState { gate: Arc::clone(&gate), minting: Arc::clone(&minting) };
     let Clients { tokens: client_tokens, registrations } = clients;
     let aculab = aculab::ApiState {
@@ -137,6 +137,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         registrations,
         calls: Arc::clone(&calls.book),
         sip_users,
+        voice,
         gate,
         store,
         revocation,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use causeway_app::{
     AccessKeyStore, CallStore, Callers, ClientTokens, CredentialDirectory, DomainEvent, EventSink, FAILURES_KEPT_MAX,
     InsightStore, Notice, OrganizationId, OrganizationSettings, PeopleStore, Registrations, Revocation, SipUserStore,
-    Store, StoreResult, end_registrations_of,
+    Store, StoreResult, VoiceClients, end_registrations_of,
 };
 use causeway_types::{Now, UnixTime};
 use causeway_webhooks::Webhooks;
@@ -46,6 +46,7 @@ pub(crate) struct Housekeeping<S> {
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) client_tokens: Arc<ClientTokens<S>>,
     pub(crate) registrations: Arc<dyn Registrations>,
+    pub(crate) voice_clients: Arc<dyn VoiceClients>,
 }
 
 /// Batches of old records forgotten at a time, so that nobody waits for a long clean-up.
@@ -127,8 +128,19 @@ impl<S: Store + CallStore + AccessKeyStore + PeopleStore + InsightStore + SipUse
         heard.is_project_switched |= notices.contains(&Notice::ProjectsSwitched);
         heard.is_client_token_revoked |= notices.contains(&Notice::ClientTokensRevoked);
         for notice in &notices {
-            if let Notice::SipUserRemoved { project, name } = notice {
-                end_registrations_of(&*self.registrations, *project, name);
+            match notice {
+                Notice::SipUserRemoved { project, name } => {
+                    end_registrations_of(&*self.registrations, *project, name);
+                }
+                Notice::VoiceUserSentAway { project, name } => {
+                    self.voice_clients.send_away(*project, std::slice::from_ref(name));
+                }
+                Notice::Refused { .. }
+                | Notice::EndSessionsOf { .. }
+                | Notice::EndSession { .. }
+                | Notice::WebhooksChanged
+                | Notice::ProjectsSwitched
+                | Notice::ClientTokensRevoked => {}
             }
         }
         if notices.contains(&Notice::WebhooksChanged) {

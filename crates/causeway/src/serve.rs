@@ -158,7 +158,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let calls = Arc::new(Calls::start(&settings, &node, &store, &bus, &webhooks).await?);
     let clients = Clients::start(&settings, &store, calls.registrations());
     let (people, oidc) = oidc::people(&settings, &store, &callers, &http)?;
-    let verto = Arc::new(Verto::start(&calls, &store, &webhooks));
+    let verto = Arc::new(Verto::start(&calls, &store, &webhooks, settings.webhook_log_kept));
     let server = Server {
         webhooks,
         kvs,
@@ -337,7 +337,7 @@ impl Server {
         }
         self.kvs.end().await;
         self.calls.end();
-        self.verto.end();
+        self.verto.end().await;
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
@@ -364,6 +364,7 @@ impl Server {
             webhooks: Arc::clone(&self.webhooks),
             client_tokens: Arc::clone(&self.clients.tokens),
             registrations: Arc::clone(&self.clients.registrations),
+            voice_clients: Arc::<Verto>::clone(&self.verto),
         };
         let (store, bus) = (Arc::clone(&self.store), Arc::clone(&self.bus));
         let event_ids = event_ids::keep_claimed(store, bus, self.event_ids, stopped.clone());

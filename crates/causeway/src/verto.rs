@@ -5,17 +5,20 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use causeway_api_causeway::Sample;
 use causeway_api_http::Gate;
-use causeway_api_telnyx::{ApiState, Deliveries, Post, Registered, VoiceClients, VoiceCommands};
-use causeway_app::{ProjectId, VoiceCalls, VoiceConnectionId, VoiceLeg};
+use causeway_api_telnyx::{ApiState, Deliveries, Post, VoiceCommands};
+use causeway_app::{ProjectId, VoiceCalls, VoiceClients, VoiceConnectionId, VoiceLeg, VoiceRecords, VoiceRegistered};
 use causeway_call_core::{AccountId, HangupCause, Identity, LegId, Refusal, RingRule};
 use causeway_signal_verto::{VertoService, VertoSettings};
 use causeway_store::SqlStore;
 use causeway_switchboard::Switchboard;
 use causeway_webhooks::Webhooks;
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{calls::Calls, verto_samples::verto_samples};
+
+/// How long the last deliveries may take to be kept.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The running part.
 pub(crate) struct Verto {
@@ -23,30 +26,43 @@ pub(crate) struct Verto {
     deliveries: Arc<Deliveries<SqlStore>>,
     board: Arc<Switchboard>,
     voice: Arc<VoiceCalls>,
+    stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Verto {
     /// Serves on the switchboard of the server.
-    pub(crate) fn start(calls: &Calls, store: &Arc<SqlStore>, webhooks: &Arc<Webhooks>) -> Self {
+    pub(crate) fn start(
+        calls: &Calls,
+        store: &Arc<SqlStore>,
+        webhooks: &Arc<Webhooks>,
+        attempts_kept: Duration,
+    ) -> Self {
         let (board, voice) = (Arc::clone(&calls.board), Arc::clone(&calls.voice));
         let settings = VertoSettings::default();
         let (own, places) = (Arc::clone(&board), Arc::clone(&calls.places));
         let service = VertoService::new(settings, own, Arc::clone(store), Arc::clone(&voice), places);
-        let deliveries = Deliveries::new(Arc::clone(store), Arc::new(Posts(Arc::clone(webhooks))));
-        let task = calls.take_voice_events().map(|events| tokio::spawn(Arc::clone(&deliveries).run(events)));
-        Self { service, deliveries, board, voice, task: Mutex::new(task) }
+        let deliveries = Deliveries::new(Arc::clone(store), Arc::new(Posts(Arc::clone(webhooks))), attempts_kept);
+        let (stop, stopped) = watch::channel(false);
+        let task = calls.take_voice_events().map(|events| tokio::spawn(Arc::clone(&deliveries).run(events, stopped)));
+        Self { service, deliveries, board, voice, stop, task: Mutex::new(task) }
     }
 
-    /// What the REST calls need.
-    pub(crate) fn state(self: &Arc<Self>, gate: &Arc<Gate<SqlStore>>, store: &Arc<SqlStore>) -> ApiState<SqlStore> {
-        ApiState::new(
+    /// What the REST calls need, and what takes records back.
+    pub(crate) fn state(
+        self: &Arc<Self>,
+        gate: &Arc<Gate<SqlStore>>,
+        store: &Arc<SqlStore>,
+    ) -> (ApiState<SqlStore>, Arc<VoiceRecords<SqlStore>>) {
+        let records = Arc::new(VoiceRecords::new(Arc::clone(store), Arc::<Self>::clone(self)));
+        let state = ApiState::new(
             Arc::clone(gate),
             Arc::clone(store),
-            Arc::<Self>::clone(self),
+            Arc::clone(&records),
             Arc::<Self>::clone(self),
             Arc::clone(&self.deliveries),
-        )
+        );
+        (state, records)
     }
 
     /// Its counters.
@@ -59,9 +75,14 @@ impl Verto {
         self.service.drain();
     }
 
-    /// Nothing more is delivered.
-    pub(crate) fn end(&self) {
-        if let Some(task) = self.task.lock().take() {
+    /// Nothing more is delivered; what is left is kept for the next start.
+    pub(crate) async fn end(&self) {
+        self.stop.send_replace(true);
+        let task = self.task.lock().take();
+        if let Some(mut task) = task
+            && tokio::time::timeout(LAST_WORDS, &mut task).await.is_err()
+        {
+            tracing::error!("what became of voice webhooks was not kept: some come twice");
             task.abort();
         }
     }
@@ -91,12 +112,12 @@ impl VoiceClients for Verto {
         self.board.revoke(|binding| is_meant(&binding.identity));
     }
 
-    fn registered(&self, project: ProjectId, name: &str) -> Option<Registered> {
+    fn registered(&self, project: ProjectId, name: &str) -> Option<VoiceRegistered> {
         let identity = Identity::new(AccountId(project.0), name);
         self.board.with_registrar(|registrar| {
             let mut live = registrar.bindings_of(&identity).filter(|binding| binding.is_ringable);
             let newest = live.next()?;
-            Some(Registered { count: 1 + live.count(), since: newest.updated })
+            Some(VoiceRegistered { count: 1 + live.count(), since: newest.updated })
         })
     }
 }

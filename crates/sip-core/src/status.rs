@@ -35,6 +35,7 @@ pub const fn reason(status: u16) -> &'static str {
         491 => "Request Pending",
         500 => "Server Internal Error",
         501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Server Time-out",
         600 => "Busy Everywhere",
@@ -60,6 +61,9 @@ pub const fn status_of(cause: HangupCause) -> u16 {
         HangupCause::Forbidden => 403,
         HangupCause::ConnectionLost => 480,
         HangupCause::IncompatibleMedia => 488,
+        HangupCause::Incomplete => 400,
+        HangupCause::GatewayTimeout => 504,
+        HangupCause::BadGateway => 502,
         HangupCause::Administrative => 403,
         HangupCause::DurationLimit => 408,
         HangupCause::Congestion | HangupCause::Shutdown => 503,
@@ -72,9 +76,12 @@ pub const fn status_of(cause: HangupCause) -> u16 {
 pub const fn cause_of(status: u16) -> HangupCause {
     match status {
         200..300 => HangupCause::Normal,
+        400 => HangupCause::Incomplete,
         403 => HangupCause::Forbidden,
         404 | 410 | 604 => HangupCause::NotFound,
-        408 | 504 => HangupCause::TimedOut,
+        408 => HangupCause::TimedOut,
+        502 => HangupCause::BadGateway,
+        504 => HangupCause::GatewayTimeout,
         480 => HangupCause::NoAnswer,
         430 => HangupCause::ConnectionLost,
         486 | 600 => HangupCause::Busy,
@@ -108,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_a_callee_says_comes_out_at_the_caller_as_it_was_said() {
-        for status in [403, 404, 408, 480, 486, 487, 488, 603] {
+        for status in [400, 403, 404, 408, 480, 486, 487, 488, 502, 503, 504, 603] {
             assert_eq!(status_of(cause_of(status)), status);
         }
     }

@@ -30,6 +30,7 @@ mod sql;
 mod tokens;
 mod usage;
 mod voice;
+mod voice_deliveries;
 mod webhooks;
 mod writer;
 

@@ -17,7 +17,7 @@ use sqlx::{
 };
 
 /// Number, what it does, text. A release's text is never changed: its checksum is in every database that ran it.
-const TEXTS: [(i64, &str, &str); 16] = [
+const TEXTS: [(i64, &str, &str); 17] = [
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "control plane", include_str!("../migrations/0002_control_plane.sql")),
     (3, "notices", include_str!("../migrations/0003_notices.sql")),
@@ -34,6 +34,7 @@ const TEXTS: [(i64, &str, &str); 16] = [
     (14, "call services", include_str!("../migrations/0014_call_services.sql")),
     (15, "lost nodes", include_str!("../migrations/0015_lost_nodes.sql")),
     (16, "collation of room clients", include_str!("../migrations/0016_room_clients_collation.sql")),
+    (18, "voice deliveries", include_str!("../migrations/0018_voice_deliveries.sql")),
 ];
 
 /// The two kinds of database.

@@ -29,6 +29,9 @@ pub(crate) async fn tell(pool: &AnyPool, notices: &[Notice], now: UnixTime) -> R
             Notice::ProjectsSwitched => ("projects_switched", String::new(), now),
             Notice::ClientTokensRevoked => ("client_tokens_revoked", String::new(), now),
             Notice::SipUserRemoved { project, name } => ("sip_user_removed", format!("{} {name}", project.0), now),
+            Notice::VoiceUserSentAway { project, name } => {
+                ("voice_user_sent_away", format!("{} {name}", project.0), now)
+            }
         };
         Sql::new("INSERT INTO notices (at, kind, subject, until_at) VALUES (")
             .bind(millis(now))
@@ -67,6 +70,10 @@ pub(crate) async fn after(pool: &AnyPool, number: i64) -> Result<Vec<(i64, Notic
             "sip_user_removed" => {
                 let (project, name) = subject.split_once(' ')?;
                 Notice::SipUserRemoved { project: ProjectId(project.parse().ok()?), name: name.to_owned() }
+            }
+            "voice_user_sent_away" => {
+                let (project, name) = subject.split_once(' ')?;
+                Notice::VoiceUserSentAway { project: ProjectId(project.parse().ok()?), name: name.to_owned() }
             }
             // Of a newer release.
             _ => return None,

@@ -29,6 +29,7 @@ use signalling::{
 };
 
 use voice::{a_voice_key_is_made_once, voice_connections_are_found_changed_and_removed_with_their_credentials};
+use voice_deliveries::voice_deliveries_are_held_taken_over_and_forgotten;
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
@@ -66,6 +67,7 @@ mod postgres;
 mod servers;
 mod signalling;
 mod voice;
+mod voice_deliveries;
 
 on_both!(
     a_credential_comes_back_as_it_was_stored,
@@ -97,6 +99,7 @@ on_both!(
     the_newest_signing_key_signs_and_others_end_after_the_overlap,
     an_account_is_found_by_its_project_and_its_label,
     voice_connections_are_found_changed_and_removed_with_their_credentials,
+    voice_deliveries_are_held_taken_over_and_forgotten,
     a_voice_key_is_made_once,
     sip_users_are_told_apart_by_project_and_end_with_it,
     a_call_is_kept_once_and_read_as_it_was,

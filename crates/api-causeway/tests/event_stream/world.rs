@@ -7,7 +7,8 @@ use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
     AccessKeys, BoardSettings, CallBook, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory, Cursor,
     DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier, Management, NewToken, NoRegistrations, NodeReport,
-    ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope, Scopes, SipUsers, Store, WebhookDesk,
+    ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope, Scopes, SipUsers, Store,
+    VoiceRecords, WebhookDesk,
 };
 use causeway_credentials::{client_token::CloudId, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -182,6 +183,7 @@ fn state(store: &Arc<SqlStore>, bus: &Arc<EventBus>, events: &Arc<EventStreams>)
         registrations: Arc::new(NoRegistrations),
         calls: Arc::new(CallBook::new(Arc::clone(&sink), Arc::default(), 1)),
         sip_users: Arc::new(SipUsers::new(Arc::clone(store), Arc::new(NoRegistrations), "causeway".to_owned())),
+        voice: Arc::new(VoiceRecords::new(Arc::clone(store), Arc::new(NoRegistrations))),
         gate: Arc::new(Gate::new(Arc::clone(&callers), RateLimit { per_sec: 10_000, burst: 10_000 })),
         store: Arc::clone(store),
         revocation: Arc::new(revocation),

@@ -449,3 +449,54 @@ fn is_like(text: &str, form: &str) -> bool {
         _ => c == f,
     })
 }
+
+#[tokio::test]
+async fn voice_records_are_told_and_taken_back() {
+    let world = World::start().await;
+    world.add_voice().await;
+    for (name, method, path) in [
+        ("voice-connections", "GET", "/api/v1/voice-connections?limit=1"),
+        ("voice-credentials", "GET", "/api/v1/voice-credentials?connectionId=1&tag=shift"),
+        ("voice-credentials-none", "GET", "/api/v1/voice-credentials?userName=nobody"),
+        ("error-voice-fields", "GET", "/api/v1/voice-credentials?connectionId=x&cursor=bm9uZQ"),
+        ("voice-tokens-revoke", "DELETE", "/api/v1/voice-credentials/cred-1/tokens"),
+        ("voice-credential-delete", "DELETE", "/api/v1/voice-credentials/cred-1"),
+        ("error-voice-credential-unknown", "DELETE", "/api/v1/voice-credentials/cred-1"),
+        ("voice-connection-delete", "DELETE", "/api/v1/voice-connections/1"),
+        ("error-voice-connection-unknown", "DELETE", "/api/v1/voice-connections/one"),
+    ] {
+        let answer = world.ask(method, path, &format!("Bearer {OWN}"), "").await;
+        check(name, (method, path, ""), &answer);
+    }
+    let left = world.get("/api/v1/voice-credentials", OWN).await.json();
+    assert_eq!(left["data"].as_array().map(Vec::len), Some(0), "the credentials of a connection go with it");
+    let audit = world.get("/api/v1/audit", OWN).await.json();
+    let done: Vec<&str> =
+        audit["data"].as_array().into_iter().flatten().filter_map(|entry| entry["action"].as_str()).collect();
+    assert_eq!(done, ["voice_connection.delete", "voice_credential.delete", "voice_credential.revoke_tokens"]);
+}
+
+#[tokio::test]
+async fn voice_records_are_their_projects_alone_and_clients_are_sent_away() {
+    let world = World::start().await;
+    world.add_voice().await;
+    let other = format!("Bearer {OTHER}");
+    for path in ["/api/v1/voice-connections", "/api/v1/voice-credentials"] {
+        let text = world.get(path, OTHER).await.text;
+        assert!(!text.contains("gencred") && !text.contains("webphones"), "{path}: {text}");
+        assert!(!world.get(path, OWN).await.text.contains("secret"), "{path} shows a secret");
+    }
+    for path in [
+        "/api/v1/voice-connections/1",
+        "/api/v1/voice-credentials/cred-1",
+        "/api/v1/voice-credentials/cred-1/tokens",
+        "/api/v1/voice-credentials/cred-1%00/tokens",
+    ] {
+        assert_eq!(world.ask("DELETE", path, &other, "").await.status, 404, "{path}");
+    }
+    assert_eq!(world.get("/api/v1/registrations", OWN).await.json()["data"].as_array().map(Vec::len), Some(1));
+    let own = format!("Bearer {OWN}");
+    assert_eq!(world.ask("DELETE", "/api/v1/voice-connections/1", &own, "").await.status, 204);
+    let left = world.get("/api/v1/registrations", OWN).await.json();
+    assert_eq!(left["data"].as_array().map(Vec::len), Some(0), "clients of its credentials are sent away: {left}");
+}

@@ -22,8 +22,9 @@ use causeway_app::{
     DomainEvent, EventPlace, EventSink, Failure, FailureReason, IceUrls, Identifier, InsightStore, Management, Mark,
     MarkKind, MintPolicy, Minting, NewDoctorLink, NewToken, NewUser, NodeReport, OrganizationId, OverMax, People,
     PeopleStore, ProjectId, Refusal, RegionBoard, RegionDesk, Regions, Registration, Registrations, RelayControl,
-    Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, SipUsers, Store, TokenId, UserRole, Webhook,
-    WebhookDesk, WebhookId, WebhookStore,
+    Revocation, Role, Scopes, SessionInsight, SessionRecord, SessionStart, SipUsers, Store, TokenId, UriCalls,
+    UserRole, VoiceClients, VoiceConnection, VoiceConnectionId, VoiceConnectionKind, VoiceCredential, VoiceRecords,
+    VoiceRegistered, VoiceStore, VoiceWebhook, Webhook, WebhookDesk, WebhookId, WebhookStore,
 };
 use causeway_credentials::{client_token::CloudId, sign_in, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -132,6 +133,16 @@ impl Registrations for Seats {
     }
 }
 
+impl VoiceClients for Seats {
+    fn send_away(&self, project: ProjectId, names: &[String]) {
+        self.end(&|seat| seat.project == project && names.iter().any(|name| **name == *seat.client));
+    }
+
+    fn registered(&self, _: ProjectId, _: &str) -> Option<VoiceRegistered> {
+        None
+    }
+}
+
 /// The events that were told.
 #[derive(Debug, Default)]
 pub(crate) struct Heard(pub(crate) Mutex<Vec<&'static str>>);
@@ -167,7 +178,8 @@ impl World {
         }));
         let events = Arc::new(Heard::default());
         let seats = Arc::new(Seats::taken());
-        let routes = routes(&store, &directory, &events, Arc::<Seats>::clone(&seats), limit);
+        let routes =
+            routes(&store, &directory, &events, (Arc::<Seats>::clone(&seats), Arc::<Seats>::clone(&seats)), limit);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let task = tokio::spawn(async move {
@@ -226,6 +238,48 @@ impl World {
         let hash = sign_in::hash(secret);
         self.store.end_sign_in(hash).await.expect("ended");
         self.store.insert_sign_in(hash, user.id, Now::read().unix, THEN).await.expect("kept");
+    }
+
+    /// A voice connection of the first project, its number is 1, with a credential `cred-1` for the client that is registered.
+    pub(crate) async fn add_voice(&self) {
+        let webhook = VoiceWebhook { url: Some("https://app.example/voice".to_owned()), ..VoiceWebhook::default() };
+        let connection = VoiceConnection {
+            id: VoiceConnectionId(0),
+            project: ProjectId::DEFAULT,
+            kind: VoiceConnectionKind::Clients,
+            name: "web".to_owned(),
+            user_name: Some("webphones".to_owned()),
+            password: Some(Secret::new("secret".to_owned())),
+            is_active: true,
+            parks_calls: true,
+            rings_all: false,
+            is_dialled_by_number: false,
+            uri_calls: UriCalls::Nobody,
+            ring_for: Duration::from_secs(90),
+            webhook,
+            document: "{}".to_owned(),
+            created_at: THEN,
+            updated_at: THEN,
+        };
+        let connection = self.store.insert_voice_connection(&connection).await.expect("a connection");
+        for (id, user_name, expires_at) in
+            [("cred-1", "client-a", None), ("cred-2", "gencredB", Some(THEN.saturating_add(Duration::from_secs(60))))]
+        {
+            let credential = VoiceCredential {
+                id: id.to_owned(),
+                connection,
+                project: ProjectId::DEFAULT,
+                name: Some("desk".to_owned()),
+                tag: Some("shift".to_owned()),
+                user_name: user_name.to_owned(),
+                password: Secret::new("secret".to_owned()),
+                token_secret: Secret::new("secret".to_owned()),
+                expires_at,
+                created_at: THEN,
+                updated_at: THEN,
+            };
+            self.store.insert_voice_credential(&credential).await.expect("a credential");
+        }
     }
 
     /// Adds a token of a project; its value is its name.
@@ -406,7 +460,7 @@ fn routes(
     store: &Arc<SqlStore>,
     directory: &Arc<CredentialDirectory>,
     events: &Arc<Heard>,
-    seats: Arc<dyn Registrations>,
+    (seats, voice_clients): (Arc<dyn Registrations>, Arc<dyn VoiceClients>),
     limit: RateLimit,
 ) -> axum::Router {
     let sink: Arc<dyn EventSink> = Arc::<Heard>::clone(events);
@@ -472,6 +526,7 @@ fn routes(
         registrations: Arc::clone(&seats),
         calls: Arc::new(CallBook::new(sink, Arc::default(), 1)),
         sip_users,
+        voice: Arc::new(VoiceRecords::new(Arc::clone(store), voice_clients)),
         events: streams,
         doctor: Some(Doctor::new(DoctorDesk::new(Arc::clone(store), Arc::clone(&minting)), Arc::new(examined))),
         live: LiveView::quiet(),
