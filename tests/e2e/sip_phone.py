@@ -100,13 +100,14 @@ class SipPhone:
         lines.append(f"Content-Length: {len(body.encode())}")
         self.websocket.send("\r\n".join(lines) + "\r\n\r\n" + body)
 
-    def respond(self, request, status, reason, dialog=None, body=""):
+    def respond(self, request, status, reason, dialog=None, body="", **headers):
         to = request.get("To")
         if dialog and "tag=" not in to:
             to = dialog.local
         lines = [f"SIP/2.0 {status} {reason}", *(f"Via: {via}" for via in request.all("Via"))]
         lines += [f"From: {request.get('From')}", f"To: {to}", f"Call-ID: {request.get('Call-ID')}"]
         lines += [f"CSeq: {request.get('CSeq')}", f"Contact: <{self.contact}>"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if body:
             lines.append("Content-Type: application/sdp")
         lines.append(f"Content-Length: {len(body.encode())}")
@@ -128,11 +129,11 @@ class SipPhone:
         self.next("REGISTER", 200)
         return self
 
-    def invite(self, callee):
+    def invite(self, callee, **headers):
         """Begins a call."""
         dialog = Dialog(f"<sip:{self.name}@{DOMAIN}>", f"<sip:{callee}@{DOMAIN}>")
         dialog.target = f"sip:{callee}@{DOMAIN}"
-        self.request("INVITE", dialog.target, dialog, SDP)
+        self.request("INVITE", dialog.target, dialog, SDP, **headers)
         return dialog
 
     def ringing(self):

@@ -101,14 +101,15 @@ def test_a_call_is_handed_on_to_somebody_who_was_asked_first(server, phone, by, 
     server.wait_for_metric("causeway_calls", 0)
 
 
-def test_a_session_timer_is_refreshed_and_the_call_goes_on(server, phone):
-    ann, ben = phone("jssip", "ann", has_clock=True), phone("sipjs", "ben")
+@pytest.mark.parametrize("interval", [90, 60])
+def test_a_session_timer_is_refreshed_and_the_call_goes_on(server, phone, interval):
+    ann, ben = phone("jssip", "ann", has_clock=True, timer=interval), phone("sipjs", "ben")
     ann.do("call", "ben")
     ben.heard("incoming")
     ben.do("answer")
     ann.heard("answered")
-    # The client refreshes after half of its ninety seconds.
-    ann.page.clock.fast_forward(46_000)
+    # The client refreshes after half of its interval, of which it has sixty seconds as the least.
+    ann.page.clock.fast_forward(interval * 500 + 1000)
     assert ann.heard("refreshed") == 200
     assert server.metric("causeway_calls") == 1
     ben.do("hangup")

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from causeway import Causeway
 from sip import users
+from sip_phone import SDP, SipPhone, target
 from sip_wire import Wire, token, until
 
 DOMAIN = "example.test"
@@ -105,6 +106,37 @@ def test_a_text_outside_a_call_reaches_who_is_registered(server):
         await bob.close()
 
     asyncio.run(story())
+
+
+def test_a_session_timer_that_is_too_short_is_refused_and_a_callees_own_is_kept(server):
+    assert server.request("/api/v1/sip-users", "POST", {"name": "cleo", "password": "cleo-secret"})[0] == 201
+    ann, cleo = SipPhone(server, "ann").register(), SipPhone(server, "cleo").register()
+    out = ann.invite("cleo", Supported="timer", Session_Expires="30")
+    refused = ann.next("INVITE", "final")
+    assert (refused.status, refused.get("Min-SE")) == (422, "90")
+    ann.request("ACK", out.target, out)
+    out = ann.invite("cleo", Supported="timer", Session_Expires=refused.get("Min-SE"))
+    first = cleo.next("INVITE")
+    cleo.respond(first, 422, "Session Interval Too Small", Min_SE="1800")
+    cleo.next("ACK")
+    there = cleo.ringing()
+    assert there.invite.get("Session-Expires") == "1800;refresher=uas" and there.invite.get("Call-ID") == first.get("Call-ID")
+    cleo.respond(there.invite, 200, "OK", there, SDP, Session_Expires="1800;refresher=uas", Require="timer")
+    cleo.next("ACK")
+    answer = ann.answered(out)
+    assert answer.get("Session-Expires") == "90;refresher=uac" and target(answer)
+    for method, body in [("UPDATE", ""), ("INVITE", SDP)]:
+        ann.request(method, out.target, out, body, Supported="timer", Session_Expires="59;refresher=uac")
+        refused = ann.next(method, "final")
+        assert (refused.status, refused.get("Min-SE")) == (422, "90")
+        if body:
+            ann.request("ACK", out.target, out)
+    ann.request("UPDATE", out.target, out, Supported="timer", Session_Expires="90;refresher=uac")
+    assert ann.next("UPDATE", "final").get("Session-Expires") == "90;refresher=uac"
+    cleo.hang_up(there)
+    ann.hung_up()
+    for one in (ann, cleo):
+        one.close()
 
 
 def test_one_address_has_so_many_connections_and_another_its_own():

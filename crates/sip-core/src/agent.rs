@@ -13,6 +13,7 @@ mod legs;
 mod page;
 mod requests;
 mod responses;
+mod session_timer;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -48,6 +49,8 @@ enum Timer {
     Client(String),
     /// A 2xx of ours waits for its ACK.
     Ack(DialogKey),
+    /// A session waits for its refresh.
+    Session(DialogKey),
 }
 
 /// Limits of one connection. Beyond them requests are refused with 503.
@@ -146,7 +149,7 @@ impl SipAgent {
         match &message.first {
             FirstLine::Request { method, .. } => {
                 let method = method.clone();
-                self.request(&method, message)
+                self.request(now, &method, message)
             }
             FirstLine::Response { status, .. } => {
                 let status = *status;
@@ -183,6 +186,7 @@ impl SipAgent {
             match timer {
                 Timer::Client(branch) => self.client_timeout(&branch),
                 Timer::Ack(key) => self.ack_timeout(now, &key),
+                Timer::Session(key) => self.session_timeout(now, &key),
             }
         }
     }

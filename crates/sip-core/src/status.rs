@@ -23,6 +23,7 @@ pub const fn reason(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        422 => "Session Interval Too Small",
         423 => "Interval Too Brief",
         429 => "Provide Referrer Identity",
         480 => "Temporarily Unavailable",

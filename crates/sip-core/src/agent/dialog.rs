@@ -2,7 +2,7 @@
 
 use causeway_call_core::LegId;
 
-use super::{DialogKey, SipAgent};
+use super::{DialogKey, SipAgent, Timer};
 use crate::{
     message::Message,
     uri::{Address, Uri},
@@ -36,8 +36,10 @@ pub(super) struct Dialog {
     pub(super) remote_seq: u32,
     /// Their re-INVITE or UPDATE with an offer, which has no final answer.
     pub(super) reinvite: Option<Box<Message>>,
-    /// As they asked for it (RFC 4028).
-    pub(super) session_expires: Option<String>,
+    /// As they asked for it, in seconds (RFC 4028).
+    pub(super) session_expires: Option<u32>,
+    /// The interval they want, in seconds, when they refused an INVITE without one.
+    pub(super) min_se: Option<u32>,
     /// Our ACK, for a 2xx that comes again.
     pub(super) ack: Option<String>,
     /// CSeq of their REFER, which NOTIFYs name (RFC 3515 §2.4.6).
@@ -108,6 +110,19 @@ impl SipAgent {
         request.with("CSeq", format!("{number} {method}"))
     }
 
+    /// An INVITE again after its refusal, as a transaction of its own (RFC 3261 §8.1.3.5).
+    pub(super) fn once_more(invite: &Message, number: u32, host: &str, branch: &str) -> Message {
+        let mut again = invite.clone();
+        for (name, value) in &mut again.headers {
+            match name.as_str() {
+                "Via" => *value = format!("SIP/2.0/WSS {host};branch={branch}"),
+                "CSeq" => *value = format!("{number} INVITE"),
+                _ => {}
+            }
+        }
+        again
+    }
+
     /// Takes what the other side's message says of its Contact.
     pub(super) fn refresh_target(&mut self, key: &DialogKey, message: &Message) {
         let Some(contact) = message.address("Contact").map(|contact| contact.uri.to_string()) else { return };
@@ -122,7 +137,8 @@ impl SipAgent {
         if self.by_leg.get(&dialog.leg) == Some(key) {
             self.by_leg.remove(&dialog.leg);
         }
-        self.timers.retain(|(_, timer)| *timer != super::Timer::Ack(key.clone()));
+        let is_its = |timer: &Timer| [Timer::Ack(key.clone()), Timer::Session(key.clone())].contains(timer);
+        self.timers.retain(|(_, timer)| !is_its(timer));
         Some(dialog)
     }
 

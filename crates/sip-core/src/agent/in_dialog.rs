@@ -8,7 +8,8 @@ use causeway_types::Now;
 use super::{
     ALLOW, AgentOutput, DialogKey, DropReason, ReplacesRef, SipAgent, Timer,
     dialog::Stage,
-    requests::{is_sdp, session_expires},
+    requests::is_sdp,
+    session_timer::{self, Asked, with_timer},
 };
 use crate::{message::Message, status::cause_of, uri::Address};
 
@@ -49,7 +50,7 @@ impl SipAgent {
         self.give(AgentOutput::HangUp { leg, cause: HangupCause::Failure });
     }
 
-    pub(super) fn request_in_dialog(&mut self, key: DialogKey, method: &str, request: Message) {
+    pub(super) fn request_in_dialog(&mut self, now: Now, key: DialogKey, method: &str, request: Message) {
         let number = request.cseq().map_or(0, |cseq| cseq.number);
         let remote_tag = request.address("From").and_then(|from| from.tag().map(str::to_owned));
         let known = self.dialogs.get_mut(&key).filter(|dialog| {
@@ -66,10 +67,14 @@ impl SipAgent {
         }
         dialog.remote_seq = number;
         let leg = dialog.leg;
+        if matches!(method, "INVITE" | "UPDATE") && session_timer::asked(&request) == Asked::TooShort {
+            self.refuse_in(&key, &request, 422);
+            return;
+        }
         match method {
             "BYE" => self.their_bye(&key, leg, &request),
             "INVITE" => self.reinvite(&key, leg, request),
-            "UPDATE" => self.update(&key, leg, request),
+            "UPDATE" => self.update(now, &key, leg, request),
             "INFO" => self.info(&key, leg, &request),
             "MESSAGE" => {
                 let info =
@@ -112,11 +117,12 @@ impl SipAgent {
     }
 
     /// UPDATE without a description refreshes the session timer (RFC 4028 §7.4): we answer it ourselves.
-    fn update(&mut self, key: &DialogKey, leg: LegId, request: Message) {
+    fn update(&mut self, now: Now, key: &DialogKey, leg: LegId, request: Message) {
         if request.body.is_empty() {
-            let timer = session_expires(&request);
+            let timer = session_timer::interval(&request);
             self.refresh_target(key, &request);
-            self.respond_in(key, &request, 200, |answer| with_timer(answer, timer.as_deref()));
+            self.set_session_timer(now, key, timer);
+            self.respond_in(key, &request, 200, |answer| with_timer(answer, timer));
         } else if is_sdp(&request) {
             self.their_offer(key, leg, request);
         } else {
@@ -144,7 +150,8 @@ impl SipAgent {
         if request.method() == Some("INVITE") {
             self.note_refused(request);
         }
-        self.respond_in(key, request, status, |answer| answer);
+        let more = if status == 422 { session_timer::with_least } else { |answer| answer };
+        self.respond_in(key, request, status, more);
     }
 
     /// The client's new description was not taken: 491 when another was under way, 488 when the other party refused.
@@ -157,14 +164,15 @@ impl SipAgent {
     }
 
     /// The other party's answer to the client's new description.
-    pub(super) fn answer_reoffer(&mut self, key: &DialogKey, answer: &str) {
+    pub(super) fn answer_reoffer(&mut self, now: Now, key: &DialogKey, answer: &str) {
         let contact = self.contact(&key.1);
         let Some(dialog) = self.dialogs.get_mut(key) else { return };
-        let timer = dialog.session_expires.clone();
         dialog.given = Some(Arc::from(answer));
         let Some(request) = dialog.reinvite.take() else { return };
+        let timer = session_timer::interval(&request);
+        self.set_session_timer(now, key, timer);
         self.respond_in(key, &request, 200, |response| {
-            with_timer(response.with("Contact", contact).with("Allow", ALLOW), timer.as_deref())
+            with_timer(response.with("Contact", contact).with("Allow", ALLOW), timer)
                 .with_body("application/sdp", answer)
         });
     }
@@ -207,14 +215,6 @@ impl SipAgent {
             Some(status) => Some(Err(cause_of(status))),
         };
         self.give(AgentOutput::TransferProgress { leg, outcome });
-    }
-}
-
-/// Adds what session timers need (RFC 4028 §9): the client refreshes.
-pub(super) fn with_timer(answer: Message, secs: Option<&str>) -> Message {
-    match secs {
-        Some(secs) => answer.with("Require", "timer").with("Session-Expires", format!("{secs};refresher=uac")),
-        None => answer,
     }
 }
 

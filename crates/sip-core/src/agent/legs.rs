@@ -8,7 +8,7 @@ use causeway_types::Now;
 use super::{
     ALLOW, ANSWER_TIME, DialogKey, SipAgent, Timer,
     dialog::{Dialog, Stage},
-    in_dialog::with_timer,
+    session_timer::{asking, with_timer},
 };
 use crate::{
     description::with_direction,
@@ -32,7 +32,7 @@ impl SipAgent {
             LegMessage::Answered { answer, headers, .. } => self.answered(now, &key, &answer, &headers),
             LegMessage::Ended { cause } => self.ended(now, &key, cause),
             LegMessage::Reoffer { offer } => self.send_reinvite(now, &key, &offer),
-            LegMessage::Reanswer { answer } => self.answer_reoffer(&key, &answer),
+            LegMessage::Reanswer { answer } => self.answer_reoffer(now, &key, &answer),
             LegMessage::ReofferRefused { cause } => {
                 let status = if cause == HangupCause::NoAnswer { 504 } else { 488 };
                 self.handle_reoffer_refused(leg, status);
@@ -69,14 +69,15 @@ impl SipAgent {
         }
         let Stage::Asked(invite) = std::mem::replace(&mut dialog.stage, Stage::Answered) else { return };
         dialog.given = Some(Arc::clone(answer));
-        let timer = dialog.session_expires.clone();
+        let timer = dialog.session_expires;
+        self.set_session_timer(now, key, timer);
         self.timers.insert((now.mono + ANSWER_TIME, Timer::Ack(key.clone())));
         self.respond_with_tag(&invite, &key.1.clone(), 200, |mut response| {
             response = response.with("Contact", contact).with("Allow", ALLOW).with("Supported", "timer, replaces");
             for header in headers {
                 response = response.with(&header.name, &header.value);
             }
-            with_timer(response, timer.as_deref()).with_body("application/sdp", answer)
+            with_timer(response, timer).with_body("application/sdp", answer)
         });
     }
 
@@ -148,6 +149,7 @@ impl SipAgent {
             remote_seq: 0,
             reinvite: None,
             session_expires: None,
+            min_se: None,
             ack: None,
             referred_by: None,
             given: Some(Arc::clone(&invitation.offer)),
@@ -157,12 +159,13 @@ impl SipAgent {
         self.start(now, &key, &request, false);
     }
 
-    fn send_reinvite(&mut self, now: Now, key: &DialogKey, offer: &Arc<str>) {
+    pub(super) fn send_reinvite(&mut self, now: Now, key: &DialogKey, offer: &Arc<str>) {
         if let Some(dialog) = self.dialogs.get_mut(key) {
             dialog.given = Some(Arc::clone(offer));
         }
+        let min_se = self.dialogs.get(key).and_then(|dialog| dialog.min_se);
         if let Some(request) = self.dialog_request(key, "INVITE") {
-            let request = request.with("Allow", ALLOW).with_body("application/sdp", offer);
+            let request = asking(request.with("Allow", ALLOW), min_se).with_body("application/sdp", offer);
             self.start(now, key, &request, true);
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use causeway_call_core::{Header, LegId};
+use causeway_types::Now;
 
 use super::{
     ALLOW, AgentOutput, AskId, Contact, DialAsk, DialogKey, DropReason, RegisterAsk, ReplacesRef, SipAgent,
     dialog::{Dialog, Stage},
+    session_timer::{self, Asked},
 };
 use crate::{
     auth::Credentials,
@@ -20,14 +22,14 @@ const CONTACTS_MAX: usize = 8;
 const EXTENSIONS: [&str; 3] = ["timer", "replaces", "outbound"];
 
 impl SipAgent {
-    pub(super) fn request(&mut self, method: &str, request: Message) -> Result<(), DropReason> {
+    pub(super) fn request(&mut self, now: Now, method: &str, request: Message) -> Result<(), DropReason> {
         let to_tag = request.address("To").and_then(|to| to.tag().map(str::to_owned));
         match (method, to_tag) {
             ("CANCEL", _) => self.cancel(&request),
             ("ACK", tag) => return self.ack(&request, tag),
             (_, Some(tag)) => {
                 let key = (request.call_id().to_owned(), tag);
-                self.request_in_dialog(key, method, request);
+                self.request_in_dialog(now, key, method, request);
             }
             ("REGISTER", None) => self.register(request),
             ("INVITE", None) => self.invite(request),
@@ -178,6 +180,10 @@ impl SipAgent {
             self.refuse_invite(&request, 415, |answer| answer.with("Accept", "application/sdp"));
             return;
         }
+        if session_timer::asked(&request) == Asked::TooShort {
+            self.refuse_invite(&request, 422, session_timer::with_least);
+            return;
+        }
         if self.dialogs.len() >= self.limits.dialogs_max {
             self.refuse_invite(&request, 486, |answer| answer);
             return;
@@ -223,7 +229,8 @@ impl SipAgent {
             local_seq: 0,
             remote_seq: request.cseq().map_or(0, |cseq| cseq.number),
             reinvite: None,
-            session_expires: session_expires(&request),
+            session_expires: session_timer::interval(&request),
+            min_se: None,
             ack: None,
             referred_by: None,
             given: None,
@@ -292,12 +299,6 @@ pub(super) fn application_headers(message: &Message) -> Vec<Header> {
     let passing =
         message.headers.iter().filter(|(name, _)| is_own(name) && !name.eq_ignore_ascii_case("X-AculabTurnRequest"));
     passing.map(|(name, value)| Header { name: name.clone(), value: value.clone() }).collect()
-}
-
-/// What a request asks of session timers, when its client has them.
-pub(super) fn session_expires(request: &Message) -> Option<String> {
-    let value = request.header("Session-Expires").filter(|_| request.names("Supported", "timer"))?;
-    value.split(';').next().map(|secs| secs.trim().to_owned()).filter(|secs| secs.parse::<u32>().is_ok())
 }
 
 pub(super) fn is_sdp(message: &Message) -> bool {

@@ -9,6 +9,7 @@ use super::{
     ANSWER_TIME, AgentOutput, DialogKey, DropReason, SipAgent, Timer,
     dialog::Stage,
     requests::{application_headers, is_sdp},
+    session_timer,
 };
 use crate::{message::Message, status::cause_of};
 
@@ -50,7 +51,7 @@ impl SipAgent {
             }
             ("INVITE", _) => {
                 self.finish(&branch);
-                self.declined(&key, status, response, is_again);
+                self.declined(now, &key, status, response, is_again);
             }
             (_, 100..200) => {}
             ("REFER", 300..) => {
@@ -116,6 +117,7 @@ impl SipAgent {
     fn accepted(&mut self, now: Now, key: &DialogKey, response: &Message, is_again: bool) {
         self.refresh_target(key, response);
         let number = response.cseq().map_or(1, |cseq| cseq.number);
+        self.set_session_timer(now, key, session_timer::granted(response));
         let Some(dialog) = self.dialogs.get_mut(key) else { return };
         let leg = dialog.leg;
         dialog.remote = response.header("To").unwrap_or("").to_owned();
@@ -150,7 +152,7 @@ impl SipAgent {
         }
     }
 
-    fn declined(&mut self, key: &DialogKey, status: u16, response: &Message, is_again: bool) {
+    fn declined(&mut self, now: Now, key: &DialogKey, status: u16, response: &Message, is_again: bool) {
         let ack = match self.dialogs.get(key).map(|dialog| &dialog.stage) {
             Some(Stage::Inviting { request, .. }) => Some(Self::beside_invite(request, "ACK", response.header("To"))),
             Some(Stage::Asked(_) | Stage::Answered | Stage::Confirmed) => self.ack_of_refusal(key, response),
@@ -158,6 +160,9 @@ impl SipAgent {
         };
         if let Some(ack) = ack {
             self.send(&ack);
+        }
+        if status == 422 && self.invite_with_timer(now, key, response) {
+            return;
         }
         let cause = cause_of(status);
         if is_again {
@@ -169,6 +174,33 @@ impl SipAgent {
         let Some(dialog) = self.forget_dialog(key) else { return };
         if !matches!(dialog.stage, Stage::Inviting { is_cancelled: true, .. }) {
             self.give(AgentOutput::HangUp { leg: dialog.leg, cause });
+        }
+    }
+
+    /// The client wants a session timer, of which our INVITE said nothing: once more with the interval it wants. False when that was
+    /// done before, or is not wanted any more.
+    fn invite_with_timer(&mut self, now: Now, key: &DialogKey, response: &Message) -> bool {
+        let Some(least) = session_timer::least(response) else { return false };
+        let branch = format!("z9hG4bK{}", self.token());
+        let Some(dialog) = self.dialogs.get_mut(key).filter(|dialog| dialog.min_se.is_none()) else { return false };
+        match &mut dialog.stage {
+            Stage::Inviting { is_cancelled: true, .. } | Stage::Asked(_) => false,
+            Stage::Inviting { request, has_provisional, .. } => {
+                dialog.min_se = Some(least);
+                dialog.local_seq += 1;
+                let again = Self::once_more(request, dialog.local_seq, &self.settings.host, &branch);
+                let again = session_timer::asking(again, Some(least));
+                **request = again.clone();
+                *has_provisional = false;
+                self.start(now, key, &again, false);
+                true
+            }
+            Stage::Answered | Stage::Confirmed => {
+                let Some(offer) = dialog.given.clone() else { return false };
+                dialog.min_se = Some(least);
+                self.send_reinvite(now, key, &offer);
+                true
+            }
         }
     }
 

@@ -423,6 +423,153 @@ fn a_session_timer_is_the_clients_to_refresh() {
     assert_eq!(client.asked(), [], "the other party hears nothing of it");
 }
 
+/// A call of the client's with a session timer: our answer.
+fn timed(client: &mut Client, asked_for: &str) -> Message {
+    let invite = request("INVITE", 2, None).with("Supported", "timer").with("Session-Expires", asked_for);
+    client.says(&invite.with_body("application/sdp", SDP));
+    let asked = client.asked();
+    let [AgentOutput::Dial(ask)] = &asked[..] else { panic!("{asked:?}") };
+    client.agent.handle_dialled(ask.ask, BOB);
+    let answered = LegMessage::Answered { answer: SDP.into(), headers: Vec::new(), by: identity("eve") };
+    let [answer] = &client.leg(answered)[..] else { panic!() };
+    client.says(&request("ACK", 2, Some(&tag_of(answer))));
+    answer.clone()
+}
+
+#[test]
+fn an_interval_that_is_too_short_is_refused_with_the_least_that_is_taken() {
+    let mut client = Client::new();
+    let invite = |number: u32, secs: &str| {
+        let invite = request("INVITE", number, None).with("Supported", "timer").with("x", secs);
+        Message::parse(&invite.with_body("application/sdp", SDP).to_text()).unwrap()
+    };
+    for (number, secs) in [(2, "59"), (3, "0;refresher=uac"), (4, "30;refresher=uas")] {
+        let sent = client.says(&invite(number, secs));
+        assert_eq!((statuses(&sent), sent[0].header("Min-SE")), (vec![422], Some("90")), "{secs}");
+        let mut ack = request("ACK", number, Some(&tag_of(&sent[0])));
+        ack.headers[0].1 = format!("SIP/2.0/WSS x.invalid;branch=z9hG4bKINVITE{number}");
+        assert!(client.says(&ack).is_empty());
+    }
+    assert_eq!(client.asked(), []);
+    // A client that says nothing of timers means something else by it.
+    let plain = request("INVITE", 5, None).with("Session-Expires", "30").with_body("application/sdp", SDP);
+    assert_eq!(statuses(&client.says(&plain)), [100]);
+    // JsSIP's shortest is taken.
+    assert_eq!(timed(&mut Client::new(), "60").header("Session-Expires"), Some("60;refresher=uac"));
+}
+
+#[test]
+fn a_refresh_that_asks_for_too_little_is_refused_and_the_call_goes_on() {
+    let mut client = Client::new();
+    let tag = tag_of(&timed(&mut client, "90"));
+    let short = |method, number| {
+        request(method, number, Some(&tag)).with("Supported", "timer").with("Session-Expires", "10;refresher=uac")
+    };
+    let update = client.says(&short("UPDATE", 3));
+    assert_eq!((statuses(&update), update[0].header("Min-SE")), (vec![422], Some("90")));
+    let offers = [("UPDATE", 4), ("INVITE", 5)];
+    for (method, number) in offers {
+        let sent = client.says(&short(method, number).with_body("application/sdp", SDP));
+        assert_eq!((statuses(&sent), sent[0].header("Min-SE")), (vec![422], Some("90")), "{method}");
+    }
+    let mut ack = request("ACK", 5, Some(&tag));
+    ack.headers[0].1 = "SIP/2.0/WSS x.invalid;branch=z9hG4bKINVITE5".into();
+    assert!(client.says(&ack).is_empty());
+    assert_eq!((client.asked(), client.agent.dialog_count()), (vec![], 1));
+}
+
+#[test]
+fn a_session_that_nobody_refreshes_ends_when_its_interval_is_over() {
+    let mut client = Client::new();
+    let tag = tag_of(&timed(&mut client, "90"));
+    let later = |client: &mut Client, millis| {
+        client.now.mono += Duration::from_millis(millis);
+        client.agent.handle_timeout(client.now);
+        client.sent()
+    };
+    assert!(later(&mut client, 89_000).is_empty());
+    let update = request("UPDATE", 3, Some(&tag)).with("Supported", "timer").with("Session-Expires", "120");
+    assert_eq!(client.says(&update)[0].header("Session-Expires"), Some("120;refresher=uac"));
+    assert!(later(&mut client, 119_999).is_empty());
+    // A description that is answered refreshes too.
+    let reinvite = request("INVITE", 4, Some(&tag)).with("Supported", "timer").with("Session-Expires", "90");
+    client.says(&reinvite.with_body("application/sdp", SDP));
+    let answer = client.leg(LegMessage::Reanswer { answer: SDP.into() });
+    assert_eq!(answer[0].header("Session-Expires"), Some("90;refresher=uac"));
+    assert!(later(&mut client, 89_999).is_empty());
+    client.asked();
+    let sent = later(&mut client, 1);
+    assert_eq!(methods(&sent), ["BYE"]);
+    assert_eq!(client.asked(), [AgentOutput::HangUp { leg: BOB, cause: HangupCause::TimedOut }]);
+    client.says(&response(&sent[0], 200, "t"));
+    assert!(client.agent.is_idle() && client.agent.poll_timeout().is_none());
+}
+
+#[test]
+fn a_timer_that_we_were_to_refresh_is_declined() {
+    let answer = timed(&mut Client::new(), "90;refresher=uas");
+    assert_eq!((answer.header("Session-Expires"), answer.header("Require")), (None, None));
+}
+
+#[test]
+fn a_callee_that_wants_a_session_timer_is_invited_once_more_with_it() {
+    let mut client = Client::new();
+    let invite = client.invited();
+    let mut refusal = response(&invite, 422, "dev").with("Min-SE", "1800");
+    let sent = client.says(&refusal);
+    assert_eq!(methods(&sent), ["ACK", "INVITE"]);
+    let again = &sent[1];
+    assert_eq!((again.header("Session-Expires"), again.header("Min-SE")), (Some("1800;refresher=uas"), Some("1800")));
+    assert!(again.names("Supported", "timer") && again.names("Supported", "replaces"));
+    assert_eq!(
+        (again.call_id(), again.header("From"), &again.body),
+        (invite.call_id(), invite.header("From"), &invite.body)
+    );
+    assert_eq!((again.cseq().unwrap().number, again.branch() == invite.branch()), (2, false));
+    assert_eq!(client.asked(), []);
+    client.says(&response(again, 180, "dev"));
+    let answer = response(again, 200, "dev").with("Session-Expires", "1800;refresher=uas");
+    let sent = client.says(&answer.with_body("application/sdp", SDP));
+    assert_eq!((methods(&sent), sent[0].cseq().unwrap().number), (vec!["ACK"], 2));
+    assert_eq!(client.asked().len(), 2, "it rings and answers");
+    // Its new offers carry the timer from the start; it refreshes, or the call ends.
+    let ours = client.leg(LegMessage::Reoffer { offer: SDP.into() });
+    assert_eq!(ours[0].header("Session-Expires"), Some("1800;refresher=uas"));
+    let answer = response(&ours[0], 200, "dev").with("Session-Expires", "1800;refresher=uas");
+    client.says(&answer.with_body("application/sdp", SDP));
+    client.asked();
+    client.now.mono += Duration::from_secs(1800);
+    client.agent.handle_timeout(client.now);
+    assert_eq!(methods(&client.sent()), ["BYE"]);
+    assert_eq!(client.asked(), [AgentOutput::HangUp { leg: BOB, cause: HangupCause::TimedOut }]);
+
+    // Twice is once too often; without a number there is nothing to ask for.
+    let mut client = Client::new();
+    let invite = client.invited();
+    refusal = response(&invite, 422, "dev").with("Min-SE", "1800");
+    let again = client.says(&refusal)[1].clone();
+    assert_eq!(methods(&client.says(&response(&again, 422, "dev").with("Min-SE", "3600"))), ["ACK"]);
+    assert_eq!(client.asked(), [AgentOutput::HangUp { leg: BOB, cause: HangupCause::Failure }]);
+    let mut client = Client::new();
+    let invite = client.invited();
+    assert_eq!(methods(&client.says(&response(&invite, 422, "dev"))), ["ACK"]);
+    assert_eq!(client.asked(), [AgentOutput::HangUp { leg: BOB, cause: HangupCause::Failure }]);
+    assert!(client.agent.is_idle());
+}
+
+#[test]
+fn a_new_offer_is_repeated_with_a_session_timer_too() {
+    let mut client = Client::new();
+    client.talking();
+    let ours = client.leg(LegMessage::Reoffer { offer: SDP.into() });
+    let sent = client.says(&response(&ours[0], 422, "").with("Min-SE", "120"));
+    assert_eq!(methods(&sent), ["ACK", "INVITE"]);
+    assert_eq!((sent[1].header("Min-SE"), sent[1].body.as_str()), (Some("120"), SDP));
+    assert_eq!(client.asked(), []);
+    assert_eq!(methods(&client.says(&response(&sent[1], 422, "").with("Min-SE", "240"))), ["ACK"]);
+    assert_eq!(client.asked(), [AgentOutput::ReofferRefused { leg: BOB, cause: HangupCause::Failure }]);
+}
+
 #[test]
 fn digits_and_texts_are_told_apart() {
     let mut client = Client::new();

@@ -62,7 +62,7 @@ class JsSipPhone {
     this.options = options;
     const settings = {
       sockets: [new JsSIP.WebSocketInterface(options.url)], uri: `sip:${options.name}@${options.domain}`, register: false,
-      session_timers: options.timers !== false, session_timers_expires: 90,
+      session_timers: options.timers !== false,
     };
     if (options.token) settings.authorization_jwt = `Bearer ${options.token}`; else settings.password = options.password;
     this.ua = new JsSIP.UA(settings);
@@ -98,7 +98,8 @@ class JsSipPhone {
   unregister() { this.ua.unregister(); }
   call(to) {
     const target = to.includes('@') ? `sip:${to}` : `sip:${to}@${this.options.domain}`;
-    this.ua.call(target, { mediaConstraints: { audio: true, video: false }, pcConfig: pcConfig(this.options) });
+    const sessionTimersExpires = this.options.timer;
+    this.ua.call(target, { sessionTimersExpires, mediaConstraints: { audio: true, video: false }, pcConfig: pcConfig(this.options) });
   }
   answer() { this.now.answer({ mediaConstraints: { audio: true, video: false }, pcConfig: pcConfig(this.options) }); }
   reject(code) { this.now.terminate({ status_code: code }); }
