@@ -140,7 +140,7 @@ impl From<CallUsage> for Usage {
 
 /// List calls
 ///
-/// Newest first. The first page begins with calls that go on at this server, besides its limit.
+/// Newest first. The first page begins with calls that go on, at all servers, besides its limit.
 #[utoipa::path(
     get,
     path = "/api/v1/calls",
@@ -176,7 +176,7 @@ pub(crate) async fn list<S: ApiStore>(
     };
     if request.after.is_none() {
         // Read after the store: a call that ended meanwhile is in one of the two.
-        let mut here = state.calls.views(caller.project);
+        let mut here = state.calls.of_project(caller.project).await;
         here.retain(|view| is_meant(view, &filter, active) && !page.items.iter().any(|kept| kept.id == view.id));
         here.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
         here.append(&mut page.items);
@@ -214,7 +214,7 @@ pub(crate) async fn one<S: ApiStore>(
     let view = match state.store.call(caller.project, &id).await? {
         Some(view) => view,
         None => {
-            let mut here = state.calls.views(caller.project).into_iter();
+            let mut here = state.calls.of_project(caller.project).await.into_iter();
             here.find(|view| view.id == id).ok_or_else(ApiError::not_found)?
         }
     };

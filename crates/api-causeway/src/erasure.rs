@@ -92,12 +92,12 @@ pub(crate) async fn client<S: ApiStore>(
     let filter = CallFilter { client: Some(client.clone()), ..CallFilter::default() };
     let one = PageRequest { limit: 1, after: None };
     let has_called = !state.store.calls(caller.project, &filter, &one).await?.items.is_empty();
-    if !is_listed && !has_called && !is_here(&state, caller, &client) {
+    if !is_listed && !has_called && !is_here(&state, caller, &client).await {
         return Err(ApiError::not_found());
     }
     state.registrations.end(&|registration| registration.project == caller.project && *registration.client == *client);
     let give_up = Now::read().mono + LAST_WORDS;
-    while is_here(&state, caller, &client) && Now::read().mono < give_up {
+    while is_here(&state, caller, &client).await && Now::read().mono < give_up {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     let calls = state.store.erase_from_calls(caller.project, &client).await?;
@@ -105,8 +105,8 @@ pub(crate) async fn client<S: ApiStore>(
 }
 
 /// Whether a call of this client goes on, or is not kept yet.
-fn is_here<S: ApiStore>(state: &ApiState<S>, caller: ApiCaller, client: &str) -> bool {
-    state.calls.views(caller.project).iter().any(|view| view.concerns(client))
+async fn is_here<S: ApiStore>(state: &ApiState<S>, caller: ApiCaller, client: &str) -> bool {
+    state.calls.of_project(caller.project).await.iter().any(|view| view.concerns(client))
 }
 
 async fn erase<S: ApiStore>(

@@ -42,8 +42,9 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{Router, middleware};
 use causeway_api_http::{Claim, Gate, Guard, authorize};
 use causeway_app::{
-    AccessKeyStore, AccessKeys, CallBook, CallStore, ClientTokens, InsightStore, Management, RegionDesk, Registrations,
-    Revocation, SignalChannelStore, SipUserStore, SipUsers, VoiceRecords, VoiceStore, WebhookDesk, WebhookStore,
+    AccessKeyStore, AccessKeys, CallStore, ClientTokens, InsightStore, LiveCalls, Management, RegionDesk,
+    Registrations, Revocation, SignalChannelStore, SipUserStore, SipUsers, VoiceRecords, VoiceStore, WebhookDesk,
+    WebhookStore,
 };
 use utoipa::openapi::OpenApi;
 
@@ -90,7 +91,7 @@ pub struct ApiState<S> {
     /// Which of them are there.
     pub registrations: Arc<dyn Registrations>,
     /// Calls that go on at this server.
-    pub calls: Arc<CallBook>,
+    pub calls: Arc<dyn LiveCalls>,
     /// Clients that show a password.
     pub sip_users: Arc<SipUsers<S>>,
     /// Takes voice connections and credentials back.

@@ -122,8 +122,8 @@ impl CallBook {
         self.sink.emit(change.at, project, event);
     }
 
-    /// Something happened to a call.
-    pub fn call(&self, event: &CallEvent) {
+    /// Something happened to a call. A record that gave way to it, when too many wait.
+    pub fn call(&self, event: &CallEvent) -> Option<Arc<CallRecord>> {
         let CallEvent { at, call: id, kind } = event;
         let mut live = self.live.lock();
         if let CallEventKind::Started { leg, from, to, connection, .. } = kind {
@@ -131,18 +131,16 @@ impl CallBook {
             let start = Arc::clone(&call.start);
             live.insert(*id, call);
             self.sink.emit(*at, start.project, DomainEvent::CallStarted(start));
-            return;
+            return None;
         }
         if let CallEventKind::Ended { cause, by } = kind {
-            if let Some(call) = live.remove(id) {
-                self.ended(call, *at, *cause, *by);
-            }
-            return;
+            return live.remove(id).and_then(|call| self.ended(call, *at, *cause, *by));
         }
-        let Some(call) = live.get_mut(id) else { return };
+        let call = live.get_mut(id)?;
         if let Some(event) = self.heard(call, *at, kind) {
             self.sink.emit(*at, call.start.project, event);
         }
+        None
     }
 
     /// A call that is not over was placed to a service of this name.
@@ -222,7 +220,7 @@ impl CallBook {
         }
     }
 
-    fn ended(&self, call: Live, at: UnixTime, cause: HangupCause, by: EndedBy) {
+    fn ended(&self, call: Live, at: UnixTime, cause: HangupCause, by: EndedBy) -> Option<Arc<CallRecord>> {
         let Live { start, ringing_at, answered, .. } = call;
         let (answered_at, answered_by, answered_place) = match answered {
             Some((at, by, place)) => (Some(at), Some(by), Some(place)),
@@ -242,11 +240,11 @@ impl CallBook {
         let record = Arc::new(record);
         self.sink.emit(at, project, DomainEvent::CallEnded(Arc::clone(&record)));
         let mut queue = self.queue.lock();
-        if queue.waiting.len() >= queue.waiting_max {
-            queue.waiting.pop_front();
-            queue.lost += 1;
-        }
+        let is_full = queue.waiting.len() >= queue.waiting_max;
+        queue.lost += u64::from(is_full);
+        let displaced = is_full.then(|| queue.waiting.pop_front()).flatten();
         queue.waiting.push_back(record);
+        displaced
     }
 
     /// The oldest records that wait for the store.
@@ -273,39 +271,53 @@ impl CallBook {
     pub fn views(&self, project: ProjectId) -> Vec<CallView> {
         let live = self.live.lock();
         let of_project = live.values().filter(|call| call.start.project == project);
-        let mut views: Vec<CallView> = of_project
-            .map(|call| {
-                let state = match (&call.answered, call.ringing_at) {
-                    (Some(_), _) => CallState::Active,
-                    (None, Some(_)) => CallState::Ringing,
-                    (None, None) => CallState::Calling,
-                };
-                let answered = call.answered.as_ref().map(|(at, by, _)| (*at, Arc::clone(by)));
-                view(&call.start, state, call.ringing_at, answered)
-            })
-            .collect();
+        let mut views: Vec<CallView> = of_project.map(live_view).collect();
         drop(live);
         let queue = self.queue.lock();
         let ended = queue.waiting.iter().filter(|record| record.start.project == project);
-        views.extend(ended.map(|record| {
-            let answered = record.answered_at.zip(record.answered_by.clone());
-            CallView {
-                ended_at: Some(record.ended_at),
-                cause: Some(record.cause.name().to_owned()),
-                sip_code: Some(record.sip_code()),
-                ended_by: Some(record.ended_by_name().to_owned()),
-                ..view(&record.start, CallState::Ended, record.ringing_at, answered)
-            }
-        }));
+        views.extend(ended.map(|record| ended_view(record)));
         drop(queue);
         views.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
         views
+    }
+
+    /// One of these, and whose it is.
+    #[must_use]
+    pub fn view(&self, id: CallId) -> Option<(ProjectId, CallView)> {
+        let live = self.live.lock().get(&id).map(|call| (call.start.project, live_view(call)));
+        live.or_else(|| {
+            let queue = self.queue.lock();
+            // It ended last.
+            let record = queue.waiting.iter().rev().find(|record| record.start.id == id);
+            record.map(|record| (record.start.project, ended_view(record)))
+        })
     }
 
     /// How many calls are not over.
     #[must_use]
     pub fn live(&self) -> usize {
         self.live.lock().len()
+    }
+}
+
+fn live_view(call: &Live) -> CallView {
+    let state = match (&call.answered, call.ringing_at) {
+        (Some(_), _) => CallState::Active,
+        (None, Some(_)) => CallState::Ringing,
+        (None, None) => CallState::Calling,
+    };
+    let answered = call.answered.as_ref().map(|(at, by, _)| (*at, Arc::clone(by)));
+    view(&call.start, state, call.ringing_at, answered)
+}
+
+fn ended_view(record: &CallRecord) -> CallView {
+    let answered = record.answered_at.zip(record.answered_by.clone());
+    CallView {
+        ended_at: Some(record.ended_at),
+        cause: Some(record.cause.name().to_owned()),
+        sip_code: Some(record.sip_code()),
+        ended_by: Some(record.ended_by_name().to_owned()),
+        ..view(&record.start, CallState::Ended, record.ringing_at, answered)
     }
 }
 

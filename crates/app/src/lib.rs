@@ -27,6 +27,7 @@ mod feed;
 mod identifier;
 mod insight_store;
 mod left_open;
+mod live_calls;
 mod management;
 mod minting;
 mod model;
@@ -90,6 +91,7 @@ pub use feed::{EventFeed, FeedBatch, FeedReader, NextBatch, WantedProjects};
 pub use identifier::{Identifier, IdentifierError};
 pub use insight_store::InsightStore;
 pub use left_open::{LeftOpen, tell_left_open};
+pub use live_calls::LiveCalls;
 pub use management::{MadeToken, Management, ManagementError, ProjectChange, TokenRequest};
 pub use minting::{MintError, MintPolicy, MintRequest, Minted, Minting, OverMax, RestMinted, RestRequest, TtlLimit};
 pub use model::{

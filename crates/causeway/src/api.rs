@@ -28,7 +28,7 @@ use causeway_signal_verto as signal_verto;
 use causeway_store::SqlStore;
 use utoipa::openapi::OpenApi;
 
-use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, probe, sip, verto::Verto};
+use crate::{calls::Calls, clients::Clients, cors, kvs::Kvs, live_calls::LiveBoard, probe, sip, verto::Verto};
 
 /// What the routes are made of.
 pub(crate) struct Parts {
@@ -135,7 +135,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         access_keys,
         client_tokens,
         registrations,
-        calls: Arc::clone(&calls.book),
+        calls: Arc::<LiveBoard>::clone(&calls.live),
         sip_users,
         voice,
         gate,

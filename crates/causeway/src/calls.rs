@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     call_services::CallServices,
     config::{CallsConfig, Settings},
+    live_calls::LiveBoard,
     node::Node,
     sip,
 };
@@ -60,6 +61,8 @@ pub(crate) struct Calls {
     /// Names that clients call and that are no clients.
     pub(crate) services: Arc<CallServices>,
     pub(crate) book: Arc<CallBook>,
+    /// Calls that go on, on all servers.
+    pub(crate) live: Arc<LiveBoard>,
     counters: Arc<Counters>,
     node: String,
     /// Calls of voice connections, as their backends see them.
@@ -88,7 +91,9 @@ impl Calls {
         let (book, counters) = (Arc::new(book), Arc::<Counters>::default());
         let (voice, events) = VoiceCalls::new();
         let voice = Arc::new(voice);
-        let listener = Listener { book: Arc::clone(&book), counters: Arc::clone(&counters), voice: Arc::clone(&voice) };
+        let live = Arc::new(LiveBoard::new(Arc::clone(&book)));
+        let (shown, told) = (Arc::clone(&live), Arc::clone(&book));
+        let listener = Listener { book: told, live: shown, counters: Arc::clone(&counters), voice: Arc::clone(&voice) };
         // Apart from other uses of the cluster, so that none waits for another.
         let (name, start) = (format!("{}.calls", node.name), Now::read().unix.as_millis());
         let mut own = switchboard_settings(&settings.calls, node);
@@ -102,6 +107,7 @@ impl Calls {
             .clone()
             .map(|target| Arc::new(RedisCluster::start(target, &name, start, Arc::<Switchboard>::clone(&board))));
         if let Some(cluster) = &cluster {
+            live.join(Arc::<RedisCluster>::clone(cluster));
             tasks.push(board.join(Arc::<RedisCluster>::clone(cluster), Arc::clone(&places)));
         }
         let mut nonce_key = [0; 32];
@@ -118,6 +124,7 @@ impl Calls {
             sip,
             services,
             book,
+            live,
             counters,
             node: node.name.clone(),
             voice,
@@ -185,7 +192,7 @@ impl Calls {
                 tracing::warn!(%error, "records of calls were not written; they are kept and written later");
                 return false;
             }
-            self.book.taken(&records);
+            self.live.taken(&records);
         }
     }
 
@@ -282,6 +289,7 @@ struct Counters {
 /// Everybody who hears of calls.
 struct Listener {
     book: Arc<CallBook>,
+    live: Arc<LiveBoard>,
     counters: Arc<Counters>,
     voice: Arc<VoiceCalls>,
 }
@@ -289,7 +297,7 @@ struct Listener {
 impl CallListener for Listener {
     fn call(&self, event: CallEvent) {
         self.voice.note(&event);
-        self.book.call(&event);
+        self.live.note(&event);
         self.counters.count(&event);
     }
 

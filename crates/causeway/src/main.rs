@@ -19,6 +19,7 @@ mod http;
 mod insight;
 mod keys;
 mod kvs;
+mod live_calls;
 mod node;
 mod nonce_key;
 mod oidc;

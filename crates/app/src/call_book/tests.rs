@@ -65,6 +65,8 @@ fn a_call_is_seen_from_its_start_until_its_record_is_kept() {
     let seen = |book: &CallBook| {
         let views = book.views(ProjectId(7));
         assert!(book.views(ProjectId(8)).is_empty());
+        let one = book.view(CallId(9));
+        assert_eq!(one, views.first().map(|view| (ProjectId(7), view.clone())));
         views.first().map(|view| (view.state, view.answered_by.clone(), view.cause.clone()))
     };
     tell(&book, 9, 100, started());
@@ -88,7 +90,9 @@ fn records_that_find_no_room_are_counted_and_the_oldest_goes() {
     let (book, _) = book(2);
     for call in 1..=3 {
         tell(&book, call, 1, started());
-        tell(&book, call, 2, CallEventKind::Ended { cause: HangupCause::Busy, by: EndedBy::Callee });
+        let kind = CallEventKind::Ended { cause: HangupCause::Busy, by: EndedBy::Callee };
+        let displaced = book.call(&CallEvent { at: UnixTime::from_secs(2), call: CallId(call), kind });
+        assert_eq!(displaced.map(|record| record.start.id), (call == 3).then_some(CallId(1)));
     }
     let kept: Vec<u128> = book.waiting(10).iter().map(|record| record.start.id.0).collect();
     assert_eq!((kept, book.lost()), (vec![2, 3], 1));
