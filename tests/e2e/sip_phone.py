@@ -3,6 +3,7 @@
 import hashlib
 import re
 import threading
+import urllib.parse
 import uuid
 
 from websockets.exceptions import ConnectionClosed
@@ -113,9 +114,13 @@ class SipPhone:
         lines.append(f"Content-Length: {len(body.encode())}")
         self.websocket.send("\r\n".join(lines) + "\r\n\r\n" + body)
 
-    def register(self, expires=600):
+    def register(self, expires=600, token=None):
         own = Dialog(f"<sip:{self.name}@{DOMAIN}>", f"<sip:{self.name}@{DOMAIN}>")
         uri = f"sip:{DOMAIN}"
+        if token:
+            self.request("REGISTER", uri, own, Expires=expires, Authorization=f"Bearer {token}")
+            self.next("REGISTER", 200)
+            return self
         self.request("REGISTER", uri, own, Expires=expires)
         challenge = next(c for c in self.next("REGISTER", 401).all("WWW-Authenticate") if "MD5" in c)
         realm, nonce = (re.search(f'{key}="([^"]*)"', challenge)[1] for key in ("realm", "nonce"))
@@ -158,6 +163,28 @@ class SipPhone:
 
     def reinvite(self, dialog, body):
         self.request("INVITE", dialog.target, dialog, body)
+
+    def transfer(self, dialog, to, attended=None):
+        """Asks the other party to call somebody, or the party of another of this phone's calls."""
+        replaces = ""
+        if attended:
+            tag = lambda address: address.split("tag=")[1]
+            parts = f"{attended.call_id};to-tag={tag(attended.remote)};from-tag={tag(attended.local)}"
+            replaces = f"?Replaces={urllib.parse.quote(parts)}"
+        self.request("REFER", dialog.target, dialog, Refer_To=f"<sip:{to}@{DOMAIN}{replaces}>")
+        self.next("REFER", 202)
+
+    def transferred(self, dialog):
+        """Is asked to call somebody: does so, as its libraries do."""
+        refer = self.next("REFER")
+        self.respond(refer, 202, "Accepted", dialog)
+        to, replaces = re.search(r"<sip:([^@]*)@[^?>]*(?:\?Replaces=([^>]*))?>", refer.get("Refer-To")).groups()
+        return self.invite(to, **({"Replaces": urllib.parse.unquote(replaces)} if replaces else {}))
+
+    def notify(self, dialog, status):
+        """Tells how the call it was asked for comes on."""
+        self.request("NOTIFY", dialog.target, dialog, f"SIP/2.0 {status}", "message/sipfrag", Event="refer", Subscription_State="terminated")
+        self.next("NOTIFY", 200)
 
     def hang_up(self, dialog):
         self.request("BYE", dialog.target, dialog)

@@ -109,13 +109,13 @@ def test_a_text_outside_a_call_reaches_who_is_registered(server):
 
 
 def test_a_session_timer_that_is_too_short_is_refused_and_a_callees_own_is_kept(server):
-    assert server.request("/api/v1/sip-users", "POST", {"name": "cleo", "password": "cleo-secret"})[0] == 201
-    ann, cleo = SipPhone(server, "ann").register(), SipPhone(server, "cleo").register()
-    out = ann.invite("cleo", Supported="timer", Session_Expires="30")
+    assert server.request("/api/v1/sip-users", "POST", {"name": "cleopatra", "password": "cleopatra-secret"})[0] == 201
+    ann, cleo = SipPhone(server, "ann").register(), SipPhone(server, "cleopatra").register()
+    out = ann.invite("cleopatra", Supported="timer", Session_Expires="30")
     refused = ann.next("INVITE", "final")
     assert (refused.status, refused.get("Min-SE")) == (422, "90")
     ann.request("ACK", out.target, out)
-    out = ann.invite("cleo", Supported="timer", Session_Expires=refused.get("Min-SE"))
+    out = ann.invite("cleopatra", Supported="timer", Session_Expires=refused.get("Min-SE"))
     first = cleo.next("INVITE")
     cleo.respond(first, 422, "Session Interval Too Small", Min_SE="1800")
     cleo.next("ACK")

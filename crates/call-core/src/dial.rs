@@ -21,15 +21,18 @@ impl CallServer {
         self.check_dial(&dial)?;
         let replaced = match dial.target {
             Target::Replacing(leg) => Some(self.replaced_party(&dial, leg)?),
-            Target::Identities(_) | Target::Parked => None,
+            Target::Identities(_) | Target::ReplacingAt { .. } | Target::Parked => None,
         };
         let (id, leg) = (CallId(self.random_id()), LegId(self.random_id()));
         let is_parked = dial.target == Target::Parked;
+        // Only one of the places has the leg, and it is known where it is asked.
+        let ring = if matches!(dial.target, Target::ReplacingAt { .. }) { RingRule::All } else { dial.ring };
         let (to, replaces) = match dial.target {
             Target::Identities(to) => (to, None),
             Target::Replacing(replaces) => {
                 (replaced.iter().map(|party| party.identity.clone()).collect(), Some(replaces))
             }
+            Target::ReplacingAt { leg, party } => (vec![party], Some(leg)),
             Target::Parked => (Vec::new(), None),
         };
         let connection = dial.route.connection;
@@ -59,7 +62,7 @@ impl CallServer {
                 deadline: None,
                 offer: Offer { description: dial.offer, candidates: Vec::new(), is_complete: !dial.is_trickling },
                 headers: dial.headers,
-                ring: dial.ring,
+                ring,
                 ring_for: self.ring_time(dial.ring_for),
                 hunt: Hunt::default(),
                 replaces,
@@ -94,6 +97,7 @@ impl CallServer {
         self.check_headers(&dial.headers)?;
         match &dial.target {
             Target::Identities(to) => self.check_targets(&dial.from.identity, to),
+            Target::ReplacingAt { party, .. } => self.check_targets(&dial.from.identity, std::slice::from_ref(party)),
             Target::Replacing(_) | Target::Parked => Ok(()),
         }
     }
@@ -127,9 +131,23 @@ impl CallServer {
 
     /// Where the party is whose call is to be replaced.
     fn replaced_party(&self, dial: &Dial, leg: LegId) -> Result<BindingRef, Refusal> {
-        let known = self.legs.get(&leg).filter(|known| known.identity.account == dial.from.identity.account);
-        let known = known.ok_or(Refusal::NoSuchLeg)?;
-        Ok(BindingRef { identity: known.identity.clone(), route: known.route, contact: Arc::from("") })
+        let known = self.legs.get(&leg).map(|known| (&known.identity, known.route));
+        let known = known.or_else(|| self.guests.get(&leg).map(|guest| (&guest.identity, guest.route)));
+        let known = known.filter(|(identity, _)| identity.account == dial.from.identity.account);
+        let (identity, route) = known.ok_or(Refusal::NoSuchLeg)?;
+        Ok(BindingRef { identity: identity.clone(), route, contact: Arc::from("") })
+    }
+
+    /// The leg of this party on this connection that is meant by a leg to be replaced: that one, or the other one of its call.
+    pub(crate) fn replaced_here(&self, leg: LegId, party: &Identity, connection: ConnectionId) -> Option<LegId> {
+        if let Some(guest) = self.guests.get(&leg) {
+            return (guest.route.connection == connection && guest.identity == *party).then_some(leg);
+        }
+        let call = self.calls.get(&self.legs.get(&leg)?.call)?;
+        [Some(leg), call.other(leg)].into_iter().flatten().find(|one| {
+            let known = self.legs.get(one);
+            known.is_some_and(|known| known.route.connection == connection && known.identity == *party)
+        })
     }
 
     fn locate(&mut self, now: Now, id: CallId, to: Vec<Identity>) {
@@ -186,6 +204,18 @@ impl CallServer {
             }
             return;
         }
+        // Another node looks by itself.
+        let is_here = binding.route.connection.node == self.node;
+        let mut replaces = self.calls.get(&id).and_then(|call| call.replaces);
+        if let Some(named) = replaces.filter(|_| is_here) {
+            replaces = self.replaced_here(named, &binding.identity, binding.route.connection);
+            if replaces.is_none() {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.hunt.note(HangupCause::NotFound);
+                }
+                return;
+            }
+        }
         let leg = LegId(self.random_id());
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.ringing.push(leg);
@@ -195,7 +225,7 @@ impl CallServer {
             contact: binding.contact,
             offer: with_candidates(&call.offer.description, &call.offer.candidates),
             headers: call.headers.clone(),
-            replaces: call.replaces,
+            replaces,
         };
         let connection = binding.route.connection;
         self.legs.insert(

@@ -88,9 +88,9 @@ impl CallServer {
         leg: LegId,
         connection: ConnectionId,
         route: Option<LegRoute>,
-        message: LegMessage,
+        mut message: LegMessage,
     ) {
-        if let LegMessage::Invite { to, .. } = &message {
+        if let LegMessage::Invite { to, replaces, .. } = &mut message {
             let Some(call) = call.filter(|_| !self.legs.contains_key(&leg) && !self.guests.contains_key(&leg)) else {
                 return;
             };
@@ -99,6 +99,12 @@ impl CallServer {
             };
             if self.legs_on(connection).len() >= self.limits.legs_per_connection_max {
                 return self.tell_owner(owner, leg, connection, LegInput::HangUp(HangupCause::Busy));
+            }
+            if let Some(named) = *replaces {
+                *replaces = self.replaced_here(named, to, connection);
+                if replaces.is_none() {
+                    return self.tell_owner(owner, leg, connection, LegInput::HangUp(HangupCause::NotFound));
+                }
             }
             let guest = Guest {
                 owner,

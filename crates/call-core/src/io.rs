@@ -68,6 +68,14 @@ pub enum Target {
     Identities(Vec<Identity>),
     /// The party at this leg, whose present call is to be replaced by the new one (attended transfer, RFC 3891).
     Replacing(LegId),
+    /// The same where this node does not know the leg: it is at one of the places where its party is registered. `leg` is its leg,
+    /// or the one of the party that wants to be replaced.
+    ReplacingAt {
+        /// Which.
+        leg: LegId,
+        /// Whose call is to be replaced.
+        party: Identity,
+    },
     /// Nowhere yet: the call waits until a backend redirects it.
     Parked,
 }

@@ -218,6 +218,12 @@ impl CallServer {
         })
     }
 
+    /// Whether a leg here is of a call that another node owns.
+    #[must_use]
+    pub fn is_guest(&self, leg: LegId) -> bool {
+        self.guests.contains_key(&leg)
+    }
+
     /// Every call, oldest id first.
     pub fn calls(&self) -> impl Iterator<Item = CallView> {
         self.calls.values().map(|call| CallView {

@@ -59,10 +59,7 @@ impl Client {
         let target = match &ask.replaces {
             Some(replaced) => {
                 let leg = LegId::parse(&replaced.call_id).ok_or(Doubt::Answer(481, Vec::new()))?;
-                let party = self.service.board.leg(leg).map(|leg| leg.identity);
-                let party = party.filter(|party| party.account == proven.identity.account);
-                let party = party.ok_or(Doubt::Answer(481, Vec::new()))?;
-                (party, Target::Replacing(leg))
+                self.replacing(leg, Identity::new(proven.identity.account, &ask.to.user))?
             }
             None => {
                 let callee = Identity::new(proven.identity.account, &ask.to.user);
@@ -77,6 +74,24 @@ impl Client {
             return Err(Doubt::Answer(403, Vec::new()));
         }
         Ok((proven.identity, target))
+    }
+
+    /// Whose call it is that a call to `named` replaces: at a leg that is known here, or wherever `named` is registered.
+    fn replacing(&self, leg: LegId, named: Identity) -> Result<(Identity, Target), Doubt> {
+        let board = &self.service.board;
+        let known = board.leg(leg).filter(|known| known.identity.account == named.account);
+        let other = known.as_ref().and_then(|known| known.other);
+        // The leg of a call that its own server knows may stand for the other one.
+        if let Some(other) = other.filter(|other| board.leg(*other).is_some_and(|other| other.identity == named)) {
+            return Ok((named, Target::Replacing(other)));
+        }
+        match known {
+            Some(known) if known.identity == named || !board.has_others() => {
+                Ok((known.identity, Target::Replacing(leg)))
+            }
+            _ if board.has_others() => Ok((named.clone(), Target::ReplacingAt { leg, party: named })),
+            _ => Err(Doubt::Answer(481, Vec::new())),
+        }
     }
 
     pub(crate) fn place(&self, ask: DialAsk, from: Identity, target: Target) -> Result<LegId, Doubt> {

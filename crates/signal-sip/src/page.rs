@@ -1,18 +1,20 @@
-//! MESSAGE outside calls (RFC 3428): to whoever is registered, from one connection of this server to another.
+//! MESSAGE outside calls (RFC 3428): to whoever is registered, from one connection to another, here or at another server.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use causeway_call_core::{BindingRef, ConnectionId, Identity, Party, RingRule};
+use causeway_call_core::{BindingRef, ConnectionId, Identity, NodeId, Party, RingRule};
 use causeway_sip_core::{Address, AskId, Page, Uri, auth::Credentials};
+use causeway_switchboard::{ClientText, Switchboard, TextPort};
 use causeway_types::Now;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::{
+    SipService,
     client::Client,
     domain::Domain,
     proof::{Claim, Doubt},
@@ -20,6 +22,8 @@ use crate::{
 
 /// Notes that wait for a connection.
 const NOTES_MAX: usize = 32;
+/// Texts at other servers; one more is not sent.
+const AWAY_MAX: usize = 10_000;
 /// Bindings that are told one text.
 const FORKS_MAX: usize = 16;
 /// How long a sender waits: a client answers in less, or is given up.
@@ -37,12 +41,24 @@ pub(crate) enum Note {
 /// The way back to a text's sender. One that is dropped says that the text was not taken.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    to: mpsc::Sender<Box<Note>>,
-    ask: AskId,
+    to: Sender,
     status: u16,
 }
 
+/// Who sent a text.
+#[derive(Debug)]
+enum Sender {
+    /// A connection here.
+    Here { to: mpsc::Sender<Box<Note>>, ask: AskId },
+    /// Another server, which calls it by this number.
+    Away { board: Arc<Switchboard>, node: NodeId, id: u64 },
+}
+
 impl Reply {
+    const fn new(to: Sender) -> Self {
+        Self { to, status: 480 }
+    }
+
     pub(crate) fn give(mut self, status: u16) {
         self.status = status;
     }
@@ -50,16 +66,36 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let outcome = Note::Outcome { ask: self.ask, status: self.status };
-        // A sender that takes nothing gives its text up by itself.
-        let _is_heard = self.to.try_send(Box::new(outcome)).is_ok();
+        match &self.to {
+            Sender::Here { to, ask } => {
+                let outcome = Note::Outcome { ask: *ask, status: self.status };
+                // A sender that takes nothing gives its text up by itself.
+                let _is_heard = to.try_send(Box::new(outcome)).is_ok();
+            }
+            Sender::Away { board, node, id } => board.answer_text(*node, *id, self.status),
+        }
     }
 }
 
-/// The connections that can be told something.
+/// The connections that can be told something, and texts that are at other servers.
 #[derive(Debug, Default)]
 pub(crate) struct Post {
     boxes: Mutex<HashMap<ConnectionId, mpsc::Sender<Box<Note>>>>,
+    away: Mutex<Away>,
+}
+
+/// Texts that are at other servers.
+#[derive(Debug, Default)]
+struct Away {
+    next: u64,
+    texts: BTreeMap<u64, AwayText>,
+}
+
+#[derive(Debug)]
+struct AwayText {
+    node: NodeId,
+    reply: Reply,
+    until: Instant,
 }
 
 impl Post {
@@ -75,6 +111,56 @@ impl Post {
 
     fn of(&self, connection: ConnectionId) -> Option<mpsc::Sender<Box<Note>>> {
         self.boxes.lock().get(&connection).cloned()
+    }
+
+    /// A number for a text that goes to another server; none when too many are there.
+    fn send_away(&self, node: NodeId, reply: Reply) -> Option<u64> {
+        let now = Instant::now();
+        let mut away = self.away.lock();
+        if away.texts.len() >= AWAY_MAX {
+            // Their senders have given them up.
+            away.texts.retain(|_, text| text.until > now);
+        }
+        if away.texts.len() >= AWAY_MAX {
+            return None;
+        }
+        let id = away.next;
+        away.next += 1;
+        away.texts.insert(id, AwayText { node, reply, until: now + PATIENCE });
+        Some(id)
+    }
+
+    fn is_back(&self, node: NodeId, id: u64) -> Option<Reply> {
+        let mut away = self.away.lock();
+        let is_its = away.texts.get(&id).is_some_and(|text| text.node == node);
+        is_its.then(|| away.texts.remove(&id)).flatten().map(|text| text.reply)
+    }
+
+    /// Texts at a server that is gone: when they are dropped, their senders hear that nobody took them.
+    fn lost(&self, node: NodeId) {
+        self.away.lock().texts.retain(|_, text| text.node != node);
+    }
+}
+
+impl TextPort for SipService {
+    fn text(&self, from: NodeId, id: u64, connection: ConnectionId, text: ClientText) {
+        let ClientText { from: who, to, contact, content_type, body } = text;
+        let reply = Reply::new(Sender::Away { board: Arc::clone(&self.board), node: from, id });
+        // A note that finds no box or no room is dropped with its reply.
+        if let Some(theirs) = self.post.of(connection) {
+            let page = Page { from: who, to, content_type, body };
+            let _has_room = theirs.try_send(Box::new(Note::Text { page, contact, reply })).is_ok();
+        }
+    }
+
+    fn text_done(&self, from: NodeId, id: u64, status: u16) {
+        if let Some(reply) = self.post.is_back(from, id) {
+            reply.give(status);
+        }
+    }
+
+    fn texts_lost(&self, node: NodeId) {
+        self.post.lost(node);
     }
 }
 
@@ -104,7 +190,7 @@ impl Client {
     pub(crate) async fn page(&mut self, ask: PageAsk) {
         let id = ask.ask;
         let told = match self.addressee(&ask).await {
-            Ok((from, to)) => self.tell(ask, from, &to),
+            Ok((from, to)) => self.tell(ask, from, &to).await,
             Err(doubt) => Err(doubt),
         };
         if let Err(doubt) = told {
@@ -140,9 +226,9 @@ impl Client {
         Ok((proven.identity, to))
     }
 
-    fn tell(&mut self, ask: PageAsk, from: Identity, to: &Identity) -> Result<(), Doubt> {
+    async fn tell(&mut self, ask: PageAsk, from: Identity, to: &Identity) -> Result<(), Doubt> {
         let rule = self.service.settings.ring.rule(&Domain::of(&ask.to.host));
-        let mut places = self.service.board.with_registrar(|registrar| registrar.locate(to));
+        let (mut places, is_complete) = self.service.board.find(to).await;
         places.truncate(if rule == RingRule::Newest { 1 } else { FORKS_MAX });
         let page = Page {
             from: Party { identity: from, display: Arc::from(ask.from.display.as_str()) },
@@ -152,7 +238,8 @@ impl Client {
         };
         let left = places.iter().filter(|place| self.send_note(place, &page, ask.ask)).count();
         if left == 0 {
-            return Err(Doubt::Answer(480, Vec::new()));
+            // It may be registered with a server that cannot be asked.
+            return Err(Doubt::Answer(if is_complete { 480 } else { 503 }, Vec::new()));
         }
         self.texts.insert(ask.ask, OpenText { left, refusal: 480, until: Instant::now() + PATIENCE });
         Ok(())
@@ -160,10 +247,19 @@ impl Client {
 
     /// Whether the text is on its way to this place.
     fn send_note(&self, place: &BindingRef, page: &Page, ask: AskId) -> bool {
-        // Clients of other dialects, and of other servers, have no box here.
-        let Some(theirs) = self.service.post.of(place.route.connection) else { return false };
+        let connection = place.route.connection;
         let Some(to) = self.service.post.of(self.connection.id()) else { return false };
-        let reply = Reply { to, ask, status: 480 };
+        if connection.node != self.service.board.node() {
+            let reply = Reply::new(Sender::Here { to, ask });
+            let Some(id) = self.service.post.send_away(connection.node, reply) else { return false };
+            let Page { from, to, content_type, body } = page.clone();
+            let contact = Arc::clone(&place.contact);
+            self.service.board.send_text(connection, id, ClientText { from, to, contact, content_type, body });
+            return true;
+        }
+        // Clients of other dialects have no box.
+        let Some(theirs) = self.service.post.of(connection) else { return false };
+        let reply = Reply::new(Sender::Here { to, ask });
         let note = Note::Text { page: page.clone(), contact: Arc::clone(&place.contact), reply };
         // A note that has no room is dropped with its reply, which is counted then.
         let _has_room = theirs.try_send(Box::new(note)).is_ok();

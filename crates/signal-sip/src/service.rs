@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    sync::{Arc, Weak, atomic::AtomicUsize, atomic::Ordering},
     time::Instant,
 };
 
@@ -77,7 +77,7 @@ impl SipService {
         places: Arc<ClientPlaces>,
         nonce_key: &[u8; 32],
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let service = Arc::new(Self {
             settings,
             board,
             access,
@@ -89,7 +89,10 @@ impl SipService {
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
             paces: Mutex::default(),
-        })
+        });
+        let texts: Weak<Self> = Arc::downgrade(&service);
+        service.board.carry_texts_for(texts);
+        service
     }
 
     /// Counters.

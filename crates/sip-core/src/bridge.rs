@@ -94,5 +94,6 @@ fn transfer(
 fn replaced_leg(agent: &SipAgent, calls: &CallServer, named: &ReplacesRef) -> Option<LegId> {
     let tags = [&named.to_tag, &named.from_tag];
     let own = tags.iter().find_map(|tag| agent.leg_of_dialog(&named.call_id, tag))?;
-    calls.leg(own)?.other
+    // The other leg of a call that another server owns is known there: the client's own stands for it.
+    calls.leg(own)?.other.or_else(|| calls.is_guest(own).then_some(own))
 }

@@ -81,7 +81,7 @@ impl Links {
         self.send(connection.node, Letter::say(call, leg, connection.number, message));
     }
 
-    fn send(&self, to: NodeId, letter: Letter) {
+    pub(crate) fn send(&self, to: NodeId, letter: Letter) {
         let Some(address) = self.peers.lock().get(&to).cloned() else { return };
         match letter.write() {
             Some(bytes) => self.cluster.send(&address, bytes),
@@ -149,7 +149,7 @@ impl Switchboard {
     }
 
     /// Where an identity rings on all servers, newest first, and whether all could be asked.
-    async fn find(&self, identity: &Identity) -> (Vec<BindingRef>, bool) {
+    pub async fn find(&self, identity: &Identity) -> (Vec<BindingRef>, bool) {
         let elsewhere = match self.links.get() {
             Some(links) => links.elsewhere(identity.account, Some(&identity.name)).await,
             None => Some(Vec::new()),
@@ -197,6 +197,9 @@ impl Switchboard {
             let node = node_of(&address);
             let affected = self.run(|state, now| state.calls.handle_node_lost(now, node));
             links.peers.lock().remove(&node);
+            if let Some(port) = self.text_port() {
+                port.texts_lost(node);
+            }
             if affected > 0 {
                 tracing::warn!(node = %address, legs = affected, "calls with a server that is lost are over");
                 // It may live and not know that it is given up.
@@ -234,6 +237,15 @@ impl ClusterListener for Switchboard {
             }),
             Content::Severed => {
                 self.run(|state, now| state.calls.handle_node_lost(now, sender));
+            }
+            Content::Text { id, text } => match self.text_port() {
+                Some(port) => port.text(sender, id, ConnectionId { node: here, number }, text),
+                None => self.answer_text(sender, id, 480),
+            },
+            Content::TextDone { id, status } => {
+                if let Some(port) = self.text_port() {
+                    port.text_done(sender, id, status);
+                }
             }
         }
     }

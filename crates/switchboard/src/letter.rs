@@ -8,7 +8,7 @@ use causeway_call_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::posting::millis;
+use crate::{posting::millis, text::ClientText};
 
 /// What a server tells another.
 #[derive(Debug)]
@@ -27,6 +27,10 @@ pub(crate) enum Content {
     Did { input: LegInput },
     /// The sender holds this server for lost and has ended their calls.
     Severed,
+    /// A text for a client, outside calls. Its answer names it by this number.
+    Text { id: u64, text: ClientText },
+    /// What became of a text.
+    TextDone { id: u64, status: u16 },
 }
 
 impl Letter {
@@ -42,6 +46,14 @@ impl Letter {
         Self { leg: LegId(0), number: 0, content: Content::Severed }
     }
 
+    pub(crate) const fn text(number: u64, id: u64, text: ClientText) -> Self {
+        Self { leg: LegId(0), number, content: Content::Text { id, text } }
+    }
+
+    pub(crate) const fn text_done(id: u64, status: u16) -> Self {
+        Self { leg: LegId(0), number: 0, content: Content::TextDone { id, status } }
+    }
+
     pub(crate) fn write(self) -> Option<Vec<u8>> {
         let Self { leg, number, content } = self;
         let body = match content {
@@ -50,6 +62,8 @@ impl Letter {
             }
             Content::Did { input } => Body::Did { input: input.into() },
             Content::Severed => Body::Severed,
+            Content::Text { id, text } => Body::Text { id, text: text.into() },
+            Content::TextDone { id, status } => Body::TextDone { id, status },
         };
         serde_json::to_vec(&Wire { leg: leg.to_string(), number, body }).ok()
     }
@@ -66,6 +80,8 @@ impl Letter {
             }
             Body::Did { input } => Content::Did { input: input.read()? },
             Body::Severed => Content::Severed,
+            Body::Text { id, text } => Content::Text { id, text: text.read() },
+            Body::TextDone { id, status } => Content::TextDone { id, status },
         };
         Some(Self { leg: LegId::parse(&leg)?, number, content })
     }
@@ -83,6 +99,45 @@ enum Body {
     Say { call: Option<String>, message: Said },
     Did { input: Done },
     Severed,
+    Text { id: u64, text: Told },
+    TextDone { id: u64, status: u16 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Told {
+    from: Who,
+    display: String,
+    to: Who,
+    contact: String,
+    content_type: String,
+    body: String,
+}
+
+impl From<ClientText> for Told {
+    fn from(text: ClientText) -> Self {
+        let ClientText { from, to, contact, content_type, body } = text;
+        Self {
+            from: who(&from.identity),
+            display: from.display.to_string(),
+            to: who(&to),
+            contact: contact.to_string(),
+            content_type: content_type.to_string(),
+            body: body.to_string(),
+        }
+    }
+}
+
+impl Told {
+    fn read(self) -> ClientText {
+        let Self { from, display, to, contact, content_type, body } = self;
+        ClientText {
+            from: Party { identity: read_who(&from), display: Arc::from(display) },
+            to: read_who(&to),
+            contact: Arc::from(contact),
+            content_type: Arc::from(content_type),
+            body: Arc::from(body),
+        }
+    }
 }
 
 /// Account and name.

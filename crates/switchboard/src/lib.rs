@@ -15,7 +15,9 @@ mod connection;
 mod letter;
 mod posting;
 mod switchboard;
+mod text;
 
 pub use cluster::node_of;
 pub use connection::{Connection, Inbox, Placing, ToClient};
 pub use switchboard::{CallListener, Counts, Switchboard, SwitchboardSettings};
+pub use text::{ClientText, TextPort};

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     cluster::Links,
     connection::{Connection, Inbox, ToClient},
+    text::TextPort,
 };
 
 /// Hears of calls and presence. It is called under the switchboard's lock: it hands on and returns.
@@ -71,6 +72,8 @@ pub struct Switchboard {
     pub(crate) settings: SwitchboardSettings,
     /// The other servers, when there are any.
     pub(crate) links: OnceLock<Links>,
+    /// Who understands texts outside calls.
+    pub(crate) texts: OnceLock<Weak<dyn TextPort>>,
     listener: Arc<dyn CallListener>,
     /// The next deadline may have moved.
     moved: Notify,
@@ -101,9 +104,9 @@ impl Switchboard {
             inboxes: BTreeMap::new(),
             next_connection: 0,
         };
-        let (state, moved, links) = (Mutex::new(state), Notify::new(), OnceLock::new());
+        let (state, moved, links, texts) = (Mutex::new(state), Notify::new(), OnceLock::new(), OnceLock::new());
         let (slow_clients, revocations) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { state, settings, links, listener, moved, slow_clients, revocations })
+        Arc::new(Self { state, settings, links, texts, listener, moved, slow_clients, revocations })
     }
 
     /// Runs deadlines until the task is aborted.
@@ -218,6 +221,18 @@ impl Switchboard {
     pub fn shut_down(&self) {
         self.run(|state, now| state.calls.handle_shutdown(now));
         self.state.lock().inboxes.clear();
+    }
+
+    /// Whether there may be other servers.
+    #[must_use]
+    pub fn has_others(&self) -> bool {
+        self.links.get().is_some()
+    }
+
+    /// Which server this is.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.settings.node
     }
 
     /// Looks at the bindings.

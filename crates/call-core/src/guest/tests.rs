@@ -43,7 +43,7 @@ fn identity(name: &str) -> Identity {
 impl Pair {
     fn new(callee: LegTraits) -> Self {
         static START: LazyLock<Instant> = LazyLock::new(|| Now::read().mono);
-        let node = |id| CallServer::new(CallLimits::default(), [7; 32]).of_node(NodeId(id));
+        let node = |id: u8| CallServer::new(CallLimits::default(), [id; 32]).of_node(NodeId(id.into()));
         Self {
             nodes: [node(1), node(2)],
             now: Now { mono: *START, unix: UnixTime::from_secs(1000) },
@@ -71,7 +71,7 @@ impl Pair {
                     }
                     Output::Locate { id, identities } => {
                         let identity = identities[0].clone();
-                        let route = LegRoute { connection: BOB, traits: self.bob.map_or(SIP, |bob| bob.traits) };
+                        let route = self.bob.unwrap_or(LegRoute { connection: BOB, traits: SIP });
                         let found = BindingRef { identity, route, contact: text("b") };
                         self.nodes[at].handle_located(self.now, id, Ok(vec![found]));
                     }
@@ -340,4 +340,62 @@ fn another_node_can_do_nothing_to_a_leg_that_is_not_its() {
         pair.letters[1].pop_front(),
         Some(Letter::Say(None, LegId(5), BOB, LegMessage::Ended { cause: HangupCause::ConnectionLost }))
     ));
+}
+
+/// A call of somebody else's that replaces one: its caller is at the node of this index, on a connection of its own.
+fn replacing(pair: &mut Pair, at: usize, leg: LegId, party: &str) -> LegId {
+    let connection = ConnectionId { node: NodeId(u32::try_from(at).unwrap() + 1), number: 30 };
+    let dial = Dial {
+        from: Party { identity: identity("eve"), display: text("") },
+        route: LegRoute { connection, traits: SIP },
+        target: Target::ReplacingAt { leg, party: identity(party) },
+        offer: text("v=0\nm=audio 9 X 0\n"),
+        is_trickling: false,
+        headers: Vec::new(),
+        ring: RingRule::Newest,
+        ring_for: None,
+    };
+    pair.nodes[at].handle_dial(pair.now, dial).unwrap()
+}
+
+/// What the leg of a new call at this connection was told to replace.
+fn told_to_replace(pair: &mut Pair, connection: ConnectionId) -> Option<LegId> {
+    let told = pair.told(connection);
+    let [LegMessage::Invite { replaces, .. }] = &told[..] else { panic!("{told:?}") };
+    *replaces
+}
+
+#[test]
+fn a_call_replaces_one_at_another_node_where_its_party_is_a_guest() {
+    let mut pair = Pair::new(SIP);
+    let (_, bob) = pair.call();
+    replacing(&mut pair, 0, bob, "bob");
+    pair.settle();
+    assert_eq!(told_to_replace(&mut pair, BOB), Some(bob));
+}
+
+#[test]
+fn a_call_replaces_one_at_the_node_that_owns_it_by_the_leg_of_the_other_party() {
+    let mut pair = Pair::new(SIP);
+    let (alice, bob) = pair.call();
+    // Bob's node knows its guest alone: that stands for the party across.
+    pair.bob = Some(LegRoute { connection: ALICE, traits: SIP });
+    replacing(&mut pair, 1, bob, "alice");
+    pair.settle();
+    assert_eq!(told_to_replace(&mut pair, ALICE), Some(alice));
+}
+
+#[test]
+fn a_place_without_the_leg_to_be_replaced_does_not_ring() {
+    for at in 0..2 {
+        let mut pair = Pair::new(SIP);
+        let (_, bob) = pair.call();
+        for (leg, party) in [(LegId(99), "bob"), (bob, "carol")] {
+            replacing(&mut pair, at, leg, party);
+            pair.settle();
+            assert!(pair.told(BOB).is_empty(), "{party} at {at}");
+            let caller = ConnectionId { node: NodeId(u32::try_from(at).unwrap() + 1), number: 30 };
+            assert_eq!(pair.told(caller), [LegMessage::Ended { cause: HangupCause::NotFound }]);
+        }
+    }
 }

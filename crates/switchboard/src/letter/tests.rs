@@ -97,3 +97,19 @@ fn what_is_no_letter_is_not_read() {
         assert!(Letter::read(bad.as_bytes()).is_none(), "{bad}");
     }
 }
+
+#[test]
+fn a_text_and_its_answer_arrive_as_they_were_sent() {
+    let told = ClientText {
+        from: Party { identity: Identity::new(AccountId(3), "ann"), display: text("Ann \u{e9}") },
+        to: bob(),
+        contact: text("sip:b@x.invalid;transport=ws"),
+        content_type: text("text/plain"),
+        body: text("hello\r\n\0"),
+    };
+    let letter = Letter::read(&Letter::text(12, u64::MAX, told.clone()).write().unwrap()).unwrap();
+    let Content::Text { id: u64::MAX, text: read } = letter.content else { panic!("{letter:?}") };
+    assert_eq!((letter.number, read), (12, told));
+    let letter = Letter::read(&Letter::text_done(7, 486).write().unwrap()).unwrap();
+    assert!(matches!(letter.content, Content::TextDone { id: 7, status: 486 }), "{letter:?}");
+}
