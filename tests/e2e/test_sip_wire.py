@@ -6,6 +6,7 @@ import json
 import signal
 import time
 
+import jwt
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
@@ -137,6 +138,46 @@ def test_a_session_timer_that_is_too_short_is_refused_and_a_callees_own_is_kept(
     ann.hung_up()
     for one in (ann, cleo):
         one.close()
+
+
+def test_one_address_is_given_so_many_relay_credentials_a_second_and_another_its_own(server):
+    refusals = 'causeway_sip_limits_total{limit="ice_per_address_per_sec"}'
+
+    async def story():
+        proof = token(server, "ann")
+        key = jwt.decode(proof, options={"verify_signature": False})["iss"]
+        domain = f"{key}.webrtc-1-2-0.aculabcloud.net"
+        asking = {"headers": ["X-AculabTurnRequest: 1"]}
+
+        async def crowd(number):
+            wire = await Wire.open(url(server), "ann", domain, local_addr=("127.0.0.3", 0))
+            answers = []
+            for each in range(25):
+                # Each client's own: a connection is given its own again without being counted.
+                wire.name = f"client-{number}-{each}"
+                answers.append(await wire.ask("OPTIONS", f"sip:{domain}", **asking))
+            await wire.close()
+            return answers
+
+        before, started = server.metric(refusals), time.monotonic()
+        answers = [answer for some in await asyncio.gather(*(crowd(number) for number in range(8))) for answer in some]
+        took = time.monotonic() - started
+        given = [answer for answer in answers if answer.status == 200]
+        refused = [answer for answer in answers if answer.status != 200]
+        # 20 at once, and 20 a second.
+        assert 20 <= len(given) <= 20 + 20 * (took + 1) and all("turn:" in answer.body for answer in given)
+        if took < 8:
+            assert refused
+        assert {(answer.status, answer.get("Retry-After")) for answer in refused} <= {(503, "60")}
+        assert server.metric(refusals) - before == len(refused)
+        other = await Wire.open(url(server), "ann", domain, local_addr=("127.0.0.4", 0))
+        assert (await other.ask("OPTIONS", f"sip:{domain}", **asking)).status == 200
+        # What it was given it has, whatever others ask.
+        for _ in range(30):
+            assert (await other.ask("OPTIONS", f"sip:{domain}", **asking)).status == 200
+        await other.close()
+
+    asyncio.run(story())
 
 
 def test_one_address_has_so_many_connections_and_another_its_own():
