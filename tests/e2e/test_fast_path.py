@@ -195,6 +195,40 @@ def test_two_capabilities_are_enough(fast, mode, link):
         assert has_xdp(link), server.log()
 
 
+@contextlib.contextmanager
+def loopback_forwards(value):
+    """sysctl net.*.conf.lo.forwarding, for a while."""
+    paths = [f"/proc/sys/net/{family}/conf/lo/forwarding" for family in ("ipv4", "ipv6")]
+    before = []
+    for path in paths:
+        with open(path) as file:
+            before.append(file.read())
+        with open(path, "w") as file:
+            file.write(value)
+    try:
+        yield
+    finally:
+        for path, text in zip(paths, before):
+            with open(path, "w") as file:
+                file.write(text)
+
+
+@pytest.mark.parametrize("forwards", ["0", "1"])
+def test_a_service_whose_proc_shows_processes_only_has_it_and_says_what_xdp_lacks(link, forwards):
+    # ProcSubset=pid and ProtectProc=invisible, as packaging/systemd has them: no sysctl is to be seen.
+    command = "mount -t proc -o subset=pid,hidepid=invisible proc /proc && ! test -e /proc/sys && exec \"$@\""
+    service = ["unshare", "--mount", "sh", "-c", command, "sh"]
+    service += ["setpriv", "--no-new-privs", "--bounding-set", "-all,+bpf,+net_admin", "--inh-caps", "-all"]
+    with loopback_forwards(forwards), Causeway(prefix=service, fast_path="xdp", fast_path_interface=["lo", link]) as server:
+        samples = server.metrics()
+        if not samples["causeway_fast_path_flows_max"]:
+            pytest.skip("no fast path here")
+        programs = {name: value for name, value in samples.items() if "fast_path_attached" in name}
+        assert programs == {f'causeway_fast_path_attached{{at="{at}"}}': 1 for at in ("lo/tc", f"{link}/tc", f"{link}/xdp")}
+        for name in ("ipv4", "ipv6"):
+            assert (f"it needs sysctl net.{name}.conf.lo.forwarding=1" in server.log()) == (forwards == "0"), server.log()
+
+
 def test_without_the_capability_all_goes_on_in_user_space():
     unprivileged = ["setpriv", "--bounding-set", "-bpf,-net_admin,-sys_admin", "--inh-caps", "-bpf,-net_admin,-sys_admin"]
     with Causeway(prefix=unprivileged, fast_path="auto") as server, peer_socket() as (peer, address), turn(server) as client:
