@@ -17,6 +17,7 @@ use crate::{
     best,
     fast_path::{
         arena::Arena,
+        forwarder::{Forwarder, Peers},
         page::{Cost, Delay, Page, Row},
         stream::{Sample, Stream},
     },
@@ -59,6 +60,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) coturn_version: &'a str,
     pub(crate) effort: Effort,
     pub(crate) processors: Processors,
+    /// Only the comparison of paths in user space.
+    pub(crate) user_space_only: bool,
 }
 
 /// Measures everything; prints as it goes.
@@ -72,6 +75,9 @@ pub(crate) fn measure(plan: &Plan<'_>) -> Result<Page> {
     let mut rows = Vec::new();
     let mut delays = Vec::new();
     for arena in [Arena::loopback()?, Arena::link()?] {
+        if plan.user_space_only && !arena.has_forwarder {
+            continue;
+        }
         let bench = Bench::start(plan, &arena)?;
         bench.measure(&mut rows, &mut delays)?;
     }
@@ -109,21 +115,27 @@ impl<'a> Bench<'a> {
             rows.push(row);
         };
         let name = |what: &str| format!("{}: {what}", self.arena.name);
+        if self.plan.user_space_only {
+            return self.beside_forwarders(&mut add);
+        }
         let first = self.beside_coturn(Direction::ToPeer, 160, None)?;
         let carried = first.other.packets_per_sec;
-        add(Row { name: name("to a peer, at saturation"), ratio_max: SATURATION_MAX, ..first });
+        add(Row { name: name("to a peer, at saturation"), ratio_max: Some(SATURATION_MAX), ..first });
         let light = self.beside_coturn(Direction::ToPeer, 160, Some(carried * LIGHT))?;
-        add(Row { name: name("to a peer, at a tenth of coturn's saturation"), ratio_max: LIGHT_MAX, ..light });
+        add(Row { name: name("to a peer, at a tenth of coturn's saturation"), ratio_max: Some(LIGHT_MAX), ..light });
         for (what, direction, payload_len, ratio_max) in [
             ("to a peer, at saturation", Direction::ToPeer, 1200, SATURATION_MAX),
             ("to the client, at saturation", Direction::ToClient, 160, SATURATION_MAX),
             ("between own allocations, at saturation", Direction::BetweenAllocations, 160, BETWEEN_MAX),
         ] {
-            add(Row { name: name(what), ratio_max, ..self.beside_coturn(direction, payload_len, None)? });
+            add(Row {
+                name: name(what),
+                ratio_max: Some(ratio_max),
+                ..self.beside_coturn(direction, payload_len, None)?
+            });
         }
         if self.arena.has_forwarder {
-            let row = self.beside_the_forwarder()?;
-            add(Row { name: name("all in user space, to a peer, at saturation"), ..row });
+            self.beside_forwarders(&mut add)?;
         }
         let delay = self.delay(carried * HALF)?;
         println!("{}", delay.line());
@@ -150,16 +162,28 @@ impl<'a> Bench<'a> {
         );
         streams.causeway.release()?;
         streams.other.release()?;
-        Ok(Row { name: String::new(), payload_len, beside: "coturn", causeway, other, ratio_max: 1.0 })
+        Ok(Row { name: String::new(), payload_len, beside: "coturn", causeway, other, ratio_max: None })
     }
 
-    /// Causeway without its fast path, and a program that does nothing but forward.
-    fn beside_the_forwarder(&self) -> Result<Row> {
+    /// Causeway without its fast path, and a program that does nothing but forward: with the target, and then as a relay
+    /// would have to.
+    fn beside_forwarders(&self, add: &mut impl FnMut(Row)) -> Result<()> {
+        for (peers, beside, ratio_max) in [
+            (Peers::One, "a bare forwarder", Some(FORWARDER_MAX)),
+            (Peers::Any, "a bare forwarder open to any peer", None),
+        ] {
+            let name = format!("{}: all in user space, to a peer, at saturation", self.arena.name);
+            add(Row { name, beside, ratio_max, ..self.beside_the_forwarder(peers)? });
+        }
+        Ok(())
+    }
+
+    fn beside_the_forwarder(&self, peers: Peers) -> Result<Row> {
         let payload_len = 160;
         let place = &self.arena.plain;
         let in_user_space =
             Subject::causeway(self.plan.causeway, Some(self.plan.processors), place.clone(), FastPath::Off)?;
-        let forwarder = forwarder::Forwarder::start(place, self.plan.processors)?;
+        let forwarder = Forwarder::start(place, self.plan.processors, peers)?;
         let streams = Streams {
             direct: Stream::direct(place, ALLOCATIONS, payload_len)?,
             causeway: Stream::relayed(&in_user_space, Direction::ToPeer, ALLOCATIONS, payload_len)?,
@@ -167,14 +191,7 @@ impl<'a> Bench<'a> {
         };
         in_user_space.wait_until_settled(self.plan.effort.settle)?;
         let (causeway, other, _) = self.rounds(&streams, None)?;
-        Ok(Row {
-            name: String::new(),
-            payload_len,
-            beside: "a bare forwarder",
-            causeway,
-            other,
-            ratio_max: FORWARDER_MAX,
-        })
+        Ok(Row { name: String::new(), payload_len, beside: "", causeway, other, ratio_max: None })
     }
 
     /// Causeway's cost, the other's, and how many packets came through causeway.

@@ -71,18 +71,19 @@ struct Options {
     /// The turnserver to compare with. Default: the installed one.
     #[arg(long, value_name = "FILE")]
     coturn: Option<PathBuf>,
-    /// Measure the kernel fast path instead, by the processor time of the whole machine. Takes root.
+    /// Measure the kernel fast path instead, by the processor time of the whole machine. Takes root. With "user space"
+    /// as the only words, just the path in user space.
     #[arg(long)]
     fast_path: bool,
     /// Be the program that does nothing but forward: started by the measurement.
-    #[arg(long, value_name = "ADDRESS,PEER", hide = true)]
+    #[arg(long, value_name = "ADDRESS,PEER,HOW", hide = true)]
     forwarder: Option<String>,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    if let Some(addresses) = &options.forwarder {
-        return fast_path::forward(addresses);
+    if let Some(how) = &options.forwarder {
+        return fast_path::forward(how);
     }
     let effort = effort(&options)?;
     let machine = Machine::this();
@@ -107,6 +108,7 @@ fn main() -> Result<()> {
             coturn_version: &coturn_version,
             effort,
             processors,
+            user_space_only: options.only.as_deref() == Some("user space"),
         };
         return measure_fast_path(&plan, options.write.as_deref());
     }

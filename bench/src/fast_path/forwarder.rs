@@ -25,6 +25,24 @@ const CLIENTS: u64 = u64::MAX;
 const IN_A_ROW_MAX: usize = 64;
 const CHANNEL_LEN: usize = 4;
 
+/// How the forwarder's sockets on the peer's side are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peers {
+    /// Connected to the one peer they will ever have: the kernel keeps the route, and no address goes with a packet.
+    One,
+    /// Open to any peer, as a relay's have to be (RFC 8656 §11.3): the kernel looks up the route for each packet.
+    Any,
+}
+
+impl Peers {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Any => "any",
+        }
+    }
+}
+
 /// This program in another process, forwarding.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
@@ -36,13 +54,13 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(crate) fn start(place: &Place, processors: Processors) -> Result<Self> {
+    pub(crate) fn start(place: &Place, processors: Processors, peers: Peers) -> Result<Self> {
         let ip = place.coturn_ip;
         let address = place.at_server(|| free_address(ip))?;
         let peer = place.at_generator(|| Ok(UdpSocket::bind((place.peer_ip, 0))?))?;
         let mut command: Command = pinned(&std::env::current_exe()?, Some(processors), place);
-        let addresses = format!("{address},{}", peer.local_addr()?);
-        command.args(["--forwarder", &addresses]).stdin(Stdio::null());
+        let how = format!("{address},{},{}", peer.local_addr()?, peers.as_str());
+        command.args(["--forwarder", &how]).stdin(Stdio::null());
         let process = command.spawn().context("the forwarder cannot be started")?;
         Ok(Self { place: place.clone(), address, peer, process })
     }
@@ -78,10 +96,11 @@ impl Drop for Forwarder {
     }
 }
 
-/// Forwards for ever. `addresses`: its own, a comma, the peer's.
-pub(crate) fn forward(addresses: &str) -> Result<()> {
-    let (own, peer) = addresses.split_once(',').context("two addresses")?;
+/// Forwards for ever. `how`: its own address, the peer's, and [`Peers`], with commas.
+pub(crate) fn forward(how: &str) -> Result<()> {
+    let [own, peer, peers] = how.split(',').collect::<Vec<_>>().try_into().ok().context("two addresses and a word")?;
     let (own, peer): (SocketAddr, SocketAddr) = (own.parse()?, peer.parse()?);
+    let is_connected = peers == Peers::One.as_str();
     let clients = UdpSocket::bind(own)?;
     clients.set_nonblocking(true)?;
     let epoll = Epoll::new()?;
@@ -108,7 +127,9 @@ pub(crate) fn forward(addresses: &str) -> Result<()> {
                     Some(index) => *index,
                     None => {
                         let relay = UdpSocket::bind((own.ip(), 0))?;
-                        relay.connect(peer)?;
+                        if is_connected {
+                            relay.connect(peer)?;
+                        }
                         relay.set_nonblocking(true)?;
                         epoll.add(&relay, u64::try_from(relays.len())?, Interest::Read)?;
                         by_client.insert(client, relays.len());
@@ -118,7 +139,7 @@ pub(crate) fn forward(addresses: &str) -> Result<()> {
                 };
                 if let (Some((_, relay)), Some(data)) = (relays.get(index), buffer.get(CHANNEL_LEN..len)) {
                     // A full queue loses a packet, as any may.
-                    drop(relay.send(data));
+                    drop(if is_connected { relay.send(data) } else { relay.send_to(data, peer) });
                 }
             }
         }

@@ -196,14 +196,14 @@ impl Allocation {
     }
 
     /// The relay socket of the family of `ip`.
-    pub(crate) fn relay_for(&self, ip: IpAddr) -> Option<RelaySlot> {
-        self.relays.iter().flatten().find(|slot| AddressFamily::of(slot.address.ip()) == AddressFamily::of(ip)).copied()
+    pub(crate) fn relay_for(&self, ip: IpAddr) -> Option<&RelaySlot> {
+        self.relays.iter().flatten().find(|slot| slot.address.is_ipv4() == ip.is_ipv4())
     }
 
     /// The live permission for `ip`.
-    pub(crate) fn permission(&self, ip: IpAddr, now: Instant) -> Option<Permission> {
+    pub(crate) fn permission(&self, ip: IpAddr, now: Instant) -> Option<&Permission> {
         let index = self.permissions.binary_search_by_key(&ip, |p| p.ip).ok()?;
-        self.permissions.get(index).filter(|p| p.expires > now).copied()
+        self.permissions.get(index).filter(|p| p.expires > now)
     }
 
     /// How many of `ips` have no live permission and would take a new slot.
@@ -237,9 +237,9 @@ impl Allocation {
     }
 
     /// The live channel `number`.
-    pub(crate) fn channel(&self, number: u16, now: Instant) -> Option<Channel> {
+    pub(crate) fn channel(&self, number: u16, now: Instant) -> Option<&Channel> {
         let index = self.channels.binary_search_by_key(&number, |c| c.number).ok()?;
-        self.channels.get(index).filter(|c| c.expires > now && c.permission_expires > now).copied()
+        self.channels.get(index).filter(|c| c.expires > now && c.permission_expires > now)
     }
 
     /// Channels that carry data, each with the time until which it does as far as its permission is concerned.
@@ -249,7 +249,7 @@ impl Allocation {
     }
 
     /// The live channel bound to `peer`.
-    pub(crate) fn channel_to(&self, peer: SocketAddr, now: Instant) -> Option<Channel> {
+    pub(crate) fn channel_to(&self, peer: SocketAddr, now: Instant) -> Option<&Channel> {
         let index = self.channel_by_peer.binary_search_by_key(&peer, |(p, _)| *p).ok()?;
         let (_, number) = self.channel_by_peer.get(index)?;
         self.channel(*number, now)

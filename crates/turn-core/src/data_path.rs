@@ -12,7 +12,7 @@ use rand_chacha::rand_core::Rng;
 
 use crate::{
     TurnServer,
-    allocation::{Allocation, Permission, Reach, RelaySlot},
+    allocation::{Allocation, Permission, Reach},
     drop_reason::DropReason,
     io::{ClientLeg, Forward, IcmpError, Prefix, RelayId, StreamDirection},
     meter::{self, Packets},
@@ -23,7 +23,7 @@ use crate::{
 /// Where a payload goes.
 #[derive(Clone, Copy, Debug)]
 struct ToPeer {
-    slot: RelaySlot,
+    relay: RelayId,
     peer: SocketAddr,
     start: usize,
     len: usize,
@@ -49,7 +49,7 @@ impl TurnServer {
             }
             let slot = allocation.relay_for(channel.peer.ip()).ok_or(DropReason::PeerFamily)?;
             Ok(ToPeer {
-                slot,
+                relay: slot.relay,
                 peer: channel.peer,
                 start: channel_data::HEADER_LEN,
                 len: data.data.len(),
@@ -91,13 +91,13 @@ impl TurnServer {
                 Reach::CheckPort => self.port_is_refused(peer).map_or(Ok(false), Err)?,
                 Reach::OwnRelayOnly => true,
             };
-            Ok(ToPeer { slot, peer, start, len: payload.len(), dont_fragment, own_relay_only })
+            Ok(ToPeer { relay: slot.relay, peer, start, len: payload.len(), dont_fragment, own_relay_only })
         });
         self.pass_to_peer(now, key, decision, Packets { count: 1, len: message.as_bytes().len() })
     }
 
     /// Whether the scope of the allocation opens this port of a permitted peer.
-    fn is_in_scope(&self, allocation: &Allocation, permission: Permission, peer: SocketAddr) -> bool {
+    fn is_in_scope(&self, allocation: &Allocation, permission: &Permission, peer: SocketAddr) -> bool {
         match permission.within {
             Within::AnyPort => true,
             Within::SomePorts => scope::reaches(&self.scopes, &allocation.grant.limits, peer),
@@ -161,7 +161,7 @@ impl TurnServer {
             self.tell_passage(now, key, first.then_some(StreamDirection::FromClient));
         }
         Forward::ToPeer {
-            relay: to.slot.relay,
+            relay: to.relay,
             peer: to.peer,
             start,
             len,

@@ -191,6 +191,13 @@ impl TurnServer {
         self.deadlines.first().map(|&(deadline, kind, _)| (deadline, kind))
     }
 
+    /// Whether there is nothing to do: [`Self::poll_output`] and [`Self::poll_changed_channels`] would give nothing, as
+    /// after most packets.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.outputs.is_empty() && self.changed_channels.is_empty()
+    }
+
     /// The next thing to do; `None` when the last input is fully handled.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()

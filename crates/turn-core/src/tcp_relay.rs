@@ -86,7 +86,7 @@ impl TurnServer {
             self.limit_reached_by(LimitName::ConnectionsPerAllocation, key);
             return self.refuse(request, &keys, 508);
         }
-        let Some(slot) = self.allocations.get(key).and_then(|a| a.relay_for(peer.ip())) else { return };
+        let Some(slot) = self.allocations.get(key).and_then(|a| a.relay_for(peer.ip()).copied()) else { return };
         let state = State::Connecting {
             client: request.client,
             bytes: request.message.as_bytes().to_vec(),

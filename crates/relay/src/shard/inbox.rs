@@ -1,6 +1,6 @@
 //! What one wake-up reads from one UDP socket.
 
-use std::{io, ops::Range};
+use std::io;
 
 use causeway_net_io::{RECEIVES_MAX, Received, UdpSocket};
 
@@ -20,10 +20,12 @@ pub(super) struct Inbox {
 }
 
 /// One datagram, or several of one source and length, one behind the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Burst {
-    pub(super) received: Received,
-    range: Range<usize>,
+    /// The place of its first receive.
+    first: usize,
+    /// Bytes in all.
+    len: usize,
 }
 
 impl Inbox {
@@ -57,32 +59,38 @@ impl Inbox {
     /// What was read, in order. Datagrams of one source and length that follow each other are joined as if the kernel
     /// had merged them, a last one may be shorter: what waits in a queue leaves as a burst, too.
     pub(super) fn next_burst(&mut self) -> Option<Burst> {
-        let start = self.next * STRIDE;
-        let mut burst = *self.received.get(self.next)?;
+        let first = self.next;
+        let received = self.received.get(first)?;
+        let mut len = received.len;
         self.next += 1;
-        let is_single = burst.len == burst.segment_len && burst.len > 0;
-        while let Some(next) = self.received.get(self.next).filter(|next| is_single && joins(&burst, next)) {
+        if len != received.segment_len || len == 0 {
+            return Some(Burst { first, len });
+        }
+        while let Some(next) = self.received.get(self.next).filter(|next| joins(received, len, next)) {
             let from = self.next * STRIDE;
-            self.buffer.copy_within(from..from + next.len, start + burst.len);
-            burst.len += next.len;
+            self.buffer.copy_within(from..from + next.len, first * STRIDE + len);
+            len += next.len;
             self.next += 1;
         }
-        Some(Burst { received: burst, range: start..start + burst.len })
+        Some(Burst { first, len })
     }
 
-    pub(super) fn bytes(&self, burst: &Burst) -> &[u8] {
-        self.buffer.get(burst.range.clone()).unwrap_or_default()
+    /// Where a burst came from, the size of its datagrams, and all of its bytes.
+    pub(super) fn content(&self, burst: Burst) -> Option<(&Received, &[u8])> {
+        let start = burst.first * STRIDE;
+        Some((self.received.get(burst.first)?, self.buffer.get(start..start + burst.len)?))
     }
 }
 
-/// Whether `next` is one datagram that can stand behind `burst`.
-fn joins(burst: &Received, next: &Received) -> bool {
-    (next.from, next.to) == (burst.from, burst.to)
-        && (1..=burst.segment_len).contains(&next.len)
+/// Whether `next` is one datagram that can stand behind `len` bytes that begin with `first`.
+fn joins(first: &Received, len: usize, next: &Received) -> bool {
+    next.from == first.from
+        && next.to == first.to
+        && (1..=first.segment_len).contains(&next.len)
         && next.len == next.segment_len
         // A shorter one can only be the last.
-        && burst.len.is_multiple_of(burst.segment_len)
-        && burst.len + next.len <= DATAGRAM_MAX
+        && len.is_multiple_of(first.segment_len)
+        && len + next.len <= DATAGRAM_MAX
 }
 
 #[cfg(test)]
@@ -105,8 +113,9 @@ mod tests {
         let mut places = Vec::new();
         let mut bursts = Vec::new();
         while let Some(burst) = inbox.next_burst() {
-            places.extend_from_slice(inbox.bytes(&burst));
-            bursts.push((burst.received.len, burst.received.segment_len));
+            let (received, bytes) = inbox.content(burst).unwrap();
+            places.extend_from_slice(bytes);
+            bursts.push((bytes.len(), received.segment_len));
         }
         let expected: Vec<u8> = (0..).zip(received).flat_map(|(place, r)| vec![place; r.len]).collect();
         assert!(places == expected, "bytes were lost or moved");

@@ -34,6 +34,12 @@ pub(super) enum Followup {
 impl Shard {
     /// Takes every output, then gives the answers that are at hand, until the core is content.
     pub(super) fn drain(&mut self, now: Now) {
+        if !self.core.is_at_rest() || !self.followups.is_empty() {
+            self.drain_all(now);
+        }
+    }
+
+    fn drain_all(&mut self, now: Now) {
         loop {
             self.settle_channels(now);
             while let Some(output) = self.core.poll_output() {

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use causeway_net_io::{Event, Received, SEGMENTS_MAX};
+use causeway_net_io::{Event, Received, SEGMENTS_MAX, UdpSocket};
 use causeway_stun_codec::{Kind, channel_data, classify};
 use causeway_turn_core::{ClientLeg, DropReason, Forward, IcmpError, RelayId};
 use causeway_types::{ClientTransport, FiveTuple, Now};
@@ -51,7 +51,9 @@ impl Shard {
         let taken = inbox.read(&listener.socket, listener.hint);
         listener.hint = next_hint(listener.hint, taken);
         while let Some(burst) = inbox.next_burst() {
-            self.client_datagrams(now, index, &burst.received, inbox.bytes(&burst));
+            if let Some((received, bytes)) = inbox.content(burst) {
+                self.client_datagrams(now, index, received, bytes);
+            }
         }
         self.inbox = inbox;
     }
@@ -72,7 +74,9 @@ impl Shard {
             match classify(message) {
                 Kind::Dtls if dtls => self.dtls_datagram(now, index, received.from, server, message),
                 Kind::ChannelData if self.forwarded.is_empty() => {
-                    count = run_of_equal_channel_data(rest, len);
+                    if len < rest.len() {
+                        count = run_of_equal_channel_data(rest, len);
+                    }
                     let burst = u16::try_from(count).unwrap_or(1);
                     let forward = self.core.handle_channel_data_burst(now, client, message, burst);
                     self.forward(now, forward, Segments { bytes: rest, stride: len, count });
@@ -136,15 +140,19 @@ impl Shard {
             // Rare by nature: two more system calls for the datagrams that ask for it.
             failed.note_setup(socket.set_dont_fragment(true));
         }
-        let mut parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX]> = SmallVec::new();
-        parts.extend(payload.iter().map(IoSlice::new));
-        send_bursts(&parts, 1, payload.len, socket.can_segment(), &mut failed, |slices, segment| {
-            socket.send(peer, None, slices, segment)
-        });
+        if let Some(whole) = payload.only() {
+            if let Err(error) = socket.send(peer, None, &[IoSlice::new(whole)], None) {
+                failed.note(&error, 1);
+            }
+        } else {
+            send_payload(socket, peer, payload, &mut failed);
+        }
         if dont_fragment {
             failed.note_setup(socket.set_dont_fragment(false));
         }
-        self.count_failed(failed);
+        if !failed.is_nothing() {
+            self.count_failed(failed);
+        }
         if dont_fragment && failed.too_large > 0 {
             // The system knows the path's MTU: its own report names no port.
             self.take_icmp_reports(now, relay, peer.port());
@@ -211,7 +219,9 @@ impl Shard {
         let taken = inbox.read(socket, entry.hint);
         entry.hint = next_hint(entry.hint, taken);
         while let Some(burst) = inbox.next_burst() {
-            self.peer_datagrams(now, id, &burst.received, inbox.bytes(&burst));
+            if let Some((received, bytes)) = inbox.content(burst) {
+                self.peer_datagrams(now, id, received, bytes);
+            }
         }
         self.inbox = inbox;
     }
@@ -341,6 +351,11 @@ impl<'a> Payload<'a> {
         self.segments.parts(self.start, self.len)
     }
 
+    /// The first one when there is no other.
+    fn only(self) -> Option<&'a [u8]> {
+        if self.segments.count == 1 { self.segments.bytes.get(self.start..self.start + self.len) } else { None }
+    }
+
     const fn total(self) -> u64 {
         (self.len * self.segments.count) as u64
     }
@@ -365,11 +380,23 @@ impl Failed {
         }
     }
 
+    const fn is_nothing(&self) -> bool {
+        self.full == 0 && self.too_large == 0 && self.other == 0
+    }
+
     fn note_setup(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
             self.note(&error, 1);
         }
     }
+}
+
+fn send_payload(socket: &UdpSocket, peer: SocketAddr, payload: Payload<'_>, failed: &mut Failed) {
+    let mut parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX]> = SmallVec::new();
+    parts.extend(payload.iter().map(IoSlice::new));
+    send_bursts(&parts, 1, payload.len, socket.can_segment(), failed, |slices, segment| {
+        socket.send(peer, None, slices, segment)
+    });
 }
 
 /// Sends messages of `per_message` slices each, as few sends as the kernel allows.
