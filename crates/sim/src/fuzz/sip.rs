@@ -178,6 +178,9 @@ impl Switch {
             Act::Invite { client, to, is_empty } => {
                 let client = usize::from(client) % CLIENTS;
                 let mut message = self.request(client, "INVITE", to).with("X-Order", "7");
+                if to.is_multiple_of(2) {
+                    message = message.with("Supported", "timer").with("Session-Expires", "90");
+                }
                 if !is_empty {
                     message = message.with_body("application/sdp", SDP);
                 }
@@ -249,7 +252,14 @@ impl Switch {
         let Some(request) = requests.get(usize::from(which) % requests.len().max(1)) else { return };
         let statuses = [100, 180, 183, 200, 200, 202, 401, 480, 486, 487, 488, 491, 603];
         let status = statuses[usize::from(status) % statuses.len()];
+        // Some callees want a session timer, or have one.
+        let status = if status == 491 && !which.is_multiple_of(2) { 422 } else { status };
         let mut answer = Message::response_to(request, status).with("Contact", "<sip:there@c.invalid;transport=ws>");
+        if status == 422 {
+            answer = answer.with("Min-SE", "120");
+        } else if status == 200 && which.is_multiple_of(3) {
+            answer = answer.with("Session-Expires", "120;refresher=uas");
+        }
         for (name, value) in &mut answer.headers {
             if name == "To" && !value.contains("tag=") {
                 value.push_str(";tag=device");
@@ -281,6 +291,10 @@ impl Switch {
                 }
                 _ => {}
             }
+        }
+        if matches!(method, "INVITE" | "UPDATE") {
+            let secs = if which.is_multiple_of(5) { 30 } else { 90 };
+            request = request.with("Supported", "timer").with("Session-Expires", format!("{secs};refresher=uac"));
         }
         request = match (method, has_sdp) {
             ("REFER", _) => {
