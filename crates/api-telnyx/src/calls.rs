@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    Answer, ApiState, Call, TelnyxStore, data, errors::TelnyxError, fields::Body, page::Query, times::precise,
+    Answer, ApiState, Call, TelnyxStore, data, elsewhere, errors::TelnyxError, fields::Body, page::Query,
+    times::precise,
 };
 
 /// How long a command's id is remembered.
@@ -73,7 +74,7 @@ fn leg_of(id: &str) -> Result<LegId, TelnyxError> {
     LegId::parse(id.strip_prefix("v3:").unwrap_or(id)).ok_or_else(unknown)
 }
 
-fn unknown() -> TelnyxError {
+pub(crate) fn unknown() -> TelnyxError {
     TelnyxError::new(
         422,
         "90015",
@@ -104,8 +105,15 @@ fn rendered(leg: &VoiceLeg) -> Value {
 
 pub(crate) async fn status<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
     let leg = leg_of(&id).map_err(|_| TelnyxError::not_found())?;
-    let found = call.state.commands.leg(call.caller.project, leg).ok_or_else(TelnyxError::not_found)?;
-    Ok(data(StatusCode::OK, &rendered(&found)))
+    match status_of(&call.state, call.caller.project, leg) {
+        Some(status) => Ok(data(StatusCode::OK, &status)),
+        None => elsewhere::ask(&call, leg, None).await,
+    }
+}
+
+/// The status of a leg, if this server knows it.
+pub(crate) fn status_of<S>(state: &ApiState<S>, project: ProjectId, leg: LegId) -> Option<Value> {
+    state.commands.leg(project, leg).as_ref().map(rendered)
 }
 
 pub(crate) async fn active_calls<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
@@ -155,24 +163,37 @@ pub(crate) async fn unsupported<S: TelnyxStore>(call: Call<S>) -> Answer {
 }
 
 pub(crate) async fn command<S: TelnyxStore>(Path((id, action)): Path<(String, String)>, call: Call<S>) -> Answer {
-    let body = Body::read(&call.body)?;
     let leg = leg_of(&id)?;
-    let project = call.caller.project;
-    let found = call.state.commands.leg(project, leg).ok_or_else(unknown)?;
+    match commanded(&call.state, call.caller.project, leg, &action, &call.body).await? {
+        Some(done) => Ok(data(StatusCode::OK, &done)),
+        None => elsewhere::ask(&call, leg, Some(&action)).await,
+    }
+}
+
+/// Does a command to a leg, if this server knows it.
+pub(crate) async fn commanded<S: TelnyxStore>(
+    state: &Arc<ApiState<S>>,
+    project: ProjectId,
+    leg: LegId,
+    action: &str,
+    body: &[u8],
+) -> Result<Option<Value>, TelnyxError> {
+    let body = Body::read(body)?;
     let client_state = client_state(&body)?;
     let command_id = body.text("command_id", 255)?;
+    let Some(found) = state.commands.leg(project, leg) else { return Ok(None) };
     if found.ended.is_some() {
         return Err(ended());
     }
-    let done = || data(StatusCode::OK, &json!({"result": "ok"}));
-    if command_id.as_ref().is_some_and(|id| !call.state.command_ids.take(leg, id)) {
-        return Ok(done());
+    let done = json!({"result": "ok"});
+    if command_id.as_ref().is_some_and(|id| !state.command_ids.take(leg, id)) {
+        return Ok(Some(done));
     }
-    let outcome = perform(&call.state, &found, &action, &body, client_state.as_deref()).await;
+    let outcome = perform(state, &found, action, &body, client_state.as_deref()).await;
     if let (Err(_), Some(id)) = (&outcome, &command_id) {
-        call.state.command_ids.forget(leg, id);
+        state.command_ids.forget(leg, id);
     }
-    outcome.map(|()| done())
+    outcome.map(|()| Some(done))
 }
 
 /// The application's state is another as soon as the command is one that can be done: what it causes is told with it.

@@ -88,7 +88,11 @@ impl TelnyxError {
         Self::new(422, "10038", "Feature not available", detail)
     }
 
-    fn body(&self) -> Value {
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn body(&self) -> Value {
         let mut error = object!({"code": self.code, "title": self.title, "detail": self.detail});
         if let (Some(source), Some(error)) = (&self.source, error.as_object_mut()) {
             let source = match source {

@@ -12,6 +12,7 @@ mod calls;
 mod connections;
 mod credentials;
 mod deliveries;
+mod elsewhere;
 mod errors;
 mod fields;
 mod page;
@@ -36,6 +37,7 @@ use serde_json::Value;
 
 pub use calls::VoiceCommands;
 pub use deliveries::{Deliveries, DeliveryFigures, Post};
+pub use elsewhere::{AskingElsewhere, CallsElsewhere, answer_elsewhere};
 
 use crate::{calls::CommandIds, errors::TelnyxError};
 
@@ -53,6 +55,8 @@ pub struct ApiState<S> {
     pub records: Arc<VoiceRecords<S>>,
     /// Steers calls.
     pub commands: Arc<dyn VoiceCommands>,
+    /// Reaches the servers of other calls.
+    pub elsewhere: Arc<dyn CallsElsewhere>,
     /// Tells backends.
     pub deliveries: Arc<Deliveries<S>>,
     command_ids: CommandIds,
@@ -65,9 +69,10 @@ impl<S> ApiState<S> {
         store: Arc<S>,
         records: Arc<VoiceRecords<S>>,
         commands: Arc<dyn VoiceCommands>,
+        elsewhere: Arc<dyn CallsElsewhere>,
         deliveries: Arc<Deliveries<S>>,
     ) -> Self {
-        Self { gate, store, records, commands, deliveries, command_ids: CommandIds::default() }
+        Self { gate, store, records, commands, elsewhere, deliveries, command_ids: CommandIds::default() }
     }
 }
 
@@ -116,7 +121,7 @@ const fn row(method: &'static str, path: &'static str, scope: Scope) -> RouteAcc
 }
 
 /// The routes of [`ROUTES`], and an answer in this family's shape for everything else under `/v2`.
-pub fn router<S: TelnyxStore>(state: ApiState<S>) -> Router {
+pub fn router<S: TelnyxStore>(state: Arc<ApiState<S>>) -> Router {
     let guard = Guard {
         gate: Arc::clone(&state.gate),
         table: ROUTES,
@@ -171,7 +176,7 @@ pub fn router<S: TelnyxStore>(state: ApiState<S>) -> Router {
         .route_layer(middleware::from_fn_with_state(guard, authorize::<S>))
         .method_not_allowed_fallback(causeway_api_http::unknown_method)
         .route("/v2/{*rest}", any(|| async { TelnyxError::not_found() }))
-        .with_state(Arc::new(state));
+        .with_state(state);
     routes.layer(middleware::map_response(|response: Response| async { errors::rendered(response) }))
 }
 

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -122,12 +125,21 @@ struct State {
     ended: VecDeque<(UnixTime, LegId)>,
 }
 
+/// Hears which legs can be asked for here, under the switchboard's lock: it hands on and returns.
+pub type LegWatch = Box<dyn Fn(LegId, bool) + Send + Sync>;
+
 /// The book.
-#[derive(Debug)]
 pub struct VoiceCalls {
     state: Mutex<State>,
     events: mpsc::Sender<VoiceEvent>,
     lost: AtomicU64,
+    watch: OnceLock<LegWatch>,
+}
+
+impl std::fmt::Debug for VoiceCalls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VoiceCalls").field("lost", &self.lost).finish_non_exhaustive()
+    }
 }
 
 impl VoiceCalls {
@@ -135,7 +147,13 @@ impl VoiceCalls {
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<VoiceEvent>) {
         let (events, told) = mpsc::channel(VOICE_EVENTS_MAX);
-        (Self { state: Mutex::default(), events, lost: AtomicU64::new(0) }, told)
+        (Self { state: Mutex::default(), events, lost: AtomicU64::new(0), watch: OnceLock::new() }, told)
+    }
+
+    /// Has this hear of legs; once.
+    pub fn watch_legs(&self, watch: LegWatch) {
+        // A second one is a fault of the program's; the first stays.
+        let _is_first = self.watch.set(watch);
     }
 
     /// A client of a voice connection is there.
@@ -257,6 +275,7 @@ impl VoiceCalls {
     fn begin(&self, state: &mut State, leg: VoiceLeg) {
         state.by_call.entry(leg.call).or_default().push(leg.leg);
         state.legs.insert(leg.leg, leg.clone());
+        self.watched(leg.leg, true);
         self.tell(VoiceEvent { at: leg.started, kind: VoiceEventKind::Initiated, leg });
     }
 
@@ -285,6 +304,13 @@ impl VoiceCalls {
             }
             state.ended.pop_front();
             state.legs.remove(&leg);
+            self.watched(leg, false);
+        }
+    }
+
+    fn watched(&self, leg: LegId, is_here: bool) {
+        if let Some(watch) = self.watch.get() {
+            watch(leg, is_here);
         }
     }
 

@@ -36,6 +36,7 @@ mod sip;
 mod telemetry;
 mod traces;
 mod verto;
+mod verto_elsewhere;
 mod verto_samples;
 mod webhooks;
 

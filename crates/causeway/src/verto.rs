@@ -15,7 +15,11 @@ use causeway_webhooks::Webhooks;
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{calls::Calls, verto_samples::verto_samples};
+use crate::{
+    calls::Calls,
+    verto_elsewhere::{self, Elsewhere},
+    verto_samples::verto_samples,
+};
 
 /// How long the last deliveries may take to be kept.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -53,15 +57,18 @@ impl Verto {
         self: &Arc<Self>,
         gate: &Arc<Gate<SqlStore>>,
         store: &Arc<SqlStore>,
-    ) -> (ApiState<SqlStore>, Arc<VoiceRecords<SqlStore>>) {
+    ) -> (Arc<ApiState<SqlStore>>, Arc<VoiceRecords<SqlStore>>) {
         let records = Arc::new(VoiceRecords::new(Arc::clone(store), Arc::<Self>::clone(self)));
         let state = ApiState::new(
             Arc::clone(gate),
             Arc::clone(store),
             Arc::clone(&records),
             Arc::<Self>::clone(self),
+            Arc::new(Elsewhere(Arc::clone(&self.board))),
             Arc::clone(&self.deliveries),
         );
+        let state = Arc::new(state);
+        verto_elsewhere::join(&self.board, &self.voice, &state);
         (state, records)
     }
 

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     Switchboard,
+    ask::Questions,
     letter::{Content, Letter},
     posting::{self, Elsewhere},
 };
@@ -44,7 +45,9 @@ struct Question {
 
 /// The way to the other servers.
 pub(crate) struct Links {
-    cluster: Arc<dyn Cluster>,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    /// Questions about what one server owns.
+    pub(crate) asked: Questions,
     places: Arc<ClientPlaces>,
     /// How the nodes that were met are addressed.
     peers: Mutex<BTreeMap<NodeId, NodeAddress>>,
@@ -114,7 +117,7 @@ impl Switchboard {
     pub fn join(self: &Arc<Self>, cluster: Arc<dyn Cluster>, places: Arc<ClientPlaces>) -> JoinHandle<()> {
         let (questions, mut asked) = mpsc::channel(QUESTIONS_MAX);
         let (peers, lost, is_lost) = (Mutex::default(), Mutex::default(), Notify::new());
-        let links = Links { cluster, places, peers, lost, is_lost, questions };
+        let links = Links { cluster, asked: Questions::default(), places, peers, lost, is_lost, questions };
         // A second cluster is a fault of the program's; the first stays.
         let _is_first = self.links.set(links);
         let this = Arc::clone(self);
@@ -195,6 +198,7 @@ impl Switchboard {
         let lost = std::mem::take(&mut *links.lost.lock());
         for address in lost {
             let node = node_of(&address);
+            links.asked.lost(&address);
             let affected = self.run(|state, now| state.calls.handle_node_lost(now, node));
             links.peers.lock().remove(&node);
             if let Some(port) = self.text_port() {
@@ -235,6 +239,8 @@ impl ClusterListener for Switchboard {
                 let connection = ConnectionId { node: sender, number };
                 state.calls.handle_from_guest(now, sender, leg, connection, input);
             }),
+            Content::Ask { id, question } => links.asked.asked(&links.cluster, from, id, question),
+            Content::Reply { id, answer } => links.asked.replied(from, id, answer),
             Content::Severed => {
                 self.run(|state, now| state.calls.handle_node_lost(now, sender));
             }

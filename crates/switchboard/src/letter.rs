@@ -31,6 +31,10 @@ pub(crate) enum Content {
     Text { id: u64, text: ClientText },
     /// What became of a text.
     TextDone { id: u64, status: u16 },
+    /// Something about what this server owns.
+    Ask { id: u64, question: String },
+    /// What the sender says to it.
+    Reply { id: u64, answer: String },
 }
 
 impl Letter {
@@ -54,6 +58,14 @@ impl Letter {
         Self { leg: LegId(0), number: 0, content: Content::TextDone { id, status } }
     }
 
+    pub(crate) const fn ask(id: u64, question: String) -> Self {
+        Self { leg: LegId(0), number: 0, content: Content::Ask { id, question } }
+    }
+
+    pub(crate) const fn reply(id: u64, answer: String) -> Self {
+        Self { leg: LegId(0), number: 0, content: Content::Reply { id, answer } }
+    }
+
     pub(crate) fn write(self) -> Option<Vec<u8>> {
         let Self { leg, number, content } = self;
         let body = match content {
@@ -64,6 +76,8 @@ impl Letter {
             Content::Severed => Body::Severed,
             Content::Text { id, text } => Body::Text { id, text: text.into() },
             Content::TextDone { id, status } => Body::TextDone { id, status },
+            Content::Ask { id, question } => Body::Ask { id, question },
+            Content::Reply { id, answer } => Body::Reply { id, answer },
         };
         serde_json::to_vec(&Wire { leg: leg.to_string(), number, body }).ok()
     }
@@ -82,6 +96,8 @@ impl Letter {
             Body::Severed => Content::Severed,
             Body::Text { id, text } => Content::Text { id, text: text.read() },
             Body::TextDone { id, status } => Content::TextDone { id, status },
+            Body::Ask { id, question } => Content::Ask { id, question },
+            Body::Reply { id, answer } => Content::Reply { id, answer },
         };
         Some(Self { leg: LegId::parse(&leg)?, number, content })
     }
@@ -101,6 +117,8 @@ enum Body {
     Severed,
     Text { id: u64, text: Told },
     TextDone { id: u64, status: u16 },
+    Ask { id: u64, question: String },
+    Reply { id: u64, answer: String },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod cluster;
 mod connection;
 mod letter;
@@ -17,6 +18,7 @@ mod posting;
 mod switchboard;
 mod text;
 
+pub use ask::{Answerer, OwnerSilent};
 pub use cluster::node_of;
 pub use connection::{Connection, Inbox, Placing, ToClient};
 pub use switchboard::{CallListener, Counts, Switchboard, SwitchboardSettings};

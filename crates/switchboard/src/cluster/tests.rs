@@ -221,3 +221,52 @@ async fn a_server_that_is_given_up_hears_of_it_if_it_lives() {
     dial(&ann, "ben");
     assert!(matches!(next(&mut ben_inbox).await.1, LegMessage::Invite { .. }));
 }
+
+/// Says back what it is asked, but for `silence`.
+struct Echo;
+
+impl crate::Answerer for Echo {
+    fn answer(&self, question: String) -> std::pin::Pin<Box<dyn Future<Output = String> + Send>> {
+        Box::pin(async move {
+            if question == "silence" {
+                std::future::pending::<()>().await;
+            }
+            format!("{question}!")
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_owns_is_asked_there_until_it_is_gone() {
+    let net = Arc::<Net>::default();
+    let (first, second) = (Node::join(&net, "a/1"), Node::join(&net, "b/1"));
+    second.board.answer_with(Arc::new(Echo));
+    let ask = |question: &str| {
+        let (board, question) = (Arc::clone(&first.board), question.to_owned());
+        tokio::spawn(async move { board.ask_owner("leg-1", question).await })
+    };
+    assert_eq!(ask("hello").await.unwrap(), Ok(None), "nobody's");
+    second.board.own("leg-1", true);
+    assert_eq!(second.board.ask_owner("leg-1", "own".to_owned()).await, Ok(None), "its own is not elsewhere");
+    for n in 0..100 {
+        assert_eq!(ask(&format!("hello {n}")).await.unwrap(), Ok(Some(format!("hello {n}!"))));
+    }
+
+    // A question is under way when the other server goes; what a third one says to it is not believed.
+    let waits = ask("silence");
+    let links = first.board.links.get().unwrap();
+    while format!("{:?}", links.asked) != "Questions { waiting: 1, .. }" {
+        tokio::task::yield_now().await;
+    }
+    let forged = Letter::reply(100, "forged".to_owned()).write().unwrap();
+    first.board.heard(&Arc::from("c/1"), &forged);
+    first.board.node_lost(&Arc::from("b/1"));
+    assert_eq!(waits.await.unwrap(), Err(crate::OwnerSilent));
+    assert_eq!(format!("{:?}", links.asked), "Questions { waiting: 0, .. }");
+
+    second.board.own("leg-1", false);
+    assert_eq!(ask("hello").await.unwrap(), Ok(None), "given back");
+    *net.is_down.lock() = true;
+    assert_eq!(ask("hello").await.unwrap(), Err(crate::OwnerSilent), "nobody can be asked");
+    assert!(net.posted.lock().is_empty());
+}
