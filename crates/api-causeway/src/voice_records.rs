@@ -115,8 +115,10 @@ impl VoiceCredential {
     }
 }
 
+/// Clients of this family only: a SIP user of the same name is another.
 fn count(live: &[Registration], user_name: &str) -> usize {
-    live.iter().filter(|registration| *registration.client == *user_name).count()
+    let is_its = |one: &&Registration| one.dialect == "verto" && *one.client == *user_name;
+    live.iter().filter(is_its).count()
 }
 
 /// List voice connections
@@ -276,4 +278,30 @@ fn part(request: &PageRequest) -> Result<NumberedPage, StoreError> {
 fn paged<T>(items: Vec<T>, part: NumberedPage, total: u64) -> Page<T> {
     let end = part.offset.saturating_add(u64::from(part.limit));
     Page { items, next: (end < total).then(|| end.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_sip_user_of_the_same_name_is_no_client_of_the_connection() {
+        let live = |client: &str, dialect| Registration {
+            id: "0-1".to_owned(),
+            project: ProjectId::DEFAULT,
+            client: Arc::from(client),
+            dialect,
+            is_ringable: true,
+            since: UnixTime::from_secs(1),
+            updated: UnixTime::from_secs(1),
+            expires_at: UnixTime::from_secs(2),
+            address: None,
+            user_agent: None,
+            admission: None,
+        };
+        let all = [live("ann", "verto"), live("ann", "sip"), live("ben", "verto"), live("ann", "verto")];
+        assert_eq!((count(&all, "ann"), count(&all, "cat")), (2, 0));
+    }
 }

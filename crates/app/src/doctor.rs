@@ -151,7 +151,7 @@ impl<S: InsightStore> DoctorDesk<S> {
         }
         let mut random = [0; 16];
         rand::fill(&mut random).map_err(|_| DoctorError::NoRandomness)?;
-        let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = hex::encode(random);
         let expires_at = now.saturating_add(ttl);
         let link = NewDoctorLink {
             project: caller.project,

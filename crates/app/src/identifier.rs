@@ -47,8 +47,8 @@ impl Identifier {
         let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let head: String = name.chars().filter(good).take(67).collect();
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
-        let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self::new(&format!("{head}-{hash}")).ok()
+        let hash = hex::encode(hash);
+        Self::new(&format!("{head}-{}", hash.get(..32)?)).ok()
     }
 
     /// The name.

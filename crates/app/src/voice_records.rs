@@ -124,7 +124,7 @@ impl<S: VoiceStore + Store> VoiceRecords<S> {
     ) -> Result<bool, VoiceRevokeError> {
         let mut random = [0; 64];
         rand::fill(&mut random).map_err(|_| VoiceRevokeError::NoRandomness)?;
-        credential.token_secret = Secret::new(hex(&random));
+        credential.token_secret = Secret::new(hex::encode(random));
         credential.updated_at = now;
         if !self.store.update_voice_credential(&credential).await? {
             return Ok(false);
@@ -168,8 +168,4 @@ impl<S: VoiceStore + Store> VoiceRecords<S> {
     async fn note(&self, caller: ApiCaller, action: &str, subject: String, at: UnixTime) -> StoreResult<()> {
         self.store.audit(&AuditEntry::by(caller, action, subject, "{}".to_owned(), at)).await
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -226,6 +226,5 @@ impl<S: Store + WebhookStore> WebhookDesk<S> {
 fn new_secret() -> Result<Secret<String>, WebhookDeskError> {
     let mut random = [0; 32];
     rand::fill(&mut random).map_err(|_| WebhookDeskError::NoRandomness)?;
-    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Secret::new(format!("whsec_{digits}")))
+    Ok(Secret::new(format!("whsec_{}", hex::encode(random))))
 }
