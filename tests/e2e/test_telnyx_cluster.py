@@ -3,18 +3,81 @@
 import base64
 
 import pytest
+import telnyx
 
 from causeway import wait_until
 from postgres import Postgres
 from redis_consumer import RedisServer
-from telnyx_pages import VoiceServer
+from telnyx_pages import Page, VoiceServer
 from telnyx_phone import Phone
+from test_telnyx_calls import events, types
+from test_telnyx_recovery import context  # noqa: F401: a fixture
+from test_webhooks import Sink
 
 
 @pytest.fixture(scope="module")
 def shared():
     with Postgres() as postgres, RedisServer() as redis:
-        yield {"database_url": postgres.url, "cluster_redis": f"redis://127.0.0.1:{redis.port}", "drain_timeout": "1s"}
+        yield {"database_url": postgres.url, "cluster_redis": f"redis://127.0.0.1:{redis.port}", "drain_timeout": "1s",
+               "webhook_allow": ["198.51.100.0/24"], "webhook_http": True}
+
+
+@pytest.fixture(scope="module")
+def pair(shared):
+    """Two servers that stay."""
+    with VoiceServer(node_id="node-c", **shared) as first, VoiceServer(node_id="node-d", **shared) as second:
+        yield first, second
+
+
+@pytest.fixture
+def sinks(pair):
+    """Two receivers; what they took is verified with the official package."""
+    receiver = telnyx.Telnyx(api_key="x", public_key=pair[0].v2("/public_key", status=200)["data"]["public"])
+    pair_of = Sink(), Sink()
+    yield pair_of
+    for sink in pair_of:
+        for _, headers, body in sink.posts:
+            assert receiver.webhooks.unwrap(body.decode(), headers=headers).data.event_type.startswith("call.")
+        sink.close()
+
+
+def test_a_callee_at_another_server_is_told_of_and_steered_like_one_here(pair, sinks, context):  # noqa: F811
+    first, second = pair
+    first.connection("alice", webhook_event_url=sinks[0].url)
+    record = first.connection("bobby", webhook_event_url=sinks[1].url)
+    alice = Page(context).login(first, login="alice", password="Password1").ready()
+    bobby = Page(context).login(second, login="bobby", password="Password1").ready()
+    alice.run("window.dial('bobby')")
+    bobby.rings()
+    wait_until(lambda: events(sinks[1]), 20, "call.initiated of the callee")
+    began = events(sinks[1])[0]["payload"]
+    assert (began["from"], began["to"], began["state"]) == ("alice", "bobby", "bridging")
+    assert began["connection_id"] == record["id"]
+    leg = f"/calls/{began['call_control_id']}"
+    for server in pair:
+        wait_until(lambda: server.request(f"/v2{leg}")[0] == 200, 20, "the leg to be known")
+        assert server.v2(leg, status=200)["data"]["is_alive"]
+    state = base64.b64encode(b"ours").decode()
+    second.v2(f"{leg}/actions/client_state_update", "PUT", {"client_state": state}, 200)
+    bobby.run("window.accept()")
+    alice.state("active"), bobby.state("active")
+    bobby.run("window.call.dtmf('7')")
+    wait_until(lambda: "call.dtmf.received" in types(sinks[1]), 20, "the digit")
+    assert second.v2(f"{leg}/actions/hangup", "POST", {}, 200) == {"data": {"result": "ok"}}
+    for page in [alice, bobby]:
+        assert page.ended()[0] == "NORMAL_CLEARING"
+    for sink, more in [(sinks[0], []), (sinks[1], ["call.dtmf.received"])]:
+        wait_until(lambda: "call.hangup" in types(sink), 20, "the end")
+        assert types(sink) == ["call.initiated", "call.answered", "call.bridged", *more, "call.hangup"]
+    told = [event["payload"] for event in events(sinks[1])]
+    assert {payload["call_session_id"] for payload in told} == {events(sinks[0])[0]["payload"]["call_session_id"]}
+    assert {payload["call_leg_id"] for payload in told} == {began["call_leg_id"]}
+    assert [payload["client_state"] for payload in told] == [None] + [state] * 4
+    assert told[3]["digit"] == "7"
+    for server in pair:
+        assert server.v2(f"{leg}/actions/hangup", "POST", {}, 422)["errors"][0]["code"] == "90018"
+    alice.close()
+    bobby.close()
 
 
 def test_a_command_reaches_the_server_of_its_call_until_that_is_gone(shared):

@@ -30,31 +30,46 @@ pub struct ClientPlace {
     pub user_agent: Option<Arc<str>>,
 }
 
-/// Where every connected client is. Dialects say it, others ask.
+/// Where every connected client is, and what other servers are to know of it. Dialects say it, others ask.
 #[derive(Debug, Default)]
-pub struct ClientPlaces(Mutex<BTreeMap<ConnectionId, ClientPlace>>);
+pub struct ClientPlaces {
+    places: Mutex<BTreeMap<ConnectionId, ClientPlace>>,
+    notes: Mutex<BTreeMap<ConnectionId, Arc<str>>>,
+}
 
 impl ClientPlaces {
     /// A client is connected, or more is known of it.
     pub fn put(&self, connection: ConnectionId, place: ClientPlace) {
-        self.0.lock().insert(connection, place);
+        self.places.lock().insert(connection, place);
+    }
+
+    /// Whose clients call this one, hears this of it: [`BindingRef::note`](causeway_call_core::BindingRef::note).
+    pub fn put_note(&self, connection: ConnectionId, note: Arc<str>) {
+        self.notes.lock().insert(connection, note);
     }
 
     /// A client is gone.
     pub fn remove(&self, connection: ConnectionId) {
-        self.0.lock().remove(&connection);
+        self.places.lock().remove(&connection);
+        self.notes.lock().remove(&connection);
     }
 
     /// Whether nobody is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.places.lock().is_empty() && self.notes.lock().is_empty()
     }
 
     /// Where a client is; nothing is known of one that is not connected here.
     #[must_use]
     pub fn of(&self, connection: ConnectionId) -> ClientPlace {
-        self.0.lock().get(&connection).cloned().unwrap_or_default()
+        self.places.lock().get(&connection).cloned().unwrap_or_default()
+    }
+
+    /// What other servers are to know of a client.
+    #[must_use]
+    pub fn note_of(&self, connection: ConnectionId) -> Option<Arc<str>> {
+        self.notes.lock().get(&connection).cloned()
     }
 }
 
@@ -182,7 +197,7 @@ impl CallBook {
                 start.to = to.iter().map(|to| Arc::clone(&to.name)).collect();
                 None
             }
-            CallEventKind::Invited { leg, to, connection } => {
+            CallEventKind::Invited { leg, to, connection, note: _ } => {
                 call.legs.insert(*leg, Arc::clone(&to.name));
                 call.connections.insert(*leg, *connection);
                 None

@@ -3,10 +3,12 @@
 //! It hears of calls as the switchboard does, under its lock: it notes and returns. What a backend is to be told goes into one
 //! bounded queue, in order.
 
+mod client;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,7 +19,8 @@ use causeway_types::UnixTime;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::{OrganizationId, ProjectId, VoiceConnectionId, VoiceUser, VoiceWebhook};
+use self::client::Client;
+use crate::{CallBook, OrganizationId, ProjectId, VoiceConnectionId, VoiceUser, VoiceWebhook};
 
 /// Events that wait to be told; one more is counted and lost.
 pub const VOICE_EVENTS_MAX: usize = 10_000;
@@ -25,15 +28,6 @@ pub const VOICE_EVENTS_MAX: usize = 10_000;
 const ENDED_KEPT: Duration = Duration::from_secs(600);
 /// Ended legs that are kept; one more and the oldest is forgotten.
 const ENDED_MAX: usize = 10_000;
-
-/// A client of a voice connection.
-#[derive(Clone, Debug)]
-struct Client {
-    project: ProjectId,
-    organization: OrganizationId,
-    connection: VoiceConnectionId,
-    webhook: VoiceWebhook,
-}
 
 /// What a client that dials says beside the call itself.
 #[derive(Clone, Debug, Default)]
@@ -158,13 +152,13 @@ impl VoiceCalls {
 
     /// A client of a voice connection is there.
     pub fn client(&self, connection: ConnectionId, user: &VoiceUser) {
-        let client = Client {
-            project: user.connection.project,
-            organization: user.organization,
-            connection: user.connection.id,
-            webhook: user.connection.webhook.clone(),
-        };
-        self.state.lock().clients.insert(connection, client);
+        self.state.lock().clients.insert(connection, user.into());
+    }
+
+    /// What servers whose clients call this one need to tell its backend: a note for [`note`](Self::note) there.
+    #[must_use]
+    pub fn note_on(user: &VoiceUser) -> Arc<str> {
+        Client::from(user).note()
     }
 
     /// It is gone.
@@ -228,8 +222,9 @@ impl VoiceCalls {
                     self.begin(&mut state, VoiceLeg { is_caller: true, is_parked: *is_parked, ..begun });
                 }
             }
-            CallEventKind::Invited { leg, to, connection } => {
-                if let Some(client) = state.clients.get(connection).cloned() {
+            CallEventKind::Invited { leg, to, connection, note } => {
+                let noted = || Client::read(CallBook::project(to.account), note.as_deref()?);
+                if let Some(client) = state.clients.get(connection).cloned().or_else(noted) {
                     let from = state.parties.get(&call).cloned().unwrap_or_default();
                     let note = VoiceDialNote { to: to.name.to_string(), ..VoiceDialNote::default() };
                     let begun = begun(*leg, call, client, from, note, at);
@@ -426,6 +421,32 @@ mod tests {
         book.note(&event(620, 3, started(3)));
         book.note(&event(620, 3, ended()));
         assert!(book.leg(ProjectId(1), LegId(1)).is_none());
+    }
+
+    #[test]
+    fn a_callee_of_another_server_is_told_by_what_that_says_of_it() {
+        let (book, mut told) = VoiceCalls::new();
+        let invited = |leg: u128, note: Option<Arc<str>>| {
+            let to = Identity::new(AccountId(4), "bob");
+            let connection = ConnectionId { node: NodeId(9), number: 1 };
+            CallEventKind::Invited { leg: LegId(leg), to, connection, note }
+        };
+        book.note(&event(1, 1, started(1)));
+        for (leg, note) in
+            [(2, None), (3, Some(Arc::from("?"))), (4, Some(VoiceCalls::note_on(&user(Some("https://b")))))]
+        {
+            book.note(&event(2, 1, invited(leg, note)));
+        }
+        assert!(book.leg(ProjectId(4), LegId(2)).is_none() && book.leg(ProjectId(4), LegId(3)).is_none());
+        assert_eq!(book.live(ProjectId(4), VoiceConnectionId(7)).len(), 1, "of the account's project");
+        book.note(&event(3, 1, CallEventKind::Answered { leg: LegId(4) }));
+        book.note(&event(4, 1, ended()));
+        let told: Vec<VoiceEvent> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        let kinds: Vec<&VoiceEventKind> = told.iter().map(|event| &event.kind).collect();
+        let hung_up = VoiceEventKind::HungUp { cause: HangupCause::Normal, by: EndedBy::Caller };
+        assert_eq!(kinds, [&VoiceEventKind::Initiated, &VoiceEventKind::Answered, &VoiceEventKind::Bridged, &hung_up]);
+        let (leg, url) = (&told[0].leg, told[0].leg.webhook.url.as_deref());
+        assert_eq!((&*leg.from, &*leg.to, url, leg.is_caller), ("alice", "bob", Some("https://b"), false));
     }
 
     #[test]

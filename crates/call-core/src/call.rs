@@ -94,6 +94,8 @@ pub(crate) struct Leg {
     pub(crate) media: MediaSide,
     /// Who is there: the verified caller, or the identity that was dialled.
     pub(crate) identity: Identity,
+    /// Of the binding that was invited.
+    pub(crate) note: Option<Arc<str>>,
     pub(crate) is_ringing: bool,
     pub(crate) is_held: bool,
     /// The connection is gone and may come back until then.

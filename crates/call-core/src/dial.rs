@@ -45,6 +45,7 @@ impl CallServer {
                 route: dial.route,
                 media: MediaSide::PassThrough,
                 identity: dial.from.identity.clone(),
+                note: None,
                 is_ringing: false,
                 is_held: false,
                 detached_until: None,
@@ -131,11 +132,11 @@ impl CallServer {
 
     /// Where the party is whose call is to be replaced.
     fn replaced_party(&self, dial: &Dial, leg: LegId) -> Result<BindingRef, Refusal> {
-        let known = self.legs.get(&leg).map(|known| (&known.identity, known.route));
-        let known = known.or_else(|| self.guests.get(&leg).map(|guest| (&guest.identity, guest.route)));
-        let known = known.filter(|(identity, _)| identity.account == dial.from.identity.account);
-        let (identity, route) = known.ok_or(Refusal::NoSuchLeg)?;
-        Ok(BindingRef { identity: identity.clone(), route, contact: Arc::from("") })
+        let known = self.legs.get(&leg).map(|known| (&known.identity, known.route, known.note.clone()));
+        let known = known.or_else(|| self.guests.get(&leg).map(|guest| (&guest.identity, guest.route, None)));
+        let known = known.filter(|(identity, ..)| identity.account == dial.from.identity.account);
+        let (identity, route, note) = known.ok_or(Refusal::NoSuchLeg)?;
+        Ok(BindingRef { identity: identity.clone(), route, contact: Arc::from(""), note })
     }
 
     /// The leg of this party on this connection that is meant by a leg to be replaced: that one, or the other one of its call.
@@ -222,7 +223,7 @@ impl CallServer {
         let message = LegMessage::Invite {
             from: call.from.clone(),
             to: binding.identity.clone(),
-            contact: binding.contact,
+            contact: Arc::clone(&binding.contact),
             offer: with_candidates(&call.offer.description, &call.offer.candidates),
             headers: call.headers.clone(),
             replaces,
@@ -235,6 +236,7 @@ impl CallServer {
                 route: binding.route,
                 media: MediaSide::PassThrough,
                 identity: binding.identity.clone(),
+                note: binding.note.clone(),
                 is_ringing: false,
                 is_held: false,
                 detached_until: None,
@@ -242,7 +244,8 @@ impl CallServer {
             },
         );
         self.by_connection.insert((connection, leg));
-        self.event(now, id, CallEventKind::Invited { leg, to: binding.identity, connection });
+        let BindingRef { identity: to, note, .. } = binding;
+        self.event(now, id, CallEventKind::Invited { leg, to, connection, note });
         self.say(leg, message);
     }
 

@@ -57,6 +57,8 @@ pub enum CallEventKind {
         to: Identity,
         /// Where it is.
         connection: ConnectionId,
+        /// [`BindingRef::note`](crate::BindingRef::note).
+        note: Option<Arc<str>>,
     },
     /// A device rings.
     Ringing {

@@ -110,6 +110,8 @@ pub struct BindingRef {
     pub route: LegRoute,
     /// What the dialect calls this binding (SIP: the user part of the Contact).
     pub contact: Arc<str>,
+    /// What the node that has this client says of it to those who hear of an invitation; none for a client of this node.
+    pub note: Option<Arc<str>>,
 }
 
 /// Names a question of where identities are.

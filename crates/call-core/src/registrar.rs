@@ -339,6 +339,7 @@ impl Registrar {
                 identity: binding.identity.clone(),
                 route: LegRoute { connection: binding.connection, traits: binding.traits },
                 contact: Arc::clone(&binding.contact),
+                note: None,
             })
             .collect()
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use causeway_app::{VoiceDialNote, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
+use causeway_app::{VoiceCalls, VoiceDialNote, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute, VoiceUser};
 use causeway_call_core::{AccountId, CallId, HangupCause, Identity, LegId, LegTraits, Party, RingRule, Target};
 use causeway_switchboard::{Connection, Placing, ToClient};
 use causeway_types::{Now, Secret};
@@ -171,6 +171,8 @@ impl<S: VertoStore> Client<S> {
     }
 
     async fn logged_in(&mut self, login: VoiceLogin, offered: Option<String>, now: Now) -> Result<LoggedIn, String> {
+        // Before its binding: a call may come as soon as there is one.
+        self.introduce(&login.user);
         let identity = Identity::new(AccountId(login.user.connection.project.0), &login.name);
         let found = match &self.known {
             // Another login on the same socket: the session goes on, and is the newest of its identity.
@@ -199,12 +201,19 @@ impl<S: VertoStore> Client<S> {
         self.connection
             .register_with(identity.clone(), &session, lifetime, true, Arc::from(grant))
             .map_err(|refusal| refusal.to_string())?;
-        self.service.voice.client(self.connection.id(), &login.user);
         self.service.sessions.live(&token, &session, identity.clone(), self.control.clone());
         let ends_at = remaining.map(|remaining| now.mono + remaining);
         self.known = Some(Known { identity, session: session.clone(), token: token.clone(), ends_at });
         let resumed = resumed.map(|(left, legs)| (left.dialogs, legs));
         Ok(LoggedIn { session, reconnect_token: token, resumed })
+    }
+
+    /// Says whose client this is, here and to other servers.
+    fn introduce(&self, user: &VoiceUser) {
+        self.service.voice.client(self.connection.id(), user);
+        if self.connection.board().has_others() {
+            self.service.places.put_note(self.connection.id(), VoiceCalls::note_on(user));
+        }
     }
 
     /// Takes a session over from the connection that had it.

@@ -67,7 +67,10 @@ impl Links {
     /// A binding here came, changed or went: as it is now.
     pub(crate) fn post(&self, change: &PresenceChange, now: Option<&Binding>) {
         let binding = &change.binding;
-        let text = now.and_then(|now| posting::text(now, self.places.of(now.connection)));
+        let text = now.and_then(|now| {
+            let at = now.connection;
+            posting::text(now, self.places.of(at), self.places.note_of(at))
+        });
         self.cluster.post(&shelf(binding.identity.account), &binding.identity.name, binding.id.0, text);
     }
 
@@ -164,6 +167,7 @@ impl Switchboard {
                 identity: binding.identity.clone(),
                 route: LegRoute { connection: binding.connection, traits: binding.traits },
                 contact: Arc::clone(&binding.contact),
+                note: None,
             };
             own.map(|binding| (binding.since, binding.id.0, reference(binding))).collect()
         });

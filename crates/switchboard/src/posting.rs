@@ -27,6 +27,9 @@ struct Text {
     w: (u64, u64, u64),
     /// Dialect, address, program.
     p: (String, Option<IpAddr>, Option<String>),
+    /// Note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
 }
 
 /// A binding of another server.
@@ -44,7 +47,7 @@ pub(crate) struct Elsewhere {
 }
 
 /// As it is posted.
-pub(crate) fn text(binding: &Binding, place: ClientPlace) -> Option<String> {
+pub(crate) fn text(binding: &Binding, place: ClientPlace, note: Option<Arc<str>>) -> Option<String> {
     let LegTraits { takes_candidates, takes_transfer, grace } = binding.traits;
     let text = Text {
         c: binding.connection.number,
@@ -54,6 +57,7 @@ pub(crate) fn text(binding: &Binding, place: ClientPlace) -> Option<String> {
         r: binding.is_ringable,
         w: (binding.since.as_millis(), binding.updated.as_millis(), binding.expires_at.as_millis()),
         p: (place.dialect.to_owned(), place.address, place.user_agent.map(|agent| agent.to_string())),
+        n: note.map(|note| note.to_string()),
     };
     serde_json::to_string(&text).ok()
 }
@@ -64,7 +68,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// Reads what another server posted; none for what is not understood or over.
 pub(crate) fn read(account: AccountId, node: NodeId, posted: Posted, now: UnixTime) -> Option<Elsewhere> {
-    let Text { c, t, k, g, r, w, p } = serde_json::from_str(&posted.text).ok()?;
+    let Text { c, t, k, g, r, w, p, n } = serde_json::from_str(&posted.text).ok()?;
     let (since, updated, expires_at) =
         (UnixTime::from_millis(w.0), UnixTime::from_millis(w.1), UnixTime::from_millis(w.2));
     if expires_at <= now {
@@ -74,7 +78,12 @@ pub(crate) fn read(account: AccountId, node: NodeId, posted: Posted, now: UnixTi
     let route = LegRoute { connection: ConnectionId { node, number: c }, traits };
     let dialect = DIALECTS.into_iter().find(|dialect| *dialect == p.0).unwrap_or_default();
     Some(Elsewhere {
-        binding: BindingRef { identity: Identity::new(account, &posted.name), route, contact: Arc::from(k) },
+        binding: BindingRef {
+            identity: Identity::new(account, &posted.name),
+            route,
+            contact: Arc::from(k),
+            note: n.map(Arc::from),
+        },
         node: posted.node,
         id: posted.entry,
         since,

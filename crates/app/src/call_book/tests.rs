@@ -41,7 +41,7 @@ fn started() -> CallEventKind {
 fn a_call_is_told_step_by_step_and_recorded_at_its_end() {
     let (book, heard) = book(10);
     tell(&book, 9, 100, started());
-    tell(&book, 9, 100, CallEventKind::Invited { leg: LegId(2), to: identity("bob"), connection: BOB });
+    tell(&book, 9, 100, CallEventKind::Invited { leg: LegId(2), to: identity("bob"), connection: BOB, note: None });
     tell(&book, 9, 101, CallEventKind::Ringing { leg: LegId(2) });
     tell(&book, 9, 105, CallEventKind::Answered { leg: LegId(2) });
     tell(&book, 9, 106, CallEventKind::Dtmf { leg: LegId(1), digits: "5".into() });
@@ -72,7 +72,7 @@ fn a_call_is_seen_from_its_start_until_its_record_is_kept() {
     tell(&book, 9, 100, started());
     assert_eq!(seen(&book), Some((CallState::Calling, None, None)));
     book.note_service(CallId(9), "sales");
-    tell(&book, 9, 100, CallEventKind::Invited { leg: LegId(2), to: identity("bob"), connection: BOB });
+    tell(&book, 9, 100, CallEventKind::Invited { leg: LegId(2), to: identity("bob"), connection: BOB, note: None });
     tell(&book, 9, 101, CallEventKind::Ringing { leg: LegId(2) });
     assert_eq!(seen(&book), Some((CallState::Ringing, None, None)));
     tell(&book, 9, 105, CallEventKind::Answered { leg: LegId(2) });

@@ -72,7 +72,7 @@ impl Pair {
                     Output::Locate { id, identities } => {
                         let identity = identities[0].clone();
                         let route = self.bob.unwrap_or(LegRoute { connection: BOB, traits: SIP });
-                        let found = BindingRef { identity, route, contact: text("b") };
+                        let found = BindingRef { identity, route, contact: text("b"), note: Some(text("n")) };
                         self.nodes[at].handle_located(self.now, id, Ok(vec![found]));
                     }
                     Output::Event(_) => {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use causeway_app::{Claiming, ClientPlace, ClusterUnavailable, Finding, Owner, Reading};
-use causeway_call_core::{CallEvent, LegTraits, Party, PresenceChange, RingRule, Target};
+use causeway_call_core::{CallEvent, CallEventKind, LegTraits, Party, PresenceChange, RingRule, Target};
 
 use super::*;
 use crate::{CallListener, Connection, Inbox, Placing, SwitchboardSettings};
@@ -68,16 +68,24 @@ impl Cluster for Member {
     }
 }
 
-struct Quiet;
+/// Keeps the notes of invitations.
+#[derive(Default)]
+struct Notes(Mutex<Vec<Option<Arc<str>>>>);
 
-impl CallListener for Quiet {
-    fn call(&self, _: CallEvent) {}
+impl CallListener for Notes {
+    fn call(&self, event: CallEvent) {
+        if let CallEventKind::Invited { note, .. } = event.kind {
+            self.0.lock().push(note);
+        }
+    }
+
     fn presence(&self, _: PresenceChange) {}
 }
 
 struct Node {
     board: Arc<Switchboard>,
     places: Arc<ClientPlaces>,
+    notes: Arc<Notes>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -91,7 +99,8 @@ impl Node {
     fn join(net: &Arc<Net>, name: &str) -> Self {
         let own: NodeAddress = Arc::from(name);
         let settings = SwitchboardSettings { node: node_of(name), ..SwitchboardSettings::default() };
-        let board = Switchboard::new(settings, [1; 32], Arc::new(Quiet));
+        let notes = Arc::<Notes>::default();
+        let board = Switchboard::new(settings, [1; 32], Arc::<Notes>::clone(&notes));
         let (outbox, mut letters) = mpsc::unbounded_channel::<(NodeAddress, Vec<u8>)>();
         let (carrier, from) = (Arc::clone(net), Arc::clone(&own));
         let carry = tokio::spawn(async move {
@@ -106,7 +115,7 @@ impl Node {
         let places = Arc::<ClientPlaces>::default();
         let member = Member { net: Arc::clone(net), own, outbox };
         let tasks = vec![carry, board.join(Arc::new(member), Arc::clone(&places))];
-        Self { board, places, tasks }
+        Self { board, places, notes, tasks }
     }
 
     fn phone(&self, name: &str) -> (Connection, Inbox) {
@@ -155,6 +164,21 @@ async fn clients_of_two_servers_find_each_other_talk_and_part() {
     ben.hang_up(leg, HangupCause::Normal).unwrap();
     assert_eq!(next(&mut ann_inbox).await.1, LegMessage::Ended { cause: HangupCause::Normal });
     assert_eq!((first.board.counts().calls, second.board.leg(leg)), (0, None));
+}
+
+#[tokio::test]
+async fn the_server_of_a_call_hears_what_the_callees_server_notes_of_it() {
+    let net = Arc::<Net>::default();
+    let (first, second) = (Node::join(&net, "a/1"), Node::join(&net, "b/1"));
+    let (ann, _ann_inbox) = first.phone("ann");
+    let (ben, mut ben_inbox) = second.phone("ben");
+    dial(&ann, "ben");
+    next(&mut ben_inbox).await;
+    second.places.put_note(ben.id(), Arc::from("of ben"));
+    ben.register(identity("ben"), "sip:ben", Duration::from_secs(60), true).expect("room");
+    dial(&ann, "ben");
+    next(&mut ben_inbox).await;
+    assert_eq!(*first.notes.0.lock(), [None, Some(Arc::from("of ben"))]);
 }
 
 #[tokio::test]
