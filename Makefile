@@ -1,5 +1,5 @@
 # What a person types. Anything longer than a line lives in scripts/.
-.PHONY: run console test test-fast-path check bench bench-fast-path soak-fast-path bench-api bench-calls bench-events bench-kvs fuzz fmt
+.PHONY: run console test test-fast-path check bench bench-fast-path soak-fast-path soak-server bench-api bench-calls bench-events bench-kvs fuzz fmt
 
 CARGO ?= cargo
 # Length of each of the bench's measurements; 0.6 makes two minutes in all.
@@ -44,6 +44,10 @@ bench-fast-path: ## As root: the same for the kernel fast path, into docs/perfor
 SOAK_SECONDS ?= 600
 soak-fast-path: ## As root: 20 000 channels that come and go in the kernel for ten minutes, every packet judged
 	$(CARGO) run --release --package causeway-bench --bin fast-path-soak -- --seconds $(SOAK_SECONDS)
+
+soak-server: ## As root: the same with a server and TURN clients, whose allocations end in every way
+	$(CARGO) build --release --package causeway
+	$(CARGO) run --release --package causeway-bench --bin fast-path-soak -- --through server --seconds $(SOAK_SECONDS)
 
 bench-api: ## Measure the API on this machine and write docs/performance-api.md
 	$(CARGO) build --release --package causeway

@@ -68,6 +68,15 @@ impl Connection {
         self.ask(&request).await
     }
 
+    /// DELETEs a path.
+    ///
+    /// # Errors
+    /// There is no answer, or none of HTTP.
+    pub async fn delete(&mut self, path: &str) -> Result<Answer<'_>> {
+        let token = self.token;
+        self.ask(&format!("DELETE {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n")).await
+    }
+
     async fn ask(&mut self, request: &str) -> Result<Answer<'_>> {
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
@@ -82,8 +91,11 @@ impl Connection {
         let length = head.lines().filter_map(|line| line.split_once(':'));
         let mut length =
             length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value.trim());
-        let Some(body_len) = length.next_back().and_then(|value| value.parse::<usize>().ok()) else {
-            bail!("an answer without length: {head}");
+        let body_len = match length.next_back().and_then(|value| value.parse::<usize>().ok()) {
+            Some(length) => length,
+            // RFC 9110 §15.3.5: there is no content.
+            None if status == 204 => 0,
+            None => bail!("an answer without length: {head}"),
         };
         while self.buffer.len() < head_len + body_len {
             self.read().await?;

@@ -72,6 +72,13 @@ impl Requests {
         Self { user: user.to_owned(), key: md5_key(user, REALM, password), nonce: None, count: 0 }
     }
 
+    /// Goes on as another user, whose first request will be challenged. Transaction ids are not used again.
+    pub fn again_as(&mut self, user: &str, password: &str) {
+        user.clone_into(&mut self.user);
+        self.key = md5_key(user, REALM, password);
+        self.nonce = None;
+    }
+
     /// Takes the nonce of a challenge.
     pub fn challenged(&mut self, nonce: String) {
         self.nonce = Some(nonce);
@@ -89,10 +96,21 @@ impl Requests {
         self.signed(request)
     }
 
+    /// A Refresh that asks for the usual lifetime.
+    pub fn refresh(&mut self) -> Vec<u8> {
+        let request = self.start(Method::REFRESH);
+        self.signed(request)
+    }
+
     /// Binds [`CHANNEL`] to `peer`.
     pub fn bind_channel(&mut self, peer: SocketAddr) -> Vec<u8> {
+        self.bind(CHANNEL, peer)
+    }
+
+    /// Binds a channel to `peer`.
+    pub fn bind(&mut self, channel: u16, peer: SocketAddr) -> Vec<u8> {
         let request =
-            self.start(Method::CHANNEL_BIND).attribute(&ChannelNumber(CHANNEL)).attribute(&XorPeerAddress(peer));
+            self.start(Method::CHANNEL_BIND).attribute(&ChannelNumber(channel)).attribute(&XorPeerAddress(peer));
         self.signed(request)
     }
 

@@ -98,6 +98,26 @@ def test_a_deadline_that_is_too_late_is_noticed():
     assert done.returncode == 1 and "after its deadline" in done.stdout, done.stdout + done.stderr
 
 
+# A server and its clients, few enough for a build without optimisation beside other tests.
+THROUGH_SERVER = ["--through", "server", "--channels", "400", "--packets-per-sec", "4000"]
+
+
+def soak_a_server(*options):
+    return soak(*THROUGH_SERVER, "--causeway", os.environ["CAUSEWAY_BIN"], *options)
+
+
+def test_channels_of_a_server_carry_till_their_end_and_not_after():
+    done = soak_a_server("--seconds", "12")
+    assert done.returncode == 0 and "everything as it should be" in done.stdout, done.stdout + done.stderr
+    assert re.search(r"allocations: [0-9]+ granted, [1-9][0-9]* refreshed, [1-9][0-9]* ended with their credential, [1-9]", done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("shift_millis, told", [("-200", "after its deadline"), ("200", "before its deadline")])
+def test_a_servers_credential_that_ends_at_another_time_is_noticed(shift_millis, told):
+    done = soak_a_server("--seconds", "6", "--shift-millis", shift_millis)
+    assert done.returncode == 1 and told in done.stdout, done.stdout + done.stderr
+
+
 def test_bench_says_how_to_get_coturn_where_there_is_none(tmp_path):
     done = bench("--coturn", str(tmp_path / "turnserver"))
     assert done.returncode == 1

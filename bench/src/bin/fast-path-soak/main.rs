@@ -1,10 +1,11 @@
-//! Holds the kernel fast path to its word for minutes: `make soak-fast-path`.
+//! Holds the kernel fast path to its word for minutes: `make soak-fast-path`, `make soak-server`.
 //!
 //! Thousands of channels are bound, refreshed, ended and left to expire at random while packets go through all of them, over
 //! a virtual Ethernet link between two network namespaces. Every packet is judged: none may pass after the deadline of its
 //! channel, none may be kept back before it, none may be lost or altered. In the end the kernel's counters have to be what
-//! came out, channel by channel, and the memory what it was. It is the library with its loaded program that is tried, since
-//! channels of the protocol live for minutes; this program stands in for the server.
+//! came out, channel by channel, and the memory what it was. It is the library with its loaded program that is tried first,
+//! since channels of the protocol live for minutes; this program stands in for the server. With `--through server` the same is
+//! asked of the server itself, with clients that speak TURN ([`server`]).
 //!
 //! A tool for developers; no product code uses it.
 
@@ -14,10 +15,12 @@
 mod control;
 mod judge;
 mod ledger;
+mod server;
 mod traffic;
 mod world;
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
@@ -26,7 +29,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use causeway_bench::process::resident_bytes;
 use causeway_fast_path::{FastPath, Mode, Settings, Traffic};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::{
     control::Control,
@@ -53,9 +56,54 @@ struct Options {
     /// Channels that live at a time, about.
     #[arg(long, default_value_t = 20_000)]
     channels: usize,
+    /// What stands between clients and kernel.
+    #[arg(long, value_enum, default_value_t = Through::Library)]
+    through: Through,
+    /// Of one allocation, with a server.
+    #[arg(long, default_value_t = 10)]
+    channels_per_allocation: usize,
+    /// Sent in all, with a server.
+    #[arg(long, default_value_t = 40_000)]
+    packets_per_sec: u64,
+    /// Believe that credentials end so much later than they do (or earlier, below 0), to see that it is noticed; with a server.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    shift_millis: i64,
+    /// The causeway to try. Default: the one built beside this program.
+    #[arg(long, value_name = "FILE")]
+    causeway: Option<PathBuf>,
     /// Tell the kernel deadlines that are too late by so much, to see that it is noticed.
     #[arg(long, default_value_t = 0)]
     late_millis: u64,
+}
+
+impl Options {
+    fn causeway(&self) -> Result<PathBuf> {
+        let program = match &self.causeway {
+            Some(program) => program.canonicalize().context("--causeway")?,
+            None => std::env::current_exe()?.with_file_name("causeway"),
+        };
+        ensure!(program.is_file(), "build causeway first: cargo build --release --package causeway");
+        Ok(program)
+    }
+
+    const fn size(&self) -> server::Size {
+        server::Size {
+            seconds: self.seconds,
+            channels: self.channels,
+            channels_per_allocation: self.channels_per_allocation,
+            packets_per_sec: self.packets_per_sec,
+            shift_millis: self.shift_millis,
+        }
+    }
+}
+
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Through {
+    /// The library, in this process.
+    Library,
+    /// A server, with TURN clients.
+    Server,
 }
 
 /// What one run has shown.
@@ -74,9 +122,14 @@ fn main() -> Result<()> {
     let options = Options::parse();
     ensure!(options.seconds > 0.0 && options.channels > 0, "nothing to do");
     causeway_net_io::raise_descriptor_limit()?;
-    let shown = soak(&options)?;
-    tell(&shown);
-    let faults = faults(&shown);
+    let faults = match options.through {
+        Through::Library => {
+            let shown = soak(&options)?;
+            tell(&shown);
+            faults(&shown)
+        }
+        Through::Server => server::soak(&options.causeway()?, options.size())?,
+    };
     for fault in &faults {
         println!("FAULT: {fault}");
     }
