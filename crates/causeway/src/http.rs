@@ -1,14 +1,15 @@
 //! The HTTP listeners: plain and TLS, HTTP/1.1 and HTTP/2, one set of routes.
 
+mod under_way;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, http::Request};
+use axum::{Router, body::Body, http::Request};
 use causeway_api_http::{OverTls, Requester};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use rustls::ServerConfig;
 use tokio::{
@@ -20,10 +21,16 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use self::under_way::UnderWay;
+
 /// Connections at once over both listeners.
 const CONNECTIONS_MAX: usize = 10_000;
 /// How long a TLS handshake, and the head of a request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may be without a request under way. Between two requests of HTTP/1.1 [`PATIENCE`] is over sooner.
+const QUIET: Duration = Duration::from_secs(30);
+/// How long a quiet connection may take to end in order.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A bound listener.
 #[derive(Debug)]
@@ -89,14 +96,17 @@ async fn answer<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     builder.http2().timer(TokioTimer::new());
-    let service = router.map_request(move |mut request: Request<Incoming>| {
+    let under_way = UnderWay::default();
+    let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(requester);
         if let Some(tls) = tls {
             request.extensions_mut().insert(tls);
         }
-        request
+        let one = under_way.begin();
+        let answered = router.clone().oneshot(request);
+        async move { answered.await.map(|response| response.map(|body| Body::new(one.until_the_end_of(body)))) }
     });
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -104,8 +114,43 @@ async fn answer<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        // Whoever connects and asks for nothing would hold one of few places for ever.
+        () = under_way.none_for(QUIET) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "HTTP connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+
+    const HTTP2_AND_NOTHING_ELSE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_connects_and_asks_for_nothing_is_let_go() {
+        for said in [&b""[..], b"PRI * HT", HTTP2_AND_NOTHING_ELSE] {
+            let (mut client, server) = duplex(4096);
+            let (_stop, stopped) = watch::channel(false);
+            client.write_all(said).await.unwrap();
+            let began = Instant::now();
+            let requester = Requester(Ipv4Addr::LOCALHOST.into());
+            let answered = answer(server, requester, None, Router::new(), stopped);
+            timeout(2 * QUIET, answered).await.unwrap_or_else(|_| panic!("it is held after {said:?}"));
+            assert!(began.elapsed() >= QUIET, "{said:?}");
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).await.unwrap();
+        }
     }
 }
