@@ -71,3 +71,23 @@ def test_faults_are_told_in_one_shape(server):
     ]:
         answer = server.v2(path, method, body, status)
         assert answer["errors"][0]["code"] == code, (path, answer)
+
+
+def test_a_token_that_only_reads_sees_no_password(server):
+    """A password opens calls: whoever may look on must not be able to become somebody."""
+    body = {"connection_name": "kept", "user_name": "keptsecret", "password": "Password1"}
+    connection = server.v2("/credential_connections", "POST", body)["data"]
+    credential = server.v2("/telephony_credentials", "POST", {"connection_id": connection["id"]})["data"]
+    seen = {}
+    for scopes in (["read"], ["credentials", "read"], ["read", "admin"]):
+        _, _, made = server.request("/api/v1/tokens", "POST", {"name": "-".join(scopes), "scopes": scopes})
+        client = telnyx.Telnyx(api_key=json.loads(made)["value"], base_url=f"http://127.0.0.1:{server.http_port}/v2", max_retries=0)
+        ways = [client.credential_connections.retrieve(connection["id"]).data.password]
+        ways += [one.password for one in client.credential_connections.list() if one.id == connection["id"]]
+        of_credential = [client.telephony_credentials.retrieve(credential["id"]).data.sip_password]
+        of_credential += [one.sip_password for one in client.telephony_credentials.list() if one.id == credential["id"]]
+        seen["-".join(scopes)] = ways, of_credential
+    nothing, whole = [None, None], [credential["sip_password"]] * 2
+    assert seen["read"] == (nothing, nothing)
+    assert seen["credentials-read"] == (nothing, whole)
+    assert seen["read-admin"] == (["Password1"] * 2, nothing)

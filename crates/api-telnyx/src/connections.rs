@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::{extract::Path, http::StatusCode};
 use causeway_api_http::{json, timestamp};
 use causeway_app::{
-    NumberedPage, UriCalls, VOICE_CONNECTIONS_PER_PROJECT_MAX, VoiceConnection, VoiceConnectionFilter,
-    VoiceConnectionId, VoiceConnectionKind, VoiceWebhook,
+    ApiCaller, NumberedPage, Scope, UriCalls, VOICE_CONNECTIONS_PER_PROJECT_MAX, VoiceConnection,
+    VoiceConnectionFilter, VoiceConnectionId, VoiceConnectionKind, VoiceWebhook,
 };
 use causeway_types::{Now, Secret};
 use serde_json::{Value, json as object};
@@ -118,7 +118,7 @@ async fn list<S: TelnyxStore>(call: &Call<S>, kind: VoiceConnectionKind) -> Answ
     let contains = format!("filter[{}][contains]", name_field(kind));
     let filter = VoiceConnectionFilter { kind: Some(kind), name_contains: query.get(&contains).map(str::to_owned) };
     let (found, total) = call.state.store.voice_connections(call.caller.project, &filter, asked.part).await?;
-    let found: Vec<Value> = found.iter().map(rendered).collect();
+    let found: Vec<Value> = found.iter().map(|connection| rendered(call.caller, connection)).collect();
     Ok(json(StatusCode::OK, &asked.answer(&found, total)))
 }
 
@@ -171,7 +171,7 @@ async fn create<S: TelnyxStore>(call: &Call<S>, kind: VoiceConnectionKind) -> An
         return Err(TelnyxError::duplicate("user_name"));
     }
     connection.id = store.insert_voice_connection(&connection).await?;
-    Ok(data(StatusCode::CREATED, &rendered(&connection)))
+    Ok(data(StatusCode::CREATED, &rendered(call.caller, &connection)))
 }
 
 /// Takes what a body says into the connection: its document, and what decides.
@@ -230,7 +230,8 @@ fn user_name(name: &str) -> Result<String, TelnyxError> {
     }
 }
 
-fn rendered(connection: &VoiceConnection) -> Value {
+/// As `caller` may see it: its password opens calls, which reading does not.
+fn rendered(caller: ApiCaller, connection: &VoiceConnection) -> Value {
     let mut document: Value = serde_json::from_str(&connection.document).unwrap_or_else(|_| object!({}));
     let record_type = match connection.kind {
         VoiceConnectionKind::Clients => "credential_connection",
@@ -246,7 +247,8 @@ fn rendered(connection: &VoiceConnection) -> Value {
     if let (Some(document), Value::Object(own)) = (document.as_object_mut(), own) {
         document.extend(own);
         if connection.kind == VoiceConnectionKind::Clients {
-            let password = connection.password.as_ref().map(|password| password.expose().as_str());
+            let known = connection.password.as_ref().filter(|_| caller.scopes.has(Scope::Admin));
+            let password = known.map(|password| password.expose().as_str());
             document.insert("user_name".to_owned(), connection.user_name.as_deref().into());
             document.insert("password".to_owned(), password.into());
         }
@@ -265,11 +267,11 @@ async fn found<S: TelnyxStore>(
 }
 
 pub(crate) async fn connection<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
-    Ok(data(StatusCode::OK, &rendered(&found(&call, &id, VoiceConnectionKind::Clients).await?)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &found(&call, &id, VoiceConnectionKind::Clients).await?)))
 }
 
 pub(crate) async fn application<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
-    Ok(data(StatusCode::OK, &rendered(&found(&call, &id, VoiceConnectionKind::Application).await?)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &found(&call, &id, VoiceConnectionKind::Application).await?)))
 }
 
 pub(crate) async fn update_connection<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
@@ -296,7 +298,7 @@ async fn update<S: TelnyxStore>(call: &Call<S>, id: &str, kind: VoiceConnectionK
         }
         call.state.records.send_away(call.caller.project, &names, connection.updated_at).await?;
     }
-    Ok(data(StatusCode::OK, &rendered(&connection)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &connection)))
 }
 
 pub(crate) async fn delete_connection<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
@@ -312,7 +314,7 @@ async fn remove<S: TelnyxStore>(call: &Call<S>, id: &str, kind: VoiceConnectionK
     if !call.state.records.remove_connection(call.caller, &connection, Now::read().unix).await? {
         return Err(TelnyxError::not_found());
     }
-    Ok(data(StatusCode::OK, &rendered(&connection)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &connection)))
 }
 
 pub(crate) async fn registration_status<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {

@@ -9,8 +9,8 @@ use axum::{
 };
 use causeway_api_http::{json, timestamp};
 use causeway_app::{
-    NumberedPage, VOICE_CREDENTIALS_PER_PROJECT_MAX, VoiceConnectionId, VoiceConnectionKind, VoiceCredential,
-    VoiceCredentialFilter, VoiceRevokeError,
+    ApiCaller, NumberedPage, Scope, VOICE_CREDENTIALS_PER_PROJECT_MAX, VoiceConnectionId, VoiceConnectionKind,
+    VoiceCredential, VoiceCredentialFilter, VoiceRevokeError,
 };
 use causeway_credentials::voice_token::{self, VoiceClaims};
 use causeway_types::{Now, Secret, UnixTime};
@@ -50,7 +50,7 @@ pub(crate) async fn create<S: TelnyxStore>(call: Call<S>) -> Answer {
         updated_at: now,
     };
     store.insert_voice_credential(&credential).await?;
-    Ok(data(StatusCode::CREATED, &rendered(&credential, now)))
+    Ok(data(StatusCode::CREATED, &rendered(call.caller, &credential, now)))
 }
 
 async fn connection<S: TelnyxStore>(call: &Call<S>, id: &str) -> Result<VoiceConnectionId, TelnyxError> {
@@ -86,12 +86,12 @@ pub(crate) async fn list<S: TelnyxStore>(call: Call<S>) -> Answer {
         },
     };
     let (found, total) = call.state.store.voice_credentials(call.caller.project, &filter, asked.part, now).await?;
-    let found: Vec<Value> = found.iter().map(|credential| rendered(credential, now)).collect();
+    let found: Vec<Value> = found.iter().map(|credential| rendered(call.caller, credential, now)).collect();
     Ok(json(StatusCode::OK, &asked.answer(&found, total)))
 }
 
 pub(crate) async fn retrieve<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
-    Ok(data(StatusCode::OK, &rendered(&found(&call, &id).await?, Now::read().unix)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &found(&call, &id).await?, Now::read().unix)))
 }
 
 pub(crate) async fn update<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
@@ -123,7 +123,7 @@ pub(crate) async fn update<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>
         let name = std::slice::from_ref(&credential.user_name);
         call.state.records.send_away(call.caller.project, name, now).await?;
     }
-    Ok(data(StatusCode::OK, &rendered(&credential, now)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &credential, now)))
 }
 
 pub(crate) async fn remove<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
@@ -132,7 +132,7 @@ pub(crate) async fn remove<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>
     if !call.state.records.remove_credential(call.caller, &credential, now).await? {
         return Err(TelnyxError::not_found());
     }
-    Ok(data(StatusCode::OK, &rendered(&credential, now)))
+    Ok(data(StatusCode::OK, &rendered(call.caller, &credential, now)))
 }
 
 /// The token alone, as text.
@@ -173,7 +173,9 @@ async fn found<S: TelnyxStore>(call: &Call<S>, id: &str) -> Result<VoiceCredenti
     found.ok_or_else(TelnyxError::not_found)
 }
 
-fn rendered(credential: &VoiceCredential, now: UnixTime) -> Value {
+/// As `caller` may see it: its password opens calls, which reading does not.
+fn rendered(caller: ApiCaller, credential: &VoiceCredential, now: UnixTime) -> Value {
+    let password = caller.scopes.has(Scope::Credentials).then(|| credential.password.expose());
     object!({
         "id": credential.id,
         "record_type": "credential",
@@ -181,7 +183,7 @@ fn rendered(credential: &VoiceCredential, now: UnixTime) -> Value {
         "name": credential.name,
         "tag": credential.tag,
         "sip_username": credential.user_name,
-        "sip_password": credential.password.expose(),
+        "sip_password": password,
         "expired": credential.is_expired(now),
         "expires_at": credential.expires_at.map(timestamp),
         "created_at": timestamp(credential.created_at),
