@@ -103,9 +103,12 @@ fn command() -> Command {
                 .after_help(examples::OPENAPI),
         )
         .subcommand(
-            with_keys(Command::new("console-link").about(
-                "Makes a one-time link into the console: for the first owner, or for EMAIL to choose a new password",
-            ))
+            with_keys_like(
+                Command::new("console-link").about(
+                    "Makes a one-time link into the console: for the first owner, or for EMAIL to choose a new password",
+                ),
+                &["data_dir", "database_url", "http_listen", "console_url"],
+            )
             .arg(Arg::new("email").value_name("EMAIL").help("Of somebody who cannot sign in any more"))
             .after_help(examples::CONSOLE_LINK),
         )
@@ -122,11 +125,12 @@ fn fast_path_command() -> Command {
         .about("What is relayed inside the kernel")
         .subcommand_required(true)
         .after_help(examples::FAST_PATH)
-        .subcommand(with_keys(status))
+        .subcommand(with_keys_like(status, &["http_listen"]))
 }
 
 fn credential_command() -> Command {
-    let mint = with_keys(Command::new("mint").about("Derives a credential from the first CAUSEWAY_TURN_SECRET"))
+    let mint = Command::new("mint").about("Derives a credential from the first CAUSEWAY_TURN_SECRET");
+    let mint = with_keys_like(mint, &["realm", "rest_separator"])
         .after_help(examples::MINT)
         .arg(Arg::new("user").long("user").value_name("ID").help("User id to put into the name"))
         .arg(
@@ -137,7 +141,8 @@ fn credential_command() -> Command {
                 .default_value("86400")
                 .help("Lifetime"),
         );
-    let inspect = with_keys(Command::new("inspect").about("Explains why a user name and password would be refused"))
+    let inspect = Command::new("inspect").about("Explains why a user name and password would be refused");
+    let inspect = with_keys_like(inspect, &["rest_separator"])
         .after_help(examples::INSPECT)
         .arg(Arg::new("username").required(true).help("As the client sends it"))
         .arg(Arg::new("password").required(true).help("As the client was given it"));
@@ -176,6 +181,12 @@ fn with_keys(command: Command) -> Command {
         }
         command.arg(arg)
     })
+}
+
+/// The same, of which help shows those that matter to the command: the rest is taken, since the file has it, too.
+fn with_keys_like(command: Command, shown: &[&str]) -> Command {
+    let is_shown = |arg: &Arg| arg.get_id() == "config" || shown.iter().any(|name| arg.get_id() == name);
+    with_keys(command).mut_args(|arg| if is_shown(&arg) { arg } else { arg.hide(true) })
 }
 
 fn with_settings(matches: &ArgMatches, work: impl FnOnce(Settings) -> anyhow::Result<()>) -> ExitCode {

@@ -53,3 +53,20 @@ fn a_lifetime_that_is_no_number_is_bad_usage() {
     assert!(command().try_get_matches_from(["causeway", "credential", "mint", "--ttl", "1h"]).is_err());
     assert!(command().try_get_matches_from(["causeway", "credential", "mint", "--ttl", "60"]).is_ok());
 }
+
+#[test]
+fn a_command_shows_the_flags_that_matter_to_it_and_takes_all() {
+    for (words, shown, hidden) in [
+        (&["console-link"][..], "--data-dir <DIR>", "--relay-ports"),
+        (&["fast-path", "status"], "--http-listen <ADDR>", "--relay-ports"),
+        (&["credential", "mint"], "--realm <NAME>", "--relay-ports"),
+        (&["credential", "inspect"], "--rest-separator <CHAR>", "--relay-ports"),
+        (&["serve"], "--relay-ports", "--turn-secret"),
+    ] {
+        let asked = [&["causeway"], words, &["--help"]].concat();
+        let help = command().try_get_matches_from(asked).expect_err("help").render().to_string();
+        assert!(help.contains("--config <FILE>") && help.contains(shown), "{words:?}: {help}");
+        assert!(!help.contains(hidden), "{words:?}: {help}");
+    }
+    assert!(command().try_get_matches_from(["causeway", "console-link", "--relay-ports", "50000-50999"]).is_ok());
+}
