@@ -23,6 +23,10 @@ export interface ChartProps {
 }
 
 const COLOURS = 6;
+/** Least pixels from one moment at the axis to the next: the longest, with seconds, takes 52 of them. */
+const TICK_SPACE = 76;
+/** In the legend, where there is no value to tell. */
+const NO_VALUE = "–";
 
 /** A chart over time, drawn by uPlot in the colours of the theme. */
 export function Chart(props: ChartProps) {
@@ -85,11 +89,11 @@ function options(props: ChartProps, element: HTMLElement): uPlot.Options {
     axes: props.isSmall
       ? [{ show: false }, { show: false }]
       : [
-          { ...axis, values: (_, splits, __, ___, step) => splits.map((at) => tick(at, step)) },
+          { ...axis, space: TICK_SPACE, values: (_, splits, __, ___, step) => splits.map((at) => tick(at, step)) },
           { ...axis, size: 78, values: (_, splits) => splits.map(props.format) },
         ],
     series: [
-      { value: (_: uPlot, at: number | null) => (at === null ? "" : moment.format(at * 1000)) },
+      { value: (_: uPlot, at: number | null) => (at === null ? NO_VALUE : moment.format(at * 1000)) },
       ...props.series.map((series, index) => {
         const colour = style(`--series-${(index % COLOURS) + 1}`);
         return {
@@ -98,7 +102,7 @@ function options(props: ChartProps, element: HTMLElement): uPlot.Options {
           width: isBars ? 0 : 1.75,
           fill: isBars ? colour : `color-mix(in srgb, ${colour} 10%, transparent)`,
           points: { show: (self: uPlot) => self.data[0].length === 1 },
-          value: (_: uPlot, value: number | null) => (value === null ? "" : props.format(value)),
+          value: (_: uPlot, value: number | null) => (value === null ? NO_VALUE : props.format(value)),
           ...(isBars && { paths: bars({ size: [0.7, 48] }) }),
         };
       }),

@@ -1,3 +1,4 @@
+import { capitalised } from "./format";
 import type { Tone } from "../ui/note";
 
 /** What the causes of calls mean, for people, and how they look. */
@@ -36,8 +37,4 @@ export function causeText(cause: string): string {
 
 export function causeTone(cause: string): Tone {
   return CAUSES[cause]?.[1] ?? "neutral";
-}
-
-export function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -100,3 +100,8 @@ export function formatPrice(amount: number, currency: string | null): string {
   const digits = { minimumFractionDigits: 2, maximumFractionDigits: amount < 1 ? 4 : 2 };
   return `${new Intl.NumberFormat("en", digits).format(amount)}${currency ? ` ${currency}` : ""}`;
 }
+
+/** As it begins a sentence or stands alone. Not for names: those are what they are. */
+export function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

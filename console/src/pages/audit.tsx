@@ -32,7 +32,7 @@ const COLUMNS: Column<Entry>[] = [
     title: "Detail",
     width: 320,
     from: 1000,
-    cell: (entry) => entry.detail && <span class="mono">{JSON.stringify(entry.detail)}</span>,
+    cell: (entry) => hasDetail(entry) && <span class="mono">{JSON.stringify(entry.detail)}</span>,
   },
   {
     id: "at",
@@ -43,6 +43,10 @@ const COLUMNS: Column<Entry>[] = [
     cell: (entry) => formatDateTime(Date.parse(entry.at)),
   },
 ];
+
+function hasDetail({ detail }: Entry): boolean {
+  return detail != null && Object.keys(detail).length > 0;
+}
 
 function who(entry: Entry): string {
   if (entry.user) return entry.user;

@@ -105,7 +105,11 @@ function Keys({ onOpen }: { onOpen: (key: AccessKey) => void }) {
       columns={columns("name", onOpen)}
       idOf={(key) => key.id}
       textOf={(key) => `${key.name} ${key.id} ${key.preset} ${key.channel ?? ""} ${key.clientId ?? ""}`}
-      empty={<Empty title="No access keys yet" command={accessKeyCommand()} />}
+      empty={
+        <Empty title="No access keys yet" command={accessKeyCommand()}>
+          AWS clients sign what they ask for with an access key. Make one for a camera:
+        </Empty>
+      }
       nothing={<Empty title="No access key fits the search" />}
     />
   );

@@ -2,8 +2,8 @@ import type { ComponentChildren } from "preact";
 import { useRoute } from "preact-iso";
 import { api, take, type Schemas } from "../api/client";
 import { ApiError } from "../api/error";
-import { capitalised, causeText, causeTone } from "../lib/causes";
-import { formatBytes, formatDateTime, formatDuration } from "../lib/format";
+import { causeText, causeTone } from "../lib/causes";
+import { capitalised, formatBytes, formatDateTime, formatDuration } from "../lib/format";
 import { to } from "../lib/query";
 import { useResource } from "../lib/resource";
 import { Badge, Transport } from "../ui/badge";
@@ -64,7 +64,7 @@ export function CallPage() {
           address={data.clientAddress}
           path={data.callerPath}
           sessions={data.callerSessions}
-          more={[["Dialect", data.dialect]]}
+          more={[["Dialect", data.dialect.toUpperCase()]]}
         />
         <Party
           title="The callee"

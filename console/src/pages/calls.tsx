@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { api, take, type Schemas } from "../api/client";
-import { CAUSE_CHOICES, capitalised, causeText, causeTone } from "../lib/causes";
+import { CAUSE_CHOICES, causeText, causeTone } from "../lib/causes";
+import { capitalised } from "../lib/format";
 import { to, useQuery } from "../lib/query";
 import { sinceFilter, SINCE_CHOICES } from "../lib/since";
 import type { Column } from "../table/columns";
@@ -67,7 +68,7 @@ const COLUMNS: Column<Call>[] = [
     from: 900,
     cell: (call) => call.answeredBy && <a href={to.client(call.answeredBy)}>{call.answeredBy}</a>,
   },
-  { id: "dialect", title: "Dialect", width: 90, from: 1060, cell: (call) => call.dialect },
+  { id: "dialect", title: "Dialect", width: 90, from: 1060, cell: (call) => call.dialect.toUpperCase() },
   {
     id: "code",
     title: "SIP code",

@@ -1,5 +1,5 @@
 import { api, take, type Schemas } from "../api/client";
-import { formatCount, formatDuration } from "../lib/format";
+import { capitalised, formatCount, formatDuration } from "../lib/format";
 import { href, to, useQuery } from "../lib/query";
 import { reasonText, REASON_NAMES } from "../lib/reasons";
 import { useResource } from "../lib/resource";
@@ -42,7 +42,10 @@ export function Failures() {
         <Choice
           name="reason"
           label="Reason"
-          of={[["", "Any reason"], ...REASON_NAMES.map((name): [string, string] => [name, reasonText(name)])]}
+          of={[
+            ["", "Any reason"],
+            ...REASON_NAMES.map((name): [string, string] => [name, capitalised(reasonText(name))]),
+          ]}
         />
         <FilterChips
           of={[
@@ -156,7 +159,7 @@ function ReasonText({ failure }: { failure: Failure }) {
   const text = reasonText(failure.reason);
   return (
     <>
-      {text.charAt(0).toUpperCase() + text.slice(1)} {detail && <span class="muted">{detail}</span>}
+      {capitalised(text)} {detail && <span class="muted">{detail}</span>}
     </>
   );
 }
@@ -209,8 +212,8 @@ function Groups({ by }: { by: string }) {
   const columns: Column<Group>[] = [
     {
       id: "key",
-      title: by.charAt(0).toUpperCase() + by.slice(1),
-      cell: (group) => (by === "reason" ? reasonText(group.key) : group.key || `no ${by}`),
+      title: capitalised(by),
+      cell: (group) => (by === "reason" ? capitalised(reasonText(group.key)) : group.key || `no ${by}`),
       sortKey: (group) => group.key,
     },
     {

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, take, type Schemas } from "../api/client";
 import { Chart } from "../chart/chart";
-import { formatBitrate, formatBytes, formatCount } from "../lib/format";
+import { capitalised, formatBitrate, formatBytes, formatCount } from "../lib/format";
 import { LiveHistory } from "../lib/live-history";
 import { href } from "../lib/query";
 import { reasonText } from "../lib/reasons";
@@ -58,7 +58,7 @@ function Everything({ of }: { of: Figures }) {
         <Stat label="Credentials minted" value={formatCount(today.minted)} href="/credentials" />
       </div>
       {today.minted === 0 && live.sessions === 0 && <FirstSteps />}
-      <div class="columns">
+      <div class="columns three">
         <Refusals of={today.refusals} />
         <Servers of={of} />
         {of.fastPath && <FastPathCard of={of.fastPath} />}
@@ -102,7 +102,7 @@ function Refusals({ of }: { of: Figures["today"]["refusals"] }) {
           {of.map(({ reason, count }) => (
             <li key={reason}>
               <a href={href("/failures", { reason, since: "24h" })}>
-                <span>{reasonText(reason)}</span>
+                <span>{capitalised(reasonText(reason))}</span>
                 <span>{formatCount(count)}</span>
                 <meter min={0} max={most} value={count} aria-label={`${count} of ${most}`} />
               </a>

@@ -18,7 +18,7 @@ const COLUMNS: Column<Registration>[] = [
     cell: (registration) => registration.clientId,
     narrow: (registration) => (
       <>
-        {registration.dialect} · <Ago at={registration.since} />
+        {registration.dialect.toUpperCase()} · <Ago at={registration.since} />
       </>
     ),
   },
@@ -27,8 +27,7 @@ const COLUMNS: Column<Registration>[] = [
     title: "Dialect",
     width: 150,
     from: 560,
-    cell: (registration) =>
-      registration.enableIncoming ? registration.dialect : `${registration.dialect}, only calls`,
+    cell: (registration) => registration.dialect.toUpperCase() + (registration.enableIncoming ? "" : ", only calls"),
   },
   { id: "since", title: "Since", width: 110, from: 480, cell: (registration) => <Ago at={registration.since} /> },
   { id: "expires", title: "Expires", width: 110, cell: (registration) => <Ago at={registration.expiresAt} /> },

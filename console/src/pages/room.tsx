@@ -37,7 +37,7 @@ function Story({ room }: { room: string }) {
   if (!data) return error === undefined ? null : <ErrorNote error={error} retry={reload} />;
   return (
     <>
-      <PathVerdict of={data.verdict} />
+      <PathVerdict of={data.verdict} clients={data.entries.flatMap((entry) => entry.clients)} />
       <Timeline story={data} />
     </>
   );

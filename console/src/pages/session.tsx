@@ -5,7 +5,15 @@ import { ApiError } from "../api/error";
 import { bitrateOf } from "../lib/bitrate";
 import { Chart } from "../chart/chart";
 import { findingsOf } from "../session/findings";
-import { formatBitrate, formatBytes, formatCount, formatDateTime, formatDuration, plural } from "../lib/format";
+import {
+  capitalised,
+  formatBitrate,
+  formatBytes,
+  formatCount,
+  formatDateTime,
+  formatDuration,
+  plural,
+} from "../lib/format";
 import { href, to } from "../lib/query";
 import { useResource } from "../lib/resource";
 import { useMay } from "../ui/access";
@@ -259,8 +267,4 @@ function Peers({ session }: { session: Session }) {
       )}
     </Card>
   );
-}
-
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

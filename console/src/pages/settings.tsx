@@ -35,7 +35,7 @@ function SettingsForm({ saved, isOwner }: { saved: Values; isOwner: boolean }) {
   };
   return (
     <Form submit="Save" run={run} isDisabled={!isOwner}>
-      <div class="columns">
+      <div class="columns three">
         <Card title="Links to your own system" about="Rooms and clients here lead to their pages there.">
           <div class="form">
             <TextField

@@ -3,7 +3,7 @@ import { api, take, type Schemas } from "../api/client";
 import { useSettings, type Settings } from "../api/settings";
 import { Chart } from "../chart/chart";
 import { download } from "../lib/download";
-import { formatBytes, formatCount, formatDuration, formatPrice } from "../lib/format";
+import { capitalised, formatBytes, formatCount, formatDuration, formatPrice } from "../lib/format";
 import { href, to, useQuery } from "../lib/query";
 import { useResource } from "../lib/resource";
 import { chartOf, costOf, groupsOf, toCsv, totalOf, type Prices, type UsageSum } from "../lib/usage";
@@ -166,7 +166,7 @@ function columnsFor(group: string): Column<UsageSum>[] {
   return [
     {
       id: "key",
-      title: group ? group.charAt(0).toUpperCase() + group.slice(1) : "Group",
+      title: capitalised(group || "group"),
       cell: (sum) => nameOf(sum.key, group),
       sortKey: (sum) => sum.key,
     },

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { namesOf, sideOf, tell } from "./text";
+import { asSentence, namesOf, sideOf, tell } from "./text";
 
 const entry = (kind: string, more: object = {}) => ({
   at: "2026-11-21T10:00:00Z",
@@ -42,4 +42,12 @@ it("puts who calls left and who is called right", () => {
   ];
   expect(entries.map(sideOf)).toEqual(["left", "right"]);
   expect([namesOf(entries, "left"), namesOf(entries, "right")]).toEqual(["alice", "bob"]);
+});
+
+it("begins a sentence in capitals, but with a name as it is", () => {
+  const told = (text: string) => asSentence(text, ["alice", "bob"]);
+  expect(told("all well: both sides used the relay")).toBe("All well: both sides used the relay");
+  expect(told("alice reached the relay by TCP only")).toBe("alice reached the relay by TCP only");
+  expect(told("bob's credential had expired")).toBe("bob's credential had expired");
+  expect(told("alicia reached nobody")).toBe("Alicia reached nobody");
 });

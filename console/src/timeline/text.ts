@@ -1,6 +1,6 @@
 import type { Schemas } from "../api/client";
 import { reasonText } from "../lib/reasons";
-import { formatBytes, formatDuration } from "../lib/format";
+import { capitalised, formatBytes, formatDuration } from "../lib/format";
 import type { Tone } from "../ui/note";
 
 type Entry = Schemas["TimelineEntry"];
@@ -97,4 +97,10 @@ export function sideOf(entry: Entry): "left" | "right" | "middle" {
 /** Who stands at a side: the clients seen there. */
 export function namesOf(entries: Entry[], side: "left" | "right"): string {
   return [...new Set(entries.filter((entry) => sideOf(entry) === side).flatMap((entry) => entry.clients))].join(", ");
+}
+
+/** A verdict as a sentence of its own. A client's name that begins it stays as the application wrote it. */
+export function asSentence(text: string, clients: string[]): string {
+  const first = text.split(/ |'|,/, 1)[0] ?? "";
+  return clients.includes(first) ? text : capitalised(text);
 }

@@ -1,14 +1,14 @@
 import type { Schemas } from "../api/client";
+import { asSentence } from "./text";
 import { Note } from "../ui/note";
 
 /** Why the room's latest call went as it went, in one sentence. */
-export function PathVerdict({ of }: { of: Schemas["Verdict"] }) {
+export function PathVerdict({ of, clients }: { of: Schemas["Verdict"]; clients: string[] }) {
   const isOpen = of.code === "connecting" || of.code === "nothing_yet";
-  const sentence = of.sentence.charAt(0).toUpperCase() + of.sentence.slice(1);
   return (
     <div class="verdict" data-verdict={of.code}>
       <Note tone={isOpen ? "neutral" : of.good ? "good" : "bad"}>
-        <strong>{sentence}.</strong>
+        <strong>{asSentence(of.sentence, clients)}.</strong>
       </Note>
     </div>
   );
