@@ -41,6 +41,16 @@ def sinks(pair):
         sink.close()
 
 
+def shown(call):
+    return {name: value for name, value in call.items() if name != "call_duration"}
+
+
+def active(server, connection):
+    answer = server.v2(f"/connections/{connection['id']}/active_calls", status=200)
+    assert answer["meta"]["total_items"] == len(answer["data"])
+    return [shown(call) for call in answer["data"]]
+
+
 def test_a_callee_at_another_server_is_told_of_and_steered_like_one_here(pair, sinks, context):  # noqa: F811
     first, second = pair
     first.connection("alice", webhook_event_url=sinks[0].url)
@@ -61,6 +71,8 @@ def test_a_callee_at_another_server_is_told_of_and_steered_like_one_here(pair, s
     second.v2(f"{leg}/actions/client_state_update", "PUT", {"client_state": state}, 200)
     bobby.run("window.accept()")
     alice.state("active"), bobby.state("active")
+    for server in pair:
+        wait_until(lambda: [call["client_state"] for call in active(server, record)] == [state], 20, "the leg to be listed")
     bobby.run("window.call.dtmf('7')")
     wait_until(lambda: "call.dtmf.received" in types(sinks[1]), 20, "the digit")
     assert second.v2(f"{leg}/actions/hangup", "POST", {}, 200) == {"data": {"result": "ok"}}
@@ -76,8 +88,28 @@ def test_a_callee_at_another_server_is_told_of_and_steered_like_one_here(pair, s
     assert told[3]["digit"] == "7"
     for server in pair:
         assert server.v2(f"{leg}/actions/hangup", "POST", {}, 422)["errors"][0]["code"] == "90018"
+        wait_until(lambda: active(server, record) == [], 20, "no leg to be listed")
     alice.close()
     bobby.close()
+
+
+def test_every_server_lists_the_live_calls_of_all(pair):
+    record = pair[0].connection("lister", outbound={"call_parking_enabled": True})
+    phones = [Phone(server, "lister") for server in pair]
+    calls = []
+    for count, (server, phone) in enumerate(zip(pair, phones), 1):
+        calls.append(phone.dial("somewhere", clientState=base64.b64encode(b"%d" % count).decode()))
+        for asked in pair:
+            wait_until(lambda: len(active(asked, record)) == count, 20, f"{count} live calls")
+    seen = [active(asked, record) for asked in pair]
+    assert seen[0] == seen[1] and [call["client_state"] for call in seen[0]] == ["MQ==", "Mg=="], "oldest first"
+    assert seen[0][0] == shown(pair[1].v2(f"/calls/{seen[0][0]['call_control_id']}", status=200)["data"])
+    phones[0].bye(calls[0])
+    for asked in pair:
+        wait_until(lambda: active(asked, record) == seen[0][1:], 20, "one live call")
+    assert active(pair[0], pair[0].connection("nobody1")) == []
+    for phone in phones:
+        phone.close()
 
 
 def test_a_command_reaches_the_server_of_its_call_until_that_is_gone(shared):
@@ -121,6 +153,7 @@ def test_a_command_reaches_the_server_of_its_call_until_that_is_gone(shared):
         [live] = first.v2(f"/connections/{parking['id']}/active_calls", status=200)["data"]
         leg = f"/calls/{live['call_control_id']}"
         wait_until(there, 20, "the second call to be known at the other server")
+        wait_until(lambda: len(active(second, parking)) == 1, 20, "it to be listed there")
         first.stop()
         seen = set()
 
@@ -131,4 +164,5 @@ def test_a_command_reaches_the_server_of_its_call_until_that_is_gone(shared):
 
         wait_until(gone, 30, "the call to be nobody's")
         assert seen <= {(503, "10037"), (422, "90015")}, seen
+        assert active(second, parking) == []
         callee.close()

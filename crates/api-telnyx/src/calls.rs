@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    Answer, ApiState, Call, TelnyxStore, data, elsewhere, errors::TelnyxError, fields::Body, page::Query,
+    Answer, ApiState, Call, TelnyxStore, data, elsewhere, errors::TelnyxError, fields::Body, page::Query, shown::Shown,
     times::precise,
 };
 
@@ -87,22 +87,6 @@ fn ended() -> TelnyxError {
     TelnyxError::new(422, "90018", "Call has already ended", "The call is over.")
 }
 
-fn rendered(leg: &VoiceLeg) -> Value {
-    let end = leg.ended.unwrap_or_else(|| Now::read().unix);
-    let duration = leg.answered.map_or(0, |answered| end.saturating_since(answered).as_secs());
-    json!({
-        "record_type": "call",
-        "call_control_id": format!("v3:{}", leg.leg),
-        "call_leg_id": leg.leg.to_string(),
-        "call_session_id": leg.call.to_string(),
-        "is_alive": leg.ended.is_none(),
-        "call_duration": duration,
-        "client_state": leg.client_state,
-        "start_time": precise(leg.started),
-        "end_time": leg.ended.map(precise),
-    })
-}
-
 pub(crate) async fn status<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
     let leg = leg_of(&id).map_err(|_| TelnyxError::not_found())?;
     match status_of(&call.state, call.caller.project, leg) {
@@ -113,13 +97,18 @@ pub(crate) async fn status<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>
 
 /// The status of a leg, if this server knows it.
 pub(crate) fn status_of<S>(state: &ApiState<S>, project: ProjectId, leg: LegId) -> Option<Value> {
-    state.commands.leg(project, leg).as_ref().map(rendered)
+    state.commands.leg(project, leg).as_ref().map(|leg| Shown::from(leg).rendered())
 }
 
 pub(crate) async fn active_calls<S: TelnyxStore>(Path(id): Path<String>, call: Call<S>) -> Answer {
     let id = VoiceConnectionId(id.parse().map_err(|_| TelnyxError::not_found())?);
     call.state.store.voice_connection(call.caller.project, id).await?.ok_or_else(TelnyxError::not_found)?;
-    let legs: Vec<Value> = call.state.commands.live(call.caller.project, id).iter().map(rendered).collect();
+    let own = call.state.commands.live(call.caller.project, id);
+    let others = call.state.elsewhere.live(id).await.map_err(|()| elsewhere::silent("The other servers do"))?;
+    let mut legs: Vec<Shown> =
+        own.iter().map(Shown::from).chain(others.iter().filter_map(|text| Shown::read(text))).collect();
+    legs.sort_by_key(Shown::order);
+    let legs: Vec<Value> = legs.iter().map(Shown::rendered).collect();
     let meta =
         json!({"total_items": legs.len(), "cursors": {"after": null, "before": null}, "next": null, "previous": null});
     Ok(causeway_api_http::json(StatusCode::OK, &json!({"data": legs, "meta": meta})))

@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use causeway_app::ProjectId;
+use causeway_app::{ProjectId, VoiceConnectionId};
 use causeway_call_core::LegId;
 use serde_json::{Value, json};
 
@@ -15,10 +15,15 @@ use crate::{Answer, ApiState, Call, TelnyxStore, calls, errors::TelnyxError};
 /// What another server says; none when no living one owns the leg, an error when the one that does is silent.
 pub type AskingElsewhere<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, ()>> + Send + 'a>>;
 
+/// What other servers wrote with [`leg_for_others`](crate::leg_for_others); an error when they cannot be asked.
+pub type ListingElsewhere<'a> = Pin<Box<dyn Future<Output = Result<Vec<String>, ()>> + Send + 'a>>;
+
 /// Reaches the servers of other calls.
 pub trait CallsElsewhere: Send + Sync + 'static {
     /// Asks the server that owns a leg.
     fn ask(&self, leg: LegId, question: String) -> AskingElsewhere<'_>;
+    /// The live legs of a connection at other servers, in no order.
+    fn live(&self, connection: VoiceConnectionId) -> ListingElsewhere<'_>;
 }
 
 /// Asks about a leg that this server does not know. `action` is none for its status.
@@ -28,14 +33,14 @@ pub(crate) async fn ask<S: TelnyxStore>(call: &Call<S>, leg: LegId, action: Opti
         "project": call.caller.project.0, "leg": leg.to_string(), "action": action, "body": body,
     });
     match call.state.elsewhere.ask(leg, question.to_string()).await {
-        Ok(Some(answer)) => passed_on(&answer).ok_or_else(silent),
+        Ok(Some(answer)) => passed_on(&answer).ok_or_else(|| silent("The server of this call does")),
         Ok(None) => Err(if action.is_some() { calls::unknown() } else { TelnyxError::not_found() }),
-        Err(()) => Err(silent()),
+        Err(()) => Err(silent("The server of this call does")),
     }
 }
 
-fn silent() -> TelnyxError {
-    TelnyxError::new(503, "10037", "Service unavailable", "The server of this call does not answer; try again shortly.")
+pub(crate) fn silent(who: &str) -> TelnyxError {
+    TelnyxError::new(503, "10037", "Service unavailable", format!("{who} not answer; try again shortly."))
 }
 
 fn passed_on(answer: &str) -> Option<Response> {

@@ -17,6 +17,7 @@ mod errors;
 mod fields;
 mod page;
 mod payload;
+mod shown;
 mod times;
 
 use std::{fmt, sync::Arc};
@@ -37,7 +38,8 @@ use serde_json::Value;
 
 pub use calls::VoiceCommands;
 pub use deliveries::{Deliveries, DeliveryFigures, Post};
-pub use elsewhere::{AskingElsewhere, CallsElsewhere, answer_elsewhere};
+pub use elsewhere::{AskingElsewhere, CallsElsewhere, ListingElsewhere, answer_elsewhere};
+pub use shown::leg_for_others;
 
 use crate::{calls::CommandIds, errors::TelnyxError};
 

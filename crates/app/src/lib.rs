@@ -137,7 +137,9 @@ pub use voice::{
     VoiceConnectionFilter, VoiceConnectionId, VoiceConnectionKind, VoiceCredential, VoiceCredentialFilter, VoiceStore,
     VoiceUser, VoiceWebhook,
 };
-pub use voice_calls::{LegWatch, VOICE_EVENTS_MAX, VoiceCalls, VoiceDialNote, VoiceEvent, VoiceEventKind, VoiceLeg};
+pub use voice_calls::{
+    LegNews, LegWatch, VOICE_EVENTS_MAX, VoiceCalls, VoiceDialNote, VoiceEvent, VoiceEventKind, VoiceLeg,
+};
 pub use voice_delivery::{
     VOICE_ATTEMPTS_MAX, VOICE_DELIVERIES_MAX, VoiceAttempt, VoiceDelivery, VoiceDeliveryStore, VoiceProgress, VoiceTry,
 };

@@ -119,8 +119,21 @@ struct State {
     ended: VecDeque<(UnixTime, LegId)>,
 }
 
-/// Hears which legs can be asked for here, under the switchboard's lock: it hands on and returns.
-pub type LegWatch = Box<dyn Fn(LegId, bool) + Send + Sync>;
+/// What became of a leg that can be asked for here.
+#[derive(Clone, Copy, Debug)]
+pub enum LegNews<'a> {
+    /// It can be from here on.
+    Began(&'a VoiceLeg),
+    /// It was answered, or its application's state is another.
+    Changed(&'a VoiceLeg),
+    /// It does not live any more.
+    Ended(&'a VoiceLeg),
+    /// It cannot be asked for any more.
+    Forgotten(LegId),
+}
+
+/// Hears of legs, under the switchboard's lock: it hands on and returns.
+pub type LegWatch = Box<dyn Fn(LegNews<'_>) + Send + Sync>;
 
 /// The book.
 pub struct VoiceCalls {
@@ -193,7 +206,10 @@ impl VoiceCalls {
     pub fn set_client_state(&self, project: ProjectId, leg: LegId, client_state: &str) -> bool {
         let mut state = self.state.lock();
         let leg = state.legs.get_mut(&leg).filter(|leg| leg.project == project && leg.ended.is_none());
-        leg.map(|leg| leg.client_state = Some(client_state.to_owned())).is_some()
+        let Some(leg) = leg else { return false };
+        leg.client_state = Some(client_state.to_owned());
+        self.watched(LegNews::Changed(leg));
+        true
     }
 
     /// Events that were lost because nobody took them.
@@ -270,7 +286,7 @@ impl VoiceCalls {
     fn begin(&self, state: &mut State, leg: VoiceLeg) {
         state.by_call.entry(leg.call).or_default().push(leg.leg);
         state.legs.insert(leg.leg, leg.clone());
-        self.watched(leg.leg, true);
+        self.watched(LegNews::Began(&leg));
         self.tell(VoiceEvent { at: leg.started, kind: VoiceEventKind::Initiated, leg });
     }
 
@@ -284,6 +300,12 @@ impl VoiceCalls {
     ) {
         let Some(known) = state.legs.get_mut(&leg) else { return };
         change(known);
+        match kind {
+            VoiceEventKind::Answered => self.watched(LegNews::Changed(known)),
+            VoiceEventKind::HungUp { .. } => self.watched(LegNews::Ended(known)),
+            VoiceEventKind::Initiated | VoiceEventKind::Bridged | VoiceEventKind::Held(_) | VoiceEventKind::Dtmf(_) => {
+            }
+        }
         self.tell(VoiceEvent { at, kind, leg: known.clone() });
     }
 
@@ -299,13 +321,13 @@ impl VoiceCalls {
             }
             state.ended.pop_front();
             state.legs.remove(&leg);
-            self.watched(leg, false);
+            self.watched(LegNews::Forgotten(leg));
         }
     }
 
-    fn watched(&self, leg: LegId, is_here: bool) {
+    fn watched(&self, news: LegNews<'_>) {
         if let Some(watch) = self.watch.get() {
-            watch(leg, is_here);
+            watch(news);
         }
     }
 
@@ -421,6 +443,33 @@ mod tests {
         book.note(&event(620, 3, started(3)));
         book.note(&event(620, 3, ended()));
         assert!(book.leg(ProjectId(1), LegId(1)).is_none());
+    }
+
+    #[test]
+    fn a_watch_hears_of_a_leg_what_others_can_see_of_it() {
+        let (book, _told) = VoiceCalls::new();
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let ear = Arc::clone(&heard);
+        book.watch_legs(Box::new(move |news| {
+            ear.lock().push(match news {
+                LegNews::Began(leg) => format!("{} began", leg.leg.0),
+                LegNews::Changed(leg) => format!("{} {:?} {:?}", leg.leg.0, leg.client_state, leg.answered.is_some()),
+                LegNews::Ended(leg) => format!("{} ended {}", leg.leg.0, leg.ended.is_some()),
+                LegNews::Forgotten(leg) => format!("{} forgotten", leg.0),
+            });
+        }));
+        book.client(CONNECTION, &user(None));
+        book.note(&event(1, 1, started(1)));
+        book.note(&event(2, 1, CallEventKind::Held { leg: LegId(1), is_held: true }));
+        assert!(book.set_client_state(ProjectId(1), LegId(1), "Yg=="));
+        book.note(&event(3, 1, CallEventKind::Answered { leg: LegId(2) }));
+        book.note(&event(4, 1, ended()));
+        book.note(&event(604, 2, started(2)));
+        book.note(&event(604, 2, ended()));
+        let state = "Some(\"Yg==\")";
+        let changed = ["false", "true"].map(|is_answered| format!("1 {state} {is_answered}"));
+        let expected = ["1 began", &changed[0], &changed[1], "1 ended true", "2 began", "2 ended true", "1 forgotten"];
+        assert_eq!(*heard.lock(), expected);
     }
 
     #[test]

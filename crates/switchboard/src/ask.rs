@@ -26,6 +26,8 @@ const WAITING_MAX: usize = 4096;
 const ANSWERED_AT_ONCE: usize = 256;
 /// Where it is posted who owns what.
 const SHELF: &str = "owned";
+/// What there is of each kind, on all servers.
+const LISTS: &str = "lists";
 
 /// Answers questions of other servers.
 pub trait Answerer: Send + Sync + 'static {
@@ -141,6 +143,23 @@ impl Switchboard {
         if let Some(links) = self.links.get() {
             links.cluster.post(SHELF, what, 0, is_own.then(String::new));
         }
+    }
+
+    /// An entry of this server in a list that others can read, or with none takes it back.
+    pub fn show(&self, list: &str, entry: u64, text: Option<String>) {
+        if let Some(links) = self.links.get() {
+            links.cluster.post(LISTS, list, entry, text);
+        }
+    }
+
+    /// What the other living servers have in a list, in no order.
+    ///
+    /// # Errors
+    /// [`OwnerSilent`] when they cannot be asked.
+    pub async fn shown_elsewhere(&self, list: &str) -> Result<Vec<String>, OwnerSilent> {
+        let Some(links) = self.links.get() else { return Ok(Vec::new()) };
+        let posted = links.cluster.posted(LISTS, Some(list)).await.map_err(|_| OwnerSilent)?;
+        Ok(posted.into_iter().map(|posted| posted.text).collect())
     }
 
     /// Asks the other server that owns something; none when no living one does.

@@ -182,6 +182,24 @@ async fn the_server_of_a_call_hears_what_the_callees_server_notes_of_it() {
 }
 
 #[tokio::test]
+async fn a_list_has_what_the_other_servers_show_or_is_refused() {
+    let net = Arc::<Net>::default();
+    let (first, second) = (Node::join(&net, "a/1"), Node::join(&net, "b/1"));
+    second.board.show("list", 1, Some("old".to_owned()));
+    second.board.show("list", 1, Some("one".to_owned()));
+    second.board.show("list", 2, Some("two".to_owned()));
+    second.board.show("other", 1, Some("three".to_owned()));
+    assert_eq!(first.board.shown_elsewhere("list").await, Ok(vec!["one".to_owned(), "two".to_owned()]));
+    assert_eq!(second.board.shown_elsewhere("list").await, Ok(Vec::new()), "its own are its own");
+    second.board.show("list", 1, None);
+    assert_eq!(first.board.shown_elsewhere("list").await, Ok(vec!["two".to_owned()]));
+    *net.is_down.lock() = true;
+    assert_eq!(first.board.shown_elsewhere("list").await, Err(crate::OwnerSilent));
+    let alone = Switchboard::new(SwitchboardSettings::default(), [1; 32], Arc::<Notes>::default());
+    assert_eq!(alone.shown_elsewhere("list").await, Ok(Vec::new()));
+}
+
+#[tokio::test]
 async fn who_is_registered_is_known_everywhere_and_no_more_when_it_goes() {
     let net = Arc::<Net>::default();
     let (first, second) = (Node::join(&net, "a/1"), Node::join(&net, "b/1"));
