@@ -18,7 +18,8 @@ use std::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use causeway_app::{
-    OrganizationId, StoreResult, VoiceAttempt, VoiceDelivery, VoiceDeliveryStore, VoiceEvent, VoiceStore, VoiceTry,
+    OrganizationId, StoreResult, VoiceAttempt, VoiceDelivery, VoiceDeliveryPlace, VoiceDeliveryStore, VoiceEvent,
+    VoiceStore, VoiceTry,
 };
 use causeway_types::Now;
 use parking_lot::Mutex;
@@ -27,7 +28,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 
 use self::{
     progress::{Step, write_steps},
-    queues::Queues,
+    queues::{Queues, Waiting},
 };
 
 /// For one attempt, when the connection does not say.
@@ -42,6 +43,8 @@ const POSTS_MAX: usize = 64;
 const BATCH_MAX: usize = 256;
 /// Outcomes that may wait to be kept; then attempts wait too.
 const STEPS_MAX: usize = 1000;
+/// What waited for so long may be erased, or another server's, by then.
+const FRESH: Duration = Duration::from_secs(1);
 /// How often a server says that it holds its deliveries, and looks for those of others that are gone.
 const HOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -134,8 +137,9 @@ impl<S: VoiceStore + VoiceDeliveryStore> Deliveries<S> {
         }
     }
 
-    /// Tries until it is taken or given up; goes on where an earlier process was.
-    async fn deliver(&self, mut delivery: VoiceDelivery, steps: &mpsc::Sender<Step>) {
+    /// Tries until it is taken or given up; goes on where an earlier process was. Whether another server does.
+    async fn deliver(&self, waiting: Waiting, steps: &mpsc::Sender<Step>) -> bool {
+        let Waiting { mut delivery, is_kept, since } = waiting;
         let urls = [Some(delivery.url.clone()), delivery.failover_url.clone()];
         let urls: Vec<String> = urls.into_iter().flatten().collect();
         let url_of = |step: u32| usize::try_from(step / TRIES).ok().and_then(|index| urls.get(index));
@@ -143,6 +147,16 @@ impl<S: VoiceStore + VoiceDeliveryStore> Deliveries<S> {
             let pause = delivery.next_at.saturating_since(Now::read().unix);
             // A clock that was set back must not hold an event for long.
             tokio::time::sleep(pause.min(PAUSES[2])).await;
+            if is_kept && (delivery.attempts > 0 || since.elapsed() >= FRESH) {
+                match self.store.voice_delivery_place(&delivery.event).await {
+                    Ok(VoiceDeliveryPlace::Here) => {}
+                    Ok(VoiceDeliveryPlace::Gone) => return false,
+                    Ok(VoiceDeliveryPlace::Elsewhere) => return true,
+                    Err(error) => {
+                        tracing::debug!(%error, "whether a voice webhook is still wanted is not known: it is told")
+                    }
+                }
+            }
             delivery.attempts += 1;
             let outcome = self.send(&delivery, url).await;
             let is_taken = matches!(outcome, Ok(200..300));
@@ -166,15 +180,23 @@ impl<S: VoiceStore + VoiceDeliveryStore> Deliveries<S> {
             let tried = (!is_over).then(|| VoiceTry { event: delivery.event.clone(), attempts, step, next_at });
             if steps.send(Step::Tried { attempt, tried }).await.is_err() {
                 // The server stops: the next process tries once more.
-                return;
+                return false;
             }
             if is_over {
                 if !is_taken {
                     self.figures.given_up.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(event_type = delivery.event_type, "a voice webhook was given up");
                 }
-                return;
+                return false;
             }
+        }
+        false
+    }
+
+    /// The server that is at this call tells this, too, after what it tells already.
+    async fn hand_over(&self, event: &str) {
+        if let Err(error) = self.store.yield_voice_delivery(event).await {
+            tracing::debug!(%error, "a voice webhook waits for the end of this server's hold");
         }
     }
 

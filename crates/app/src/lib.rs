@@ -141,7 +141,8 @@ pub use voice_calls::{
     LegNews, LegWatch, VOICE_EVENTS_MAX, VoiceCalls, VoiceDialNote, VoiceEvent, VoiceEventKind, VoiceLeg,
 };
 pub use voice_delivery::{
-    VOICE_ATTEMPTS_MAX, VOICE_DELIVERIES_MAX, VoiceAttempt, VoiceDelivery, VoiceDeliveryStore, VoiceProgress, VoiceTry,
+    VOICE_ATTEMPTS_MAX, VOICE_DELIVERIES_MAX, VoiceAttempt, VoiceDelivery, VoiceDeliveryPlace, VoiceDeliveryStore,
+    VoiceProgress, VoiceTry,
 };
 pub use voice_desk::{VoiceDesk, VoiceLogin, VoiceLoginRefusal, VoiceProof, VoiceRoute};
 pub use voice_records::{VoiceClients, VoiceRecords, VoiceRegistered, VoiceRevokeError};

@@ -93,6 +93,17 @@ impl VoiceProgress {
     }
 }
 
+/// What became of a delivery that this server kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoiceDeliveryPlace {
+    /// It is this server's.
+    Here,
+    /// Another server took it over.
+    Elsewhere,
+    /// It is over, or forgotten.
+    Gone,
+}
+
 /// Keeps deliveries. Each is held by one server, which holds it anew before that time is over.
 pub trait VoiceDeliveryStore: Send + Sync + 'static {
     /// Keeps what is to be delivered by this server; what is kept already stays as it is.
@@ -105,8 +116,8 @@ pub trait VoiceDeliveryStore: Send + Sync + 'static {
     /// Keeps what became of them.
     fn note_voice_progress(&self, progress: &VoiceProgress) -> impl Future<Output = StoreResult<()>> + Send;
 
-    /// Takes over what nobody holds any more, the oldest first and no call in part; at a start also what this server held
-    /// before it.
+    /// Takes over what nobody holds any more, the oldest first, no call in part and none that another server is at; at a start
+    /// also what this server held before it. Servers do so one after the other.
     fn claim_voice_deliveries(
         &self,
         is_start: bool,
@@ -116,6 +127,12 @@ pub trait VoiceDeliveryStore: Send + Sync + 'static {
 
     /// Holds what this server holds for longer.
     fn hold_voice_deliveries(&self, held_until: UnixTime) -> impl Future<Output = StoreResult<()>> + Send;
+
+    /// What became of one.
+    fn voice_delivery_place(&self, event: &str) -> impl Future<Output = StoreResult<VoiceDeliveryPlace>> + Send;
+
+    /// This server does not hold one any more, if it did: another one is at its call.
+    fn yield_voice_delivery(&self, event: &str) -> impl Future<Output = StoreResult<()>> + Send;
 
     /// Forgets deliveries and attempts that are older, and attempts beyond [`VOICE_ATTEMPTS_MAX`]. How many deliveries.
     fn forget_voice_deliveries(

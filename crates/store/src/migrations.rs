@@ -17,7 +17,7 @@ use sqlx::{
 };
 
 /// Number, what it does, text. A release's text is never changed: its checksum is in every database that ran it.
-const TEXTS: [(i64, &str, &str); 17] = [
+const TEXTS: [(i64, &str, &str); 18] = [
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "control plane", include_str!("../migrations/0002_control_plane.sql")),
     (3, "notices", include_str!("../migrations/0003_notices.sql")),
@@ -35,6 +35,7 @@ const TEXTS: [(i64, &str, &str); 17] = [
     (15, "lost nodes", include_str!("../migrations/0015_lost_nodes.sql")),
     (16, "collation of room clients", include_str!("../migrations/0016_room_clients_collation.sql")),
     (18, "voice deliveries", include_str!("../migrations/0018_voice_deliveries.sql")),
+    (19, "voice claims", include_str!("../migrations/0019_voice_claims.sql")),
 ];
 
 /// The two kinds of database.

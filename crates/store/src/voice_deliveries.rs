@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use causeway_app::{
     NumberedPage, OrganizationId, ProjectId, StoreResult, VOICE_ATTEMPTS_MAX, VoiceAttempt, VoiceDelivery,
-    VoiceDeliveryStore, VoiceProgress, VoiceTry,
+    VoiceDeliveryPlace, VoiceDeliveryStore, VoiceProgress, VoiceTry,
 };
 use causeway_types::UnixTime;
+use sqlx::{Any, Transaction};
 
 use crate::{SqlStore, count, in_time, many::Insert, millis, sql::Sql, store_error, time};
 
@@ -166,30 +167,34 @@ impl VoiceDeliveryStore for SqlStore {
         now: UnixTime,
         held_until: UnixTime,
     ) -> StoreResult<Vec<VoiceDelivery>> {
-        let free = |sql: Sql| {
-            let sql = sql.push("(held_until < ").bind(millis(now));
-            if is_start { sql.push(" OR holder = ").bind(self.node.as_str()).push(")") } else { sql.push(")") }
-        };
-        let sql = Sql::new("UPDATE voice_deliveries SET holder = ")
-            .bind(self.node.as_str())
-            .push(", held_until = ")
-            .bind(millis(held_until))
-            .push(" WHERE ");
-        let sql = free(sql).push(" AND call_id IN (SELECT call_id FROM voice_deliveries WHERE ");
-        let sql = free(sql).push(" ORDER BY number LIMIT ").bind(CLAIMED_MAX).push(
-            ") RETURNING number, event, project_id, organization_id, call_id, event_type, body, url, failover_url, \
-             timeout_ms, attempts, step, next_at, created_at",
-        );
-        let mut rows: Vec<DeliveryRow> = sql.rows().fetch_all(&self.writes).await.map_err(store_error)?;
-        rows.sort_by_key(|row| row.number);
-        Ok(rows.into_iter().map(Into::into).collect())
+        self.claim(is_start, millis(now), millis(held_until)).await.map_err(store_error)
     }
 
     async fn hold_voice_deliveries(&self, held_until: UnixTime) -> StoreResult<()> {
-        let sql = Sql::new("UPDATE voice_deliveries SET held_until = ")
-            .bind(millis(held_until))
-            .push(" WHERE holder = ")
-            .bind(self.node.as_str());
+        let hold = async {
+            let mut transaction = self.writes.begin().await?;
+            wait_for_claims(&mut transaction).await?;
+            let sql = Sql::new("UPDATE voice_deliveries SET held_until = ").bind(millis(held_until));
+            let sql = sql.push(" WHERE held_until > 0 AND holder = ").bind(self.node.as_str());
+            sql.query().execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        hold.await.map_err(store_error)
+    }
+
+    async fn voice_delivery_place(&self, event: &str) -> StoreResult<VoiceDeliveryPlace> {
+        let sql = Sql::new("SELECT holder FROM voice_deliveries WHERE event = ").bind(event);
+        let holder: Option<(String,)> = in_time(sql.rows().fetch_optional(&self.pool)).await?;
+        Ok(match holder {
+            Some((holder,)) if holder == self.node => VoiceDeliveryPlace::Here,
+            Some(_) => VoiceDeliveryPlace::Elsewhere,
+            None => VoiceDeliveryPlace::Gone,
+        })
+    }
+
+    async fn yield_voice_delivery(&self, event: &str) -> StoreResult<()> {
+        let sql = Sql::new("UPDATE voice_deliveries SET held_until = 0 WHERE event = ").bind(event);
+        let sql = sql.push(" AND holder = ").bind(self.node.as_str());
         sql.query().execute(&self.writes).await.map_err(store_error)?;
         Ok(())
     }
@@ -233,4 +238,52 @@ impl VoiceDeliveryStore for SqlStore {
         let rows: Vec<AttemptRow> = in_time(sql.rows().fetch_all(&self.pool)).await?;
         Ok((rows.into_iter().map(Into::into).collect(), count(total)))
     }
+}
+
+impl SqlStore {
+    async fn claim(&self, is_start: bool, now: i64, held_until: i64) -> Result<Vec<VoiceDelivery>, sqlx::Error> {
+        if !is_start {
+            // Mostly there is nothing, and nobody is to wait for that.
+            let sql = Sql::new("SELECT number FROM voice_deliveries WHERE held_until < ").bind(now).push(" LIMIT 1");
+            if sql.rows::<(i64,)>().fetch_optional(&self.pool).await?.is_none() {
+                return Ok(Vec::new());
+            }
+        }
+        let mut transaction = self.writes.begin().await?;
+        wait_for_claims(&mut transaction).await?;
+        if is_start {
+            // What the process before held, nobody holds.
+            let sql = Sql::new("UPDATE voice_deliveries SET held_until = 0 WHERE holder = ").bind(self.node.as_str());
+            sql.query().execute(&mut *transaction).await?;
+        }
+        let sql = Sql::new("UPDATE voice_deliveries SET holder = ")
+            .bind(self.node.as_str())
+            .push(", held_until = ")
+            .bind(held_until)
+            .push(" WHERE held_until < ")
+            .bind(now)
+            .push(" AND call_id IN (SELECT call_id FROM voice_deliveries WHERE held_until < ")
+            .bind(now)
+            // Another server is at this call.
+            .push(" AND call_id NOT IN (SELECT call_id FROM voice_deliveries WHERE held_until >= ")
+            .bind(now)
+            .push(" AND holder <> ")
+            .bind(self.node.as_str())
+            .push(") ORDER BY number LIMIT ")
+            .bind(CLAIMED_MAX)
+            .push(
+                ") RETURNING number, event, project_id, organization_id, call_id, event_type, body, url, failover_url, \
+                 timeout_ms, attempts, step, next_at, created_at",
+            );
+        let mut rows: Vec<DeliveryRow> = sql.rows().fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        rows.sort_by_key(|row| row.number);
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Others that claim or hold wait until this transaction is over, and see then what it did.
+pub(crate) async fn wait_for_claims(transaction: &mut Transaction<'_, Any>) -> Result<(), sqlx::Error> {
+    let sql = Sql::new("UPDATE counters SET value = value + 1 WHERE name = 'voice_claim'");
+    sql.query().execute(&mut **transaction).await.map(drop)
 }

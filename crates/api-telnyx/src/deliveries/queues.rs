@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use causeway_app::{VOICE_DELIVERIES_MAX, VoiceDelivery, VoiceDeliveryStore, VoiceEvent, VoiceStore};
@@ -20,32 +20,44 @@ const IDLE: Duration = Duration::from_secs(5);
 const PER_CALL_MAX: usize = 256;
 /// How long deliveries are held: those of a server that is gone are taken over by others after it.
 const HELD: Duration = Duration::from_secs(30);
+/// A store that was away was so for the others, too: they hold what is theirs first.
+const LOOKS_OFF: u32 = 2;
 /// Nobody wants to hear of a call any more after so long.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(86_400);
 /// Old ones are forgotten every so many looks.
 const FORGET_EVERY: u64 = 120;
 
+/// A delivery in its call's queue.
+pub(super) struct Waiting {
+    pub(super) delivery: VoiceDelivery,
+    /// The store has it.
+    pub(super) is_kept: bool,
+    pub(super) since: Instant,
+}
+
 pub(super) struct Queues<S> {
     deliveries: Arc<Deliveries<S>>,
     steps: mpsc::Sender<Step>,
-    calls: HashMap<String, mpsc::Sender<VoiceDelivery>>,
+    calls: HashMap<String, mpsc::Sender<Waiting>>,
     tasks: JoinSet<()>,
     /// What this server held before it started is not taken over yet.
     is_start: bool,
     looks: u64,
+    /// Looks without taking anything over.
+    looks_off: u32,
 }
 
 impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
     pub(super) fn new(deliveries: Arc<Deliveries<S>>, steps: mpsc::Sender<Step>) -> Self {
         // The tasks end with this.
-        Self { deliveries, steps, calls: HashMap::new(), tasks: JoinSet::new(), is_start: true, looks: 0 }
+        Self { deliveries, steps, calls: HashMap::new(), tasks: JoinSet::new(), is_start: true, looks: 0, looks_off: 0 }
     }
 
     /// Keeps what happened, then delivers it.
     pub(super) async fn take(&mut self, events: Vec<VoiceEvent>) {
-        let kept = self.keep(events).await;
-        for delivery in kept {
-            self.queue(delivery).await;
+        let (made, is_kept) = self.keep(events).await;
+        for delivery in made {
+            self.queue(delivery, is_kept).await;
         }
     }
 
@@ -55,7 +67,8 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
         self.keep(events).await;
     }
 
-    async fn keep(&self, events: Vec<VoiceEvent>) -> Vec<VoiceDelivery> {
+    /// What is to be delivered, and whether the store has it.
+    async fn keep(&self, events: Vec<VoiceEvent>) -> (Vec<VoiceDelivery>, bool) {
         let mut made: Vec<VoiceDelivery> = events.iter().filter_map(delivery).collect();
         {
             let mut live = self.deliveries.live.lock();
@@ -69,19 +82,24 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
             live.extend(made.iter().map(|delivery| delivery.event.clone()));
         }
         let held_until = Now::read().unix.saturating_add(HELD);
-        if !made.is_empty()
-            && let Err(error) = self.deliveries.store.insert_voice_deliveries(&made, held_until).await
-        {
-            tracing::warn!(%error, "voice webhooks are not kept: a restart would lose them");
+        if made.is_empty() {
+            return (made, true);
         }
-        made
+        match self.deliveries.store.insert_voice_deliveries(&made, held_until).await {
+            Ok(()) => (made, true),
+            Err(error) => {
+                tracing::warn!(%error, "voice webhooks are not kept: a restart would lose them");
+                (made, false)
+            }
+        }
     }
 
-    async fn queue(&mut self, delivery: VoiceDelivery) {
-        let delivery = match self.calls.get(&delivery.call) {
-            Some(queue) => match queue.try_send(delivery) {
+    async fn queue(&mut self, delivery: VoiceDelivery, is_kept: bool) {
+        let waiting = Waiting { delivery, is_kept, since: Instant::now() };
+        let waiting = match self.calls.get(&waiting.delivery.call) {
+            Some(queue) => match queue.try_send(waiting) {
                 Ok(()) => return,
-                Err(mpsc::error::TrySendError::Full(delivery)) => {
+                Err(mpsc::error::TrySendError::Full(Waiting { delivery, .. })) => {
                     self.deliveries.figures.dropped.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!("a voice webhook is too far behind: an event is not delivered");
                     self.deliveries.live.lock().remove(&delivery.event);
@@ -89,9 +107,9 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
                     drop(self.steps.send(Step::Over(delivery.event)).await);
                     return;
                 }
-                Err(mpsc::error::TrySendError::Closed(delivery)) => delivery,
+                Err(mpsc::error::TrySendError::Closed(waiting)) => waiting,
             },
-            None => delivery,
+            None => waiting,
         };
         self.calls.retain(|_, queue| !queue.is_closed());
         while let Some(ended) = self.tasks.try_join_next() {
@@ -99,12 +117,12 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
                 tracing::error!(%error, "deliveries of a call ended badly");
             }
         }
-        let (queue, waiting) = mpsc::channel(PER_CALL_MAX);
-        let call = delivery.call.clone();
+        let (queue, in_line) = mpsc::channel(PER_CALL_MAX);
+        let call = waiting.delivery.call.clone();
         // It has room: it is new.
-        if queue.try_send(delivery).is_ok() {
+        if queue.try_send(waiting).is_ok() {
             self.calls.insert(call, queue);
-            let task = deliver_call(Arc::clone(&self.deliveries), self.steps.clone(), waiting);
+            let task = deliver_call(Arc::clone(&self.deliveries), self.steps.clone(), in_line);
             self.tasks.spawn(task);
         }
     }
@@ -118,13 +136,18 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
             && let Err(error) = store.hold_voice_deliveries(held_until).await
         {
             tracing::debug!(%error, "voice webhooks are not held");
+            self.looks_off = LOOKS_OFF;
         }
-        match store.claim_voice_deliveries(self.is_start, now, held_until).await {
-            Ok(claimed) => {
-                self.is_start = false;
-                self.adopt(claimed).await;
+        if self.looks_off > 0 {
+            self.looks_off -= 1;
+        } else {
+            match store.claim_voice_deliveries(self.is_start, now, held_until).await {
+                Ok(claimed) => {
+                    self.is_start = false;
+                    self.adopt(claimed).await;
+                }
+                Err(error) => tracing::debug!(%error, "voice webhooks of other servers are not known"),
             }
-            Err(error) => tracing::debug!(%error, "voice webhooks of other servers are not known"),
         }
         if self.looks.is_multiple_of(FORGET_EVERY) {
             let before = |kept: Duration| UnixTime::from_secs(now.as_secs().saturating_sub(kept.as_secs()));
@@ -152,7 +175,7 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
             tracing::info!(count = new.len(), "voice webhooks that were left are delivered");
         }
         for delivery in new {
-            self.queue(delivery).await;
+            self.queue(delivery, true).await;
         }
     }
 }
@@ -161,19 +184,27 @@ impl<S: VoiceStore + VoiceDeliveryStore> Queues<S> {
 async fn deliver_call<S: VoiceStore + VoiceDeliveryStore>(
     deliveries: Arc<Deliveries<S>>,
     steps: mpsc::Sender<Step>,
-    mut waiting: mpsc::Receiver<VoiceDelivery>,
+    mut in_line: mpsc::Receiver<Waiting>,
 ) {
-    let deliver = async |delivery: VoiceDelivery| {
-        let event = delivery.event.clone();
-        deliveries.deliver(delivery, &steps).await;
+    // Another server took this call over while the store could not be asked from here.
+    let mut is_elsewhere = false;
+    let mut deliver = async |waiting: Waiting| {
+        let event = waiting.delivery.event.clone();
+        if is_elsewhere && waiting.is_kept {
+            // First: this server may be the one that claims it again.
+            deliveries.live.lock().remove(&event);
+            deliveries.hand_over(&event).await;
+            return;
+        }
+        is_elsewhere |= deliveries.deliver(waiting, &steps).await;
         deliveries.live.lock().remove(&event);
     };
-    while let Ok(Some(delivery)) = tokio::time::timeout(IDLE, waiting.recv()).await {
-        deliver(delivery).await;
+    while let Ok(Some(waiting)) = tokio::time::timeout(IDLE, in_line.recv()).await {
+        deliver(waiting).await;
     }
-    waiting.close();
-    while let Ok(delivery) = waiting.try_recv() {
-        deliver(delivery).await;
+    in_line.close();
+    while let Ok(waiting) = in_line.try_recv() {
+        deliver(waiting).await;
     }
 }
 

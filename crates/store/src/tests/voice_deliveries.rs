@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use causeway_app::{
-    NumberedPage, OrganizationId, VOICE_ATTEMPTS_MAX, VoiceAttempt, VoiceDelivery, VoiceDeliveryStore, VoiceProgress,
-    VoiceTry,
+    NumberedPage, OrganizationId, VOICE_ATTEMPTS_MAX, VoiceAttempt, VoiceDelivery, VoiceDeliveryPlace,
+    VoiceDeliveryStore, VoiceProgress, VoiceTry,
 };
+use causeway_types::UnixTime;
 
-use super::{NOW, ProjectId, SqlStore};
+use super::{NOW, ProjectId, SqlStore, postgres::fresh_database};
+use crate::{sql::Sql, voice_deliveries::wait_for_claims};
 
-fn delivery(event: &str, call: &str) -> VoiceDelivery {
+pub(super) fn delivery(event: &str, call: &str) -> VoiceDelivery {
     VoiceDelivery {
         event: event.to_owned(),
         project: ProjectId::DEFAULT,
@@ -85,4 +87,74 @@ pub(super) async fn voice_deliveries_are_held_taken_over_and_forgotten(store: &S
     assert_eq!((seen[0].attempt, total), (1010, VOICE_ATTEMPTS_MAX));
     store.forget_voice_deliveries(NOW, after).await.expect("answers");
     assert_eq!(store.voice_attempts(ProjectId::DEFAULT, page(0, 1)).await.expect("answers").1, 0);
+}
+
+/// Three servers of one database.
+async fn servers() -> [SqlStore; 3] {
+    let url = fresh_database();
+    let [a, b, dead] = ["a", "b", "dead"].map(|node| SqlStore::connect(&url, node));
+    let servers = [a.await.expect("connects"), b.await.expect("connects"), dead.await.expect("connects")];
+    super::prepare(&servers[0]).await;
+    servers
+}
+
+fn at(secs: u64) -> UnixTime {
+    NOW.saturating_add(Duration::from_secs(secs))
+}
+
+async fn claimed(store: &SqlStore, is_start: bool, now: u64) -> Vec<String> {
+    let claimed = store.claim_voice_deliveries(is_start, at(now), at(now + 30)).await.expect("answers");
+    claimed.into_iter().map(|delivery| delivery.event).collect()
+}
+
+#[tokio::test]
+async fn a_call_is_taken_over_when_nobody_is_at_it_any_more_and_then_as_a_whole() {
+    let [a, b, dead] = servers().await;
+    dead.insert_voice_deliveries(&[delivery("e1", "c1"), delivery("e2", "c2")], at(30)).await.expect("inserted");
+    dead.insert_voice_deliveries(&[delivery("e3", "c1")], at(40)).await.expect("inserted");
+    assert_eq!(claimed(&a, false, 31).await, ["e2"], "the other call has an event that is held");
+    assert_eq!(claimed(&b, false, 41).await, ["e1", "e3"]);
+    assert_eq!(a.voice_delivery_place("e1").await.expect("answers"), VoiceDeliveryPlace::Elsewhere);
+    assert_eq!(b.voice_delivery_place("e1").await.expect("answers"), VoiceDeliveryPlace::Here);
+    assert_eq!(b.voice_delivery_place("e9").await.expect("answers"), VoiceDeliveryPlace::Gone);
+
+    // The server of the call lives and has one more for it: whoever is at the call takes that, too.
+    dead.insert_voice_deliveries(&[delivery("e4", "c1")], at(80)).await.expect("inserted");
+    b.yield_voice_delivery("e4").await.expect("nothing happens: it is not b's");
+    assert_eq!(claimed(&b, false, 50).await, [] as [&str; 0]);
+    dead.yield_voice_delivery("e4").await.expect("yielded");
+    dead.hold_voice_deliveries(at(90)).await.expect("what is yielded is not held");
+    assert_eq!(claimed(&a, false, 50).await, [] as [&str; 0], "b is at that call");
+    assert_eq!(claimed(&b, false, 50).await, ["e4"]);
+}
+
+#[tokio::test]
+async fn a_server_that_starts_takes_all_that_was_its_own_however_much() {
+    let [a, _, _] = servers().await;
+    let calls: Vec<VoiceDelivery> = (0..1005).map(|n| delivery(&format!("e{n}"), &format!("c{n}"))).collect();
+    a.insert_voice_deliveries(&calls, at(30)).await.expect("inserted");
+    assert_eq!(claimed(&a, true, 1).await.len(), 1000);
+    a.hold_voice_deliveries(at(40)).await.expect("held");
+    assert_eq!(claimed(&a, false, 6).await, ["e1000", "e1001", "e1002", "e1003", "e1004"], "what waits is not held");
+}
+
+#[tokio::test]
+async fn of_two_servers_that_claim_at_once_one_waits_and_finds_no_call_in_part() {
+    let [a, b, dead] = servers().await;
+    dead.insert_voice_deliveries(&[delivery("e1", "c1"), delivery("e2", "c1")], at(30)).await.expect("inserted");
+    // The first is in the middle of its claim.
+    let mut first = a.writes.begin().await.expect("begins");
+    wait_for_claims(&mut first).await.expect("nobody else claims");
+    let part = Sql::new("UPDATE voice_deliveries SET holder = 'a', held_until = ").bind(crate::millis(at(90)));
+    part.push(" WHERE event = 'e1'").query().execute(&mut *first).await.expect("claims");
+    let second = tokio::spawn(async move { claimed(&b, false, 31).await });
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let waiting =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while Sql::new(waiting).rows::<(i64,)>().fetch_one(&a.pool).await.expect("answers").0 == 0 {
+        assert!(tokio::time::Instant::now() < deadline && !second.is_finished(), "the second waits for the first");
+        tokio::task::yield_now().await;
+    }
+    first.commit().await.expect("commits");
+    assert_eq!(second.await.expect("ends"), [] as [&str; 0]);
 }
