@@ -241,3 +241,37 @@ def test_what_was_not_delivered_when_the_server_was_killed_is_delivered_by_the_n
             receiver.webhooks.unwrap(body.decode(), headers=headers)
         assert known[0] in log(server), "the log is there after a restart"
         wait_until(lambda: len(log(server)) == 4, 20, "the new outcomes")
+
+
+class Refusing(Held):
+    """Answers nobody until it is let go, then with a failure."""
+
+    @property
+    def status(self):
+        return super().status and 503
+
+    @status.setter
+    def status(self, _):
+        pass
+
+
+def test_what_a_backend_was_still_to_be_told_of_a_client_is_forgotten_with_it(server):
+    refusing, taking = Refusing(), Sink()
+    parking(server, "erased1", [refusing, taking], webhook_timeout_secs=30)
+    caller = Phone(server, "erased1")
+    caller.bye(caller.dial("somewhere"))
+    wait_until(lambda: refusing.came == 1, 20, "the first post")
+    status, _, text = server.request("/api/v1/clients/erased1/erase", "POST")
+    assert status == 200 and (json.loads(text)["calls"], json.loads(text)["events"]) == (1, 2), text
+    refusing.is_free.set()
+    # Another client's event is tried three times at this receiver, then at the other: longer than the first one's next try waits.
+    parking(server, "erased2", [refusing, taking])
+    other = Phone(server, "erased2")
+    call = other.dial("somewhere")
+    wait_until(lambda: events(taking), 30, "the other client's event")
+    told = [json.loads(body)["data"]["payload"]["from"] for sink in (refusing, taking) for _, _, body in sink.posts]
+    assert sorted(told) == ["erased1"] + ["erased2"] * 4, "what was under way, and nothing more"
+    other.bye(call)
+    other.close()
+    refusing.close()
+    taking.close()

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{extract::State, http::StatusCode, response::Response};
 use causeway_api_http::{ApiError, Timestamp, json};
 use causeway_app::{
-    ApiCaller, AuditEntry, CallFilter, Erased, ErasureSubject, Identifier, LiveSessions, PageRequest, RevokeBy,
-    SessionFilter,
+    ApiCaller, AuditEntry, CallFilter, Erased, ErasedCalls, ErasureSubject, Identifier, LiveSessions, PageRequest,
+    RevokeBy, SessionFilter,
 };
 use causeway_types::Now;
 use serde::Serialize;
@@ -67,7 +67,7 @@ pub(crate) async fn room<S: ApiStore>(
     Segment(room): Segment,
 ) -> Result<Response, ApiError> {
     let (room, _) = crate::rooms::find(&state, caller, &room).await?;
-    erase(&state, caller, ErasureSubject::Room(room), 0).await
+    erase(&state, caller, ErasureSubject::Room(room), ErasedCalls::default()).await
 }
 
 /// Forget a client
@@ -100,8 +100,8 @@ pub(crate) async fn client<S: ApiStore>(
     while is_here(&state, caller, &client).await && Now::read().mono < give_up {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    let calls = state.store.erase_from_calls(caller.project, &client).await?;
-    erase(&state, caller, ErasureSubject::Client(name), calls).await
+    let of_calls = state.store.erase_from_calls(caller.project, &client).await?;
+    erase(&state, caller, ErasureSubject::Client(name), of_calls).await
 }
 
 /// Whether a call of this client goes on, or is not kept yet.
@@ -113,7 +113,7 @@ async fn erase<S: ApiStore>(
     state: &ApiState<S>,
     caller: ApiCaller,
     subject: ErasureSubject,
-    calls: u64,
+    of_calls: ErasedCalls,
 ) -> Result<Response, ApiError> {
     let name = || -> Identifier { subject.name().clone() };
     let (by, filter) = match subject {
@@ -134,7 +134,8 @@ async fn erase<S: ApiStore>(
     }
     let erased = state.store.erase(caller.project, &subject).await?;
     let (id, now) = (format!("{:016x}", rand_u64()?), Now::read().unix);
-    let receipt = Receipt { calls, ..receipt(id.clone(), &subject, now.into(), erased) };
+    let erased = Erased { events: erased.events + of_calls.events, ..erased };
+    let receipt = Receipt { calls: of_calls.calls, ..receipt(id.clone(), &subject, now.into(), erased) };
     let detail = serde_json::to_string(&receipt).unwrap_or_else(|_| "{}".to_owned());
     let entry = AuditEntry::by(caller, &format!("{}.erase", subject.kind()), id, detail, now);
     state.store.audit(&entry).await?;

@@ -175,6 +175,15 @@ pub struct CallUsage {
     pub minutes: u64,
 }
 
+/// What an erasure took out of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedCalls {
+    /// Calls.
+    pub calls: u64,
+    /// Events of these calls that waited to be delivered.
+    pub events: u64,
+}
+
 /// Keeps calls; the same promise as [`Store`](crate::Store).
 pub trait CallStore: Send + Sync + 'static {
     /// The row among API tokens that relay credentials of this project's clients are minted with.
@@ -206,8 +215,13 @@ pub trait CallStore: Send + Sync + 'static {
         to: UnixTime,
     ) -> impl Future<Output = StoreResult<Vec<CallUsage>>> + Send;
 
-    /// Takes a client's name, address and program out of its calls, which stay for what they add up to; how many they were.
-    fn erase_from_calls(&self, project: ProjectId, client: &str) -> impl Future<Output = StoreResult<u64>> + Send;
+    /// Takes a client's name, address and program out of its calls, which stay for what they add up to. What backends were still
+    /// to be told of them is forgotten.
+    fn erase_from_calls(
+        &self,
+        project: ProjectId,
+        client: &str,
+    ) -> impl Future<Output = StoreResult<ErasedCalls>> + Send;
 
     /// Removes calls that ended before; how many.
     fn forget_calls(&self, before: UnixTime) -> impl Future<Output = StoreResult<u64>> + Send;

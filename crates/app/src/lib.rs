@@ -63,7 +63,7 @@ pub use bitrate::{BITRATE_POINTS_MAX, Bitrate};
 pub use book::{BookSettings, Figures, LiveFigures, SessionBook};
 pub use call_book::{CallBook, ClientPlace, ClientPlaces, admission, registration};
 pub use call_path::{CallPath, SessionSpan};
-pub use call_record::{CallFilter, CallRecord, CallStart, CallState, CallStore, CallUsage, CallView};
+pub use call_record::{CallFilter, CallRecord, CallStart, CallState, CallStore, CallUsage, CallView, ErasedCalls};
 pub use callers::{CallerError, Callers, SignInLimits};
 pub use client_token::{
     ClientAccount, ClientTokenFilter, ClientTokenStore, ClientTokenView, NewClientToken, RevokeClientTokens,

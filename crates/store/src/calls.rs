@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use causeway_app::{
-    AddressPrivacy, CallFilter, CallRecord, CallState, CallStore, CallUsage, CallView, ClientPlace, Page, PageRequest,
-    ProjectId, StoreResult, TokenId,
+    AddressPrivacy, CallFilter, CallRecord, CallState, CallStore, CallUsage, CallView, ClientPlace, ErasedCalls, Page,
+    PageRequest, ProjectId, StoreResult, TokenId,
 };
 use causeway_types::UnixTime;
 
@@ -139,14 +139,14 @@ impl CallStore for SqlStore {
         Ok(rows.into_iter().map(usage).collect())
     }
 
-    async fn erase_from_calls(&self, project: ProjectId, client: &str) -> StoreResult<u64> {
-        let mut erased = 0;
+    async fn erase_from_calls(&self, project: ProjectId, client: &str) -> StoreResult<ErasedCalls> {
+        let mut erased = ErasedCalls::default();
         loop {
-            let batch = erase_batch(self, project, client).await.map_err(store_error)?;
-            if batch == 0 {
+            let ErasedCalls { calls, events } = erase_batch(self, project, client).await.map_err(store_error)?;
+            if calls == 0 {
                 return Ok(erased);
             }
-            erased += batch;
+            erased = ErasedCalls { calls: erased.calls + calls, events: erased.events + events };
         }
     }
 
@@ -162,7 +162,7 @@ const BATCH: i64 = 500;
 /// What stands where a name was. No client has it: it has parentheses.
 const ERASED: &str = "(erased)";
 
-async fn erase_batch(store: &SqlStore, project: ProjectId, client: &str) -> Result<u64, sqlx::Error> {
+async fn erase_batch(store: &SqlStore, project: ProjectId, client: &str) -> Result<ErasedCalls, sqlx::Error> {
     let found =
         Sql::new("SELECT s.id, s.callees FROM call_clients c JOIN calls s ON s.id = c.call_id WHERE c.client = ")
             .bind(client)
@@ -172,7 +172,7 @@ async fn erase_batch(store: &SqlStore, project: ProjectId, client: &str) -> Resu
             .bind(BATCH);
     let found: Vec<(String, String)> = found.rows().fetch_all(&store.pool).await?;
     if found.is_empty() {
-        return Ok(0);
+        return Ok(ErasedCalls::default());
     }
     let among = |text: &str| {
         let sql = Sql::new(text).bind(client).push(" AND id IN (");
@@ -193,12 +193,16 @@ async fn erase_batch(store: &SqlStore, project: ProjectId, client: &str) -> Resu
             sql.bind(id.as_str()).query().execute(&mut *transaction).await?;
         }
     }
+    // Both parties are named in what is told of a call.
+    let untold = Sql::new("DELETE FROM voice_deliveries WHERE call_id IN (");
+    let untold = untold.binds(found.iter().map(|(id, _)| id.as_str())).push(")");
+    let events = untold.query().execute(&mut *transaction).await?.rows_affected();
     let parts = Sql::new("DELETE FROM call_clients WHERE client = ").bind(client).push(" AND project_id = ");
     let parts = parts.bind(project.0).push(" AND call_id IN (");
     let parts = parts.binds(found.iter().map(|(id, _)| id.as_str())).push(")");
     parts.query().execute(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
+    Ok(ErasedCalls { calls: u64::try_from(found.len()).unwrap_or(u64::MAX), events })
 }
 
 /// The row in the table of tokens that credentials of clients are minted with.

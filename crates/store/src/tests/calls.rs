@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use causeway_app::{CallFilter, CallRecord, CallStart, CallStore, ClientPlace, PageRequest, ProjectId};
+use causeway_app::{
+    CallFilter, CallRecord, CallStart, CallStore, ClientPlace, ErasedCalls, PageRequest, ProjectId, VoiceDeliveryPlace,
+    VoiceDeliveryStore,
+};
 use causeway_call_core::{CallId, EndedBy, HangupCause};
 use causeway_types::UnixTime;
 
-use super::SqlStore;
+use super::{SqlStore, voice_deliveries::delivery};
 
 fn call(id: u128, from: &str, to: &str, start: u64, talk: Option<u64>) -> Arc<CallRecord> {
     let at = UnixTime::from_secs(start);
@@ -87,9 +90,18 @@ pub(super) async fn a_client_that_is_erased_leaves_calls_without_its_name_or_add
         call(3, "bob", "eve", 300, None),
     ];
     store.insert_calls("n1", &calls).await.expect("answers");
-    assert_eq!(store.erase_from_calls(ProjectId(99), "alice").await.expect("answers"), 0);
-    assert_eq!(store.erase_from_calls(ProjectId::DEFAULT, "alice").await.expect("answers"), 2);
-    assert_eq!(store.erase_from_calls(ProjectId::DEFAULT, "alice").await.expect("answers"), 0);
+    let untold = [("e1", 1), ("e2", 2), ("e3", 3)].map(|(event, call)| delivery(event, &CallId(call).to_string()));
+    store.insert_voice_deliveries(&untold, UnixTime::from_secs(9)).await.expect("answers");
+    assert_eq!(store.erase_from_calls(ProjectId(99), "alice").await.expect("answers"), ErasedCalls::default());
+    assert_eq!(
+        store.erase_from_calls(ProjectId::DEFAULT, "alice").await.expect("answers"),
+        ErasedCalls { calls: 2, events: 2 }
+    );
+    assert_eq!(store.erase_from_calls(ProjectId::DEFAULT, "alice").await.expect("answers"), ErasedCalls::default());
+    let places = [VoiceDeliveryPlace::Gone, VoiceDeliveryPlace::Gone, VoiceDeliveryPlace::Here];
+    for (untold, place) in untold.iter().zip(places) {
+        assert_eq!(store.voice_delivery_place(&untold.event).await.expect("answers"), place);
+    }
     let one = |id: u128| async move {
         store.call(ProjectId::DEFAULT, &CallId(id).to_string()).await.expect("answers").expect("there")
     };
