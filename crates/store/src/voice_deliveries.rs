@@ -172,6 +172,12 @@ impl VoiceDeliveryStore for SqlStore {
 
     async fn hold_voice_deliveries(&self, held_until: UnixTime) -> StoreResult<()> {
         let hold = async {
+            // An idle server writes nothing.
+            let sql = Sql::new("SELECT number FROM voice_deliveries WHERE held_until > 0 AND holder = ");
+            let sql = sql.bind(self.node.as_str()).push(" LIMIT 1");
+            if sql.rows::<(i64,)>().fetch_optional(&self.pool).await?.is_none() {
+                return Ok(());
+            }
             let mut transaction = self.writes.begin().await?;
             wait_for_claims(&mut transaction).await?;
             let sql = Sql::new("UPDATE voice_deliveries SET held_until = ").bind(millis(held_until));

@@ -129,6 +129,23 @@ async fn a_call_is_taken_over_when_nobody_is_at_it_any_more_and_then_as_a_whole(
 }
 
 #[tokio::test]
+async fn a_server_with_nothing_to_deliver_writes_nothing() {
+    let [a, b, _] = servers().await;
+    a.insert_voice_deliveries(&[delivery("e1", "c1")], at(30)).await.expect("inserted");
+    let claims = || async {
+        let sql = Sql::new("SELECT value FROM counters WHERE name = 'voice_claim'");
+        sql.rows::<(i64,)>().fetch_one(&a.pool).await.expect("answers").0
+    };
+    let before = claims().await;
+    b.hold_voice_deliveries(at(60)).await.expect("held");
+    assert_eq!(claimed(&b, false, 29).await, [] as [&str; 0]);
+    assert_eq!(claims().await, before);
+    a.hold_voice_deliveries(at(60)).await.expect("held");
+    assert_eq!(claims().await, before + 1);
+    assert_eq!(claimed(&b, false, 59).await, [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn a_server_that_starts_takes_all_that_was_its_own_however_much() {
     let [a, _, _] = servers().await;
     let calls: Vec<VoiceDelivery> = (0..1005).map(|n| delivery(&format!("e{n}"), &format!("c{n}"))).collect();
