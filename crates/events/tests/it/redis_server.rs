@@ -111,12 +111,19 @@ pub(crate) struct Listener {
 impl Listener {
     /// Every message so far as `user number/leaf: value`.
     pub(crate) fn heard(&self) -> Vec<String> {
-        let short = |(channel, value): &(String, String)| {
-            let rest = channel.strip_prefix("turn/realm/example.test/user/").unwrap_or(channel);
-            let rest = rest.replace("/allocation/00000000000000000", " ");
-            format!("{rest}: {}", value.split(", type=").next().unwrap_or_default())
-        };
         self.heard.lock().iter().map(short).collect()
+    }
+
+    /// Waits for a message, and looks at each only once: among many, looking takes the time of who sends them.
+    pub(crate) async fn hears(&self, message: &str) {
+        let mut n_seen = 0;
+        until(message, || {
+            let heard = self.heard.lock();
+            let is_there = heard.iter().skip(n_seen).any(|heard| short(heard) == message);
+            n_seen = heard.len();
+            is_there
+        })
+        .await;
     }
 
     /// Waits until `count` messages came.
@@ -130,6 +137,12 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn short((channel, value): &(String, String)) -> String {
+    let rest = channel.strip_prefix("turn/realm/example.test/user/").unwrap_or(channel);
+    let rest = rest.replace("/allocation/00000000000000000", " ");
+    format!("{rest}: {}", value.split(", type=").next().unwrap_or_default())
 }
 
 /// Waits for a state.

@@ -413,11 +413,16 @@ impl Dtls {
 
 /// A session that has its first hello ready.
 pub(crate) fn dtls_session(make: MakeDtls) -> dimpl::Dtls {
+    dtls_session_at(make, Instant::now())
+}
+
+/// One whose clock stands at `now` until it is told another time.
+pub(crate) fn dtls_session_at(make: MakeDtls, now: Instant) -> dimpl::Dtls {
     let config = dimpl::Config::builder().build().expect("a configuration");
     let certificate = dimpl::certificate::generate_self_signed_certificate().expect("a certificate");
-    let mut session = make(Arc::new(config), certificate, Instant::now());
+    let mut session = make(Arc::new(config), certificate, now);
     session.set_active(true);
-    session.handle_timeout(Instant::now()).expect("starts");
+    session.handle_timeout(now).expect("starts");
     session
 }
 

@@ -10,7 +10,7 @@ use causeway_turn_core::DropReason;
 use causeway_types::ClientTransport;
 
 use crate::{
-    client::{Client, MakeDtls, PATIENCE, dtls_session, receive_datagram},
+    client::{Client, MakeDtls, PATIENCE, dtls_session, dtls_session_at, receive_datagram},
     robustness::{check_talk, peer, talking},
     server::{Server, settings, start, start_with, wait_until},
 };
@@ -43,10 +43,11 @@ fn first_flight(socket: &UdpSocket, session: &mut dimpl::Dtls) -> (Vec<u8>, Vec<
     (hello, receive_datagram(socket, Instant::now() + PATIENCE).expect("an answer"))
 }
 
-/// The hello that answers `answer`.
-fn second_hello(session: &mut dimpl::Dtls, answer: &[u8]) -> Vec<u8> {
+/// The hello that answers `answer`, by a clock that has stood at `now` since the first one: a session that finds that a
+/// second has passed sends the first one again instead.
+fn second_hello(session: &mut dimpl::Dtls, answer: &[u8], now: Instant) -> Vec<u8> {
     session.handle_packet(answer).expect("is understood");
-    session.handle_timeout(Instant::now()).expect("goes on");
+    session.handle_timeout(now).expect("goes on");
     packets(session).remove(0)
 }
 
@@ -78,11 +79,12 @@ fn a_client_hello_is_answered_with_a_cookie_and_leaves_no_state() {
 fn a_cookie_opens_nothing_for_another_address() {
     let server = start();
     for make in VERSIONS {
-        let mut session = dtls_session(make);
+        let now = Instant::now();
+        let mut session = dtls_session_at(make, now);
         // Open until the end: the system may give its port to the next one otherwise.
         let first = socket(&server);
         let (_, answer) = first_flight(&first, &mut session);
-        socket(&server).send(&second_hello(&mut session, &answer)).expect("sends");
+        socket(&server).send(&second_hello(&mut session, &answer, now)).expect("sends");
     }
     wait_until("they are counted", || server.drops(DropReason::DtlsCookie) == 3);
     assert_eq!(server.sum(|s| s.dtls_associations), 0);
@@ -137,9 +139,10 @@ fn dtls_handshakes_beyond_the_limit_are_ignored_and_do_not_harm_the_others() {
     // Clients that prove their address, and then say no more.
     let sockets: Vec<UdpSocket> = (0..10).map(|_| socket(&server)).collect();
     for socket in &sockets {
-        let mut session = dtls_session(dimpl::Dtls::new_12);
+        let now = Instant::now();
+        let mut session = dtls_session_at(dimpl::Dtls::new_12, now);
         let (_, answer) = first_flight(socket, &mut session);
-        socket.send(&second_hello(&mut session, &answer)).expect("sends");
+        socket.send(&second_hello(&mut session, &answer, now)).expect("sends");
     }
     wait_until("the rest is dropped", || server.drops(DropReason::DtlsLimit) == 7);
     wait_until("the first are counted", || server.sum(|s| s.dtls_associations) == 4);
