@@ -38,8 +38,10 @@ use self::{
 const THREADS: usize = 2;
 /// More than this is not flat.
 const GROWTH_MAX: u64 = 4 << 20;
-/// Memory is at rest after this part of the time.
+/// Until this part of the time allocations end soon.
 const WARM: f64 = 0.25;
+/// Memory is at rest after this part: by then most sessions are as long as they get.
+const AT_REST: f64 = 0.5;
 /// All clients begin within this part of the time, and within so many seconds.
 const RAMP: f64 = 0.1;
 const RAMP_SECS_MAX: f64 = 30.0;
@@ -48,6 +50,8 @@ const LIFE_SECS_MIN: f64 = 3.0;
 const LIFE_MAX: f64 = 0.8;
 /// Allocations are granted for ten minutes; all of theirs end earlier.
 const LIFE_SECS_MAX: f64 = 500.0;
+/// And at first. A server keeps so many of its last events, each with the session it tells of: they are to be there soon.
+const FIRST_LIFE_SECS_MAX: f64 = 8.0;
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +72,19 @@ struct Plan {
     channels_each: usize,
     packets_per_sec_each: u64,
     life_secs: (f64, f64),
+    /// Until then they end soon.
+    warm_secs: f64,
     ramp_secs: f64,
     shift_nanos: i64,
+}
+
+impl Plan {
+    /// How long an allocation may live that begins now.
+    fn life_secs_at(&self, now: u64) -> (f64, f64) {
+        let (least, most) = self.life_secs;
+        let ends_by = self.warm_secs - Duration::from_nanos(now).as_secs_f64();
+        (least, if ends_by > FIRST_LIFE_SECS_MAX { most.min(FIRST_LIFE_SECS_MAX) } else { most })
+    }
 }
 
 /// What a run has shown.
@@ -83,7 +98,7 @@ struct Shown {
     channels_least: u64,
     /// At the server's host, and at the clients'.
     udp: [Udp; 2],
-    complaints: Vec<String>,
+    errors: Vec<String>,
 }
 
 /// Runs it, tells, and gives everything that was not as it should be.
@@ -95,6 +110,7 @@ pub(crate) fn soak(causeway: &Path, size: Size) -> Result<Vec<String>> {
         channels_each: size.channels_per_allocation,
         packets_per_sec_each: (size.packets_per_sec / THREADS as u64).max(1),
         life_secs: (LIFE_SECS_MIN, (size.seconds * LIFE_MAX).clamp(LIFE_SECS_MIN, LIFE_SECS_MAX)),
+        warm_secs: size.seconds * WARM,
         ramp_secs: (size.seconds * RAMP).min(RAMP_SECS_MAX),
         shift_nanos: size.shift_millis * 1_000_000,
     };
@@ -155,7 +171,7 @@ fn run(subject: &Subject, plan: &Plan, duration: Duration) -> Result<Shown> {
         memory_most: watched.memory_most,
         channels_least: watched.channels_least,
         udp,
-        complaints: subject.complaints(),
+        errors: subject.errors(),
     })
 }
 
@@ -188,7 +204,7 @@ fn watch(
             let secs = start.elapsed().as_secs_f64();
             println!("{secs:.0} s: {packets} packets, {channels} channels, {} KiB of memory", memory >> 10);
         }
-        if start.elapsed().as_secs_f64() < duration.as_secs_f64() * WARM {
+        if start.elapsed().as_secs_f64() < duration.as_secs_f64() * AT_REST {
             continue;
         }
         let before = seen.unwrap_or(Watched { memory_warm: memory, memory_most: memory, channels_least: channels });
@@ -198,7 +214,7 @@ fn watch(
             ..before
         });
     }
-    seen.ok_or_else(|| anyhow!("it ended before it was warm"))
+    seen.ok_or_else(|| anyhow!("it ended before memory was looked at"))
 }
 
 fn tell(shown: &Shown) {
@@ -251,6 +267,6 @@ fn faults(shown: &Shown) -> Vec<String> {
     if growth > GROWTH_MAX {
         faults.push(format!("the server's memory grew by {} KiB", growth >> 10));
     }
-    faults.extend(shown.complaints.iter().map(|line| format!("the server complained: {line}")));
+    faults.extend(shown.errors.iter().map(|line| format!("the server logged: {line}")));
     faults
 }

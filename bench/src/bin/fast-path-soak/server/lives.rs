@@ -19,7 +19,7 @@ const PERMISSION: Duration = Duration::from_secs(300);
 /// Times of user names are told to the second, and the server's to the millisecond.
 const CREDENTIAL_GRAIN: Duration = Duration::from_millis(2);
 /// How much longer than planned a credential lasts that something else is to end first.
-const SPARE_SECS: u64 = 7200;
+const SPARE_SECS: u64 = 120;
 /// A credential is too late for an allocation when it ends within this time.
 const TOO_LATE: Duration = Duration::from_secs(2);
 /// An unanswered request goes out again.
@@ -111,7 +111,7 @@ impl Crowd<'_> {
     }
 
     fn begin(&mut self, client: usize) -> Result<()> {
-        let (least, most) = self.plan.life_secs;
+        let (least, most) = self.plan.life_secs_at(self.clock.now());
         let life_secs = least * (most / least).powf(self.dice.part());
         let end = match self.dice.below(10) {
             0..4 => End::Expire,
