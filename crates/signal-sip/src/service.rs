@@ -13,6 +13,7 @@ use causeway_call_core::LegTraits;
 use causeway_signal_core::Pace;
 use causeway_sip_core::{AgentLimits, AgentSettings, SipAgent, auth::Nonces};
 use causeway_switchboard::{Connection, Inbox, Switchboard};
+use causeway_types::source_network;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -39,11 +40,12 @@ pub struct SipService {
     pub(crate) counters: Counters,
     pub(crate) draining: watch::Sender<bool>,
     open: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// Connections by [`source_network`].
+    by_source: Mutex<HashMap<IpAddr, usize>>,
     paces: Mutex<HashMap<PaceOf, Pace>>,
 }
 
-/// Whose allowance.
+/// Whose allowance; addresses stand for their [`source_network`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum PaceOf {
     Address(IpAddr),
@@ -87,7 +89,7 @@ impl SipService {
             counters: Counters::default(),
             draining: watch::channel(false).0,
             open: AtomicUsize::new(0),
-            by_address: Mutex::default(),
+            by_source: Mutex::default(),
             paces: Mutex::default(),
         });
         let texts: Weak<Self> = Arc::downgrade(&service);
@@ -109,20 +111,21 @@ impl SipService {
     /// Room for one more connection; it is given back when the seat is dropped.
     pub(crate) fn seat(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Seat, LimitReached> {
         let settings = &self.settings;
+        let source = address.map(source_network);
         if self.open.fetch_add(1, Ordering::Relaxed) >= settings.connections_max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(LimitReached::Connections);
         }
-        if let Some(address) = address {
-            let mut by_address = self.by_address.lock();
-            let held = by_address.entry(address).or_default();
+        if let Some(source) = source {
+            let mut by_source = self.by_source.lock();
+            let held = by_source.entry(source).or_default();
             if *held >= settings.connections_per_address_max {
                 self.open.fetch_sub(1, Ordering::Relaxed);
                 return Err(LimitReached::ConnectionsPerAddress);
             }
             *held += 1;
         }
-        Ok(Seat { service: Arc::clone(self), address })
+        Ok(Seat { service: Arc::clone(self), source })
     }
 
     /// A new client: its way into the cores and its agent.
@@ -137,7 +140,7 @@ impl SipService {
     pub(crate) fn may_have_ice(&self, address: Option<IpAddr>, key: &str) -> Result<(), LimitReached> {
         if let Some(address) = address {
             let per_sec = self.settings.ice_per_address_per_sec;
-            self.take_pace(PaceOf::Address(address), per_sec, LimitReached::IcePerAddress)?;
+            self.take_pace(PaceOf::Address(source_network(address)), per_sec, LimitReached::IcePerAddress)?;
         }
         self.take_pace(PaceOf::Key(key.to_owned()), self.settings.ice_per_key_per_sec, LimitReached::IcePerKey)
     }
@@ -146,7 +149,7 @@ impl SipService {
     pub(crate) fn may_call_service(&self, address: Option<IpAddr>) -> Result<(), LimitReached> {
         let per_sec = self.settings.service_calls_per_address_per_sec;
         address.map_or(Ok(()), |address| {
-            self.take_pace(PaceOf::ServiceCaller(address), per_sec, LimitReached::ServiceCalls)
+            self.take_pace(PaceOf::ServiceCaller(source_network(address)), per_sec, LimitReached::ServiceCalls)
         })
     }
 
@@ -166,18 +169,18 @@ impl SipService {
 #[derive(Debug)]
 pub(crate) struct Seat {
     service: Arc<SipService>,
-    address: Option<IpAddr>,
+    source: Option<IpAddr>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.service.open.fetch_sub(1, Ordering::Relaxed);
-        let Some(address) = self.address else { return };
-        let mut by_address = self.service.by_address.lock();
-        if let Some(held) = by_address.get_mut(&address) {
+        let Some(source) = self.source else { return };
+        let mut by_source = self.service.by_source.lock();
+        if let Some(held) = by_source.get_mut(&source) {
             *held -= 1;
             if *held == 0 {
-                by_address.remove(&address);
+                by_source.remove(&source);
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod event;
 pub mod ids;
 pub mod net;
 pub mod secret;
+mod source;
 
 pub use address_class::{CanonicalIp, SPECIAL_RANGES, SpecialRange, special_range};
 pub use clock::{Now, UnixTime};
@@ -22,3 +23,4 @@ pub use event::{
 pub use ids::{AllocationId, ScopeId, ShardIndex};
 pub use net::{AddressFamily, ClientTransport, FiveTuple, RelayTransport};
 pub use secret::Secret;
+pub use source::source_network;

@@ -1,11 +1,8 @@
 //! How often somebody may try to sign in: per address, and per account whether there is one or not.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, time::Duration};
+
+use causeway_types::source_network;
 
 /// Buckets of either kind; one more and the fullest makes room.
 const BUCKETS_MAX: usize = 10_000;
@@ -30,26 +27,18 @@ pub(crate) struct Throttle {
 impl Throttle {
     /// Takes one try, by a hash of the account's name; else how long to wait.
     pub(crate) fn take(&mut self, account: [u8; 32], address: IpAddr, now: Duration) -> Result<(), Duration> {
-        self.addresses.take(network(address), PER_ADDRESS, now)?;
+        self.addresses.take(source_network(address), PER_ADDRESS, now)?;
         self.accounts.take(account, PER_ACCOUNT, now)
     }
 
     /// Takes one try where no account is named.
     pub(crate) fn take_address(&mut self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        self.addresses.take(network(address), PER_ADDRESS, now)
+        self.addresses.take(source_network(address), PER_ADDRESS, now)
     }
 
     /// Gives an account its tries back, after one that was right.
     pub(crate) fn forgive(&mut self, account: [u8; 32]) {
         self.accounts.full_at.remove(&account);
-    }
-}
-
-/// Somebody with an IPv6 address has a whole /64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

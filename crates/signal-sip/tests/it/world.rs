@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use causeway_api_http::Requester;
 use causeway_app::ClientPlaces;
 use causeway_call_core::{AccountId, CallEvent, CallId, HangupCause, Identity, PresenceChange};
 use causeway_signal_sip::{
@@ -126,6 +127,17 @@ impl CallListener for Deaf {
     fn presence(&self, _change: PresenceChange) {}
 }
 
+/// Stands in for who accepts connections.
+const FROM: &str = "test-from";
+
+async fn from_where_it_says(mut request: axum::extract::Request) -> axum::extract::Request {
+    let said = request.headers().get(FROM).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(address) = said {
+        request.extensions_mut().insert(Requester(address));
+    }
+    request
+}
+
 pub(crate) struct World {
     pub(crate) service: Arc<SipService>,
     pub(crate) board: Arc<Switchboard>,
@@ -147,7 +159,7 @@ impl World {
         let service = SipService::new(settings, Arc::clone(&board), access, Arc::clone(&places), &[6; 32]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let routes = router(Arc::clone(&service));
+        let routes = router(Arc::clone(&service)).layer(axum::middleware::map_request(from_where_it_says));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { service, board, answers, places, address }
     }
@@ -166,9 +178,19 @@ impl World {
         &self,
         path: &str,
     ) -> Result<WebSocketStream<TcpStream>, tokio_tungstenite::tungstenite::Error> {
+        self.socket_from(path, "").await
+    }
+
+    /// From this address, as whoever accepts connections tells it.
+    pub(crate) async fn socket_from(
+        &self,
+        path: &str,
+        address: &str,
+    ) -> Result<WebSocketStream<TcpStream>, tokio_tungstenite::tungstenite::Error> {
         let stream = TcpStream::connect(self.address).await.expect("the server listens");
         let mut request = format!("ws://{}{path}", self.address).into_client_request().expect("it is a URL");
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("sip"));
+        request.headers_mut().insert(FROM, address.parse().expect("it is a header's value"));
         let (socket, answer) = client_async(request, stream).await?;
         assert_eq!(answer.headers().get("Sec-WebSocket-Protocol"), Some(&HeaderValue::from_static("sip")));
         Ok(socket)
