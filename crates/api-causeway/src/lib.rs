@@ -53,7 +53,7 @@ pub use health::Health;
 pub use metrics::{Metric, Sample};
 pub use openapi::{describe, serve_document};
 pub use overview::{Alert, LiveView};
-pub use stream::{EVENT_STREAMS_MAX, EventStreams};
+pub use stream::{EVENT_STREAMS_MAX, EVENT_STREAMS_PER_PROJECT_MAX, EventStreams};
 
 /// Asks every part how it is.
 pub type HealthCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Send>> + Send + Sync>;

@@ -1,6 +1,11 @@
 //! `GET /api/v1/events`: what happens in a project, as server-sent events (`docs/events.md#the-stream`).
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -12,8 +17,9 @@ use axum::{
     },
 };
 use causeway_api_http::{Access, ApiError, Claim, Gate, project};
-use causeway_app::{Cursor, DomainEvent, EventFeed, FeedBatch, FeedReader, Scope, Store, StoredEvent};
+use causeway_app::{Cursor, DomainEvent, EventFeed, FeedBatch, FeedReader, ProjectId, Scope, Store, StoredEvent};
 use futures_util::stream;
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, Interval, MissedTickBehavior},
@@ -30,6 +36,8 @@ use query::{ResumeHeader, StreamQuery};
 
 /// Streams open at once.
 pub const EVENT_STREAMS_MAX: usize = 256;
+/// Streams of one project open at once, so that the others have room.
+pub const EVENT_STREAMS_PER_PROJECT_MAX: usize = 128;
 /// A comment shows after so long without an event that the connection lives; and so often the token is asked for again.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events taken from the feed at once.
@@ -40,6 +48,7 @@ pub struct EventStreams {
     feed: Arc<dyn EventFeed>,
     stopped: watch::Receiver<bool>,
     room: Arc<Semaphore>,
+    by_project: Arc<Mutex<HashMap<ProjectId, usize>>>,
     heartbeat: Duration,
 }
 
@@ -53,7 +62,13 @@ impl EventStreams {
     /// Over a feed; streams end when `stopped` becomes true.
     #[must_use]
     pub fn new(feed: Arc<dyn EventFeed>, stopped: watch::Receiver<bool>) -> Self {
-        Self { feed, stopped, room: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)), heartbeat: HEARTBEAT }
+        Self {
+            feed,
+            stopped,
+            room: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            by_project: Arc::default(),
+            heartbeat: HEARTBEAT,
+        }
     }
 
     /// With another time between comments.
@@ -62,10 +77,41 @@ impl EventStreams {
         Self { heartbeat, ..self }
     }
 
+    /// Room for one more stream of a project, until it is dropped.
+    fn seat(&self, project: ProjectId) -> Option<Seat> {
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let mut by_project = self.by_project.lock();
+        let held = by_project.entry(project).or_default();
+        if *held >= EVENT_STREAMS_PER_PROJECT_MAX {
+            return None;
+        }
+        *held += 1;
+        Some(Seat { project, by_project: Arc::clone(&self.by_project), _permit: permit })
+    }
+
     /// How many are open.
     #[must_use]
     pub fn open(&self) -> usize {
         EVENT_STREAMS_MAX - self.room.available_permits()
+    }
+}
+
+/// A stream's place.
+struct Seat {
+    project: ProjectId,
+    by_project: Arc<Mutex<HashMap<ProjectId, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut by_project = self.by_project.lock();
+        if let Some(held) = by_project.get_mut(&self.project) {
+            *held -= 1;
+            if *held == 0 {
+                by_project.remove(&self.project);
+            }
+        }
     }
 }
 
@@ -105,8 +151,8 @@ pub(crate) async fn follow<S: Store>(
         cursor
     });
     asked.finish()?;
-    let Ok(permit) = Arc::clone(&state.events.room).try_acquire_owned() else {
-        let message = "too many event streams are open on this server; try again later";
+    let Some(seat) = state.events.seat(caller.project) else {
+        let message = "too many event streams are open on this server or of this project; try again later";
         return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message).retry_after(15));
     };
     let heartbeat = state.events.heartbeat;
@@ -122,7 +168,7 @@ pub(crate) async fn follow<S: Store>(
         gate: Arc::clone(&state.gate),
         claim,
         project: project(&headers).map(str::to_owned),
-        _permit: permit,
+        _seat: seat,
     };
     let events = stream::unfold(stream, |mut stream| async move {
         let event = stream.next().await?;
@@ -152,7 +198,7 @@ struct EventStream<S> {
     gate: Arc<Gate<S>>,
     claim: Claim,
     project: Option<String>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// Why a stream goes on.

@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use causeway_api_causeway::EVENT_STREAMS_MAX;
+use causeway_api_causeway::{EVENT_STREAMS_MAX, EVENT_STREAMS_PER_PROJECT_MAX};
 use causeway_app::Cursor;
 
 use crate::world::World;
@@ -81,9 +81,13 @@ async fn a_ring_overrun_is_a_gap_and_the_rest_follows_without_loss() {
 #[tokio::test]
 async fn streams_are_bounded_and_a_place_is_free_again_when_one_ends() {
     let world = World::start().await;
+    let tokens = ["cwk_of-a", "cwk_of-b", "cwk_of-c"];
+    for token in tokens {
+        world.add_project(token).await;
+    }
     let mut open = Vec::new();
-    for _ in 0..EVENT_STREAMS_MAX {
-        open.push(world.follow("", &[]).await);
+    for number in 0..EVENT_STREAMS_MAX {
+        open.push(world.follow_as(tokens[number % 3], "", &[]).await);
     }
     assert!(open.iter().all(|stream| stream.status == 200));
     let one_more = world.follow("", &[]).await;
@@ -93,6 +97,22 @@ async fn streams_are_bounded_and_a_place_is_free_again_when_one_ends() {
     open.pop();
     world.until(|world| world.streams.open() < EVENT_STREAMS_MAX).await;
     assert_eq!(world.follow("", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_project_leaves_the_others_room() {
+    let world = World::start().await;
+    world.add_project("cwk_of-a").await;
+    let mut open = Vec::new();
+    for _ in 0..EVENT_STREAMS_PER_PROJECT_MAX {
+        open.push(world.follow_as("cwk_of-a", "", &[]).await);
+    }
+    assert!(open.iter().all(|stream| stream.status == 200));
+    assert_eq!(world.follow_as("cwk_of-a", "", &[]).await.status, 429);
+    assert_eq!(world.follow("", &[]).await.status, 200, "another project");
+    open.pop();
+    world.until(|world| world.streams.open() < EVENT_STREAMS_PER_PROJECT_MAX).await;
+    assert_eq!(world.follow_as("cwk_of-a", "", &[]).await.status, 200);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use causeway_api_http::{Gate, RateLimit, with_manners};
 use causeway_app::{
     AccessKeys, BoardSettings, CallBook, Callers, ClientTokenSettings, ClientTokens, CredentialDirectory, Cursor,
     DirectoryConfig, DomainEvent, EventSink, IceUrls, Identifier, Management, NewToken, NoRegistrations, NodeReport,
-    ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope, Scopes, SipUsers, Store,
-    VoiceRecords, WebhookDesk,
+    OrganizationId, ProjectId, RegionBoard, RegionDesk, Regions, RelayControl, Revocation, Scope, Scopes, SipUsers,
+    Store, VoiceRecords, WebhookDesk,
 };
 use causeway_credentials::{client_token::CloudId, token, turn_rest::SharedSecrets};
 use causeway_events::EventBus;
@@ -104,6 +104,13 @@ impl World {
         let mut follower = Follower { stream, head: String::new(), status: 0, body: Vec::new(), raw: Vec::new() };
         follower.read_head().await;
         follower
+    }
+
+    /// Another project, with this token.
+    pub(crate) async fn add_project(&self, text: &str) {
+        let (now, slug) = (Now::read().unix, text.replace('_', "-"));
+        let project = self.store.insert_project(OrganizationId::DEFAULT, &slug, now).await.expect("stored");
+        self.store.insert_token(project, &new_token(text, Scopes::ALL), now).await.expect("stored");
     }
 
     pub(crate) fn open_room(&self, project: i64, room: &str) {
