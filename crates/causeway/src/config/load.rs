@@ -9,7 +9,9 @@ use causeway_fast_path::Mode;
 use causeway_types::Secret;
 use toml::{Table, Value};
 
-use super::{CallsConfig, KEYS, KvsConfig, LogFormat, OidcConfig, Settings, calls, explain, kvs, oidc, regions};
+use super::{
+    CallsConfig, KEYS, KvsConfig, LogFormat, OidcConfig, Settings, TABLES, calls, explain, kvs, oidc, regions,
+};
 
 /// Where values come from.
 #[derive(Clone, Default)]
@@ -161,10 +163,15 @@ fn file_name(sources: &Sources) -> String {
     name.map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The line that sets `name`.
+/// The line that sets `name`, or begins the table of that name.
 fn line_of(text: &str, name: &str) -> usize {
     let sets = |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
-    text.lines().position(sets).map_or(1, |index| index + 1)
+    let begins = |line: &str| {
+        let header = line.trim_start().trim_start_matches('[');
+        line.trim_start().starts_with('[') && header.strip_prefix(name).is_some_and(|rest| rest.starts_with([']', '.']))
+    };
+    let line = text.lines().position(sets).or_else(|| text.lines().position(begins));
+    line.map_or(1, |index| index + 1)
 }
 
 fn read_users(table: &Table, settings: &mut Settings, faults: &mut Vec<Fault>) {
@@ -208,12 +215,13 @@ fn unknown_key(file: &str, text: &str, section: &str, name: &str, candidates: &[
     Fault {
         subject: full(name),
         what: format!("`{}` ({file} line {}) is no key", full(name), line_of(text, name)),
-        advice: format!("did you mean `{}`?", full(nearest(name, candidates))),
+        advice: meant(name, candidates, |meant| format!("`{}`", full(meant))),
     }
 }
 
 fn check_unknown(file: &str, text: &str, table: &Table, faults: &mut Vec<Fault>) {
     let known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let meant: Vec<&str> = known.iter().copied().chain(TABLES.iter().map(|table| table.name)).collect();
     let mut faults_of_lists = Vec::new();
     let mut unknown = |section: &str, name: &str, candidates: &[&str]| {
         faults.push(unknown_key(file, text, section, name, candidates));
@@ -242,16 +250,38 @@ fn check_unknown(file: &str, text: &str, table: &Table, faults: &mut Vec<Fault>)
                 inner.keys().filter(|key| !known.contains(&key.as_str())).for_each(|key| unknown("calls", key, &known));
             }
             (name, _) if known.contains(&name) => {}
-            (name, _) => unknown("", name, &known),
+            (name, _) => unknown("", name, &meant),
         }
     }
     faults.append(&mut faults_of_lists);
 }
 
-/// What was probably meant.
+/// Less alike than this, and a name is not what was meant.
+const ALIKE: f64 = 0.75;
+
+/// How alike two names are, 0 to 1. Where one is a part of the other, that is the likeliest mistake but for a misspelling, the
+/// more of it the likelier.
+fn likeness(name: &str, other: &str) -> f64 {
+    let (short, long) = if name.len() < other.len() { (name, other) } else { (other, name) };
+    let share = if short.len() >= 3 && long.contains(short) { short.len() * 100 / long.len() } else { 0 };
+    let as_part =
+        u32::try_from(share).map_or(0.0, |share| if share > 0 { 0.8 + f64::from(share) / 1000.0 } else { 0.0 });
+    strsim::jaro(name, other).max(as_part)
+}
+
+/// What is most like it.
 pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> &'a str {
-    let nearest = candidates.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+    let nearest = candidates.iter().max_by(|a, b| likeness(name, a).total_cmp(&likeness(name, b)));
     nearest.copied().unwrap_or_default()
+}
+
+/// What was probably meant, or where to look when nobody can tell.
+fn meant(name: &str, candidates: &[&str], shown: impl FnOnce(&str) -> String) -> String {
+    let nearest = nearest(name, candidates);
+    if likeness(name, nearest) < ALIKE {
+        return "`causeway explain` lists every key".to_owned();
+    }
+    format!("did you mean {}?", shown(nearest))
 }
 
 /// The lines of `[[name]]`.
@@ -266,24 +296,33 @@ pub(super) fn header_lines(text: &str, name: &str) -> Vec<usize> {
 /// What the guides have callers of the API and tests set, maybe in the shell that the program is started from.
 const NOT_OURS: [&str; 2] = ["CAUSEWAY_BIN", "CAUSEWAY_URL"];
 
+/// What the names of variables begin with.
+const PREFIX: &str = "CAUSEWAY_";
+
 /// A misspelt variable would silently do nothing.
 fn check_environment(sources: &Sources, faults: &mut Vec<Fault>) {
     let variables: Vec<String> = KEYS.iter().map(super::keys::Key::variable).collect();
-    for name in sources.environment.keys().filter(|name| name.starts_with("CAUSEWAY_")) {
+    let known: Vec<&str> = variables.iter().filter_map(|name| name.strip_prefix(PREFIX)).collect();
+    for name in sources.environment.keys().filter(|name| name.starts_with(PREFIX)) {
         if variables.contains(name) || NOT_OURS.contains(&name.as_str()) {
             continue;
         }
-        let nearest = variables.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+        // The beginning that all have would make every two of them alike.
+        let rest = name.strip_prefix(PREFIX).unwrap_or(name);
         faults.push(Fault {
             subject: "environment".to_owned(),
             what: format!("the environment has {name}, which is no key"),
-            advice: format!("did you mean {}?", nearest.cloned().unwrap_or_default()),
+            advice: meant(rest, &known, |meant| format!("{PREFIX}{meant}")),
         });
     }
 }
 
 fn check_together(settings: &Settings, faults: &mut Vec<Fault>) {
     let mut fault = |subject: &str, what: &str, advice: &str| {
+        // What follows from a value that was not understood is no fault of its own.
+        if faults.iter().any(|known| known.subject == subject) {
+            return;
+        }
         faults.push(Fault { subject: subject.to_owned(), what: what.to_owned(), advice: advice.to_owned() });
     };
     if settings.tls_cert.is_some() != settings.tls_key.is_some() {

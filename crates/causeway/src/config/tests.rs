@@ -176,6 +176,33 @@ fn a_fault_leads_to_a_page_only_where_there_is_one_and_names_file_and_table() {
 }
 
 #[test]
+fn what_was_meant_is_said_only_where_it_can_be_told() {
+    for (written, said) in [
+        ("user = 1", "did you mean `turn.user`?"),
+        ("secret = 1", "did you mean `turn_secret`?"),
+        ("auth_secret = 1", "did you mean `turn_secret`?"),
+        ("users = 1", "`causeway explain` lists every key"),
+        ("foo = 1", "`causeway explain` lists every key"),
+    ] {
+        let file = file(&format!("{written}\n"));
+        let faults = faults(sources(&[], &[], Some(&file)));
+        assert!(faults.len() == 1 && faults[0].ends_with(said), "{written}: {faults:#?}");
+    }
+    let faults = faults(sources(&[], &[("CAUSEWAY_FOO", "x"), ("CAUSEWAY_LISTEN", "x")], None));
+    let [foo, listen] = faults.as_slice() else { panic!("{faults:#?}") };
+    assert!(foo.ends_with("`causeway explain` lists every key"), "{foo}");
+    assert!(listen.contains("_LISTEN?"), "{listen}");
+}
+
+#[test]
+fn a_table_is_found_in_its_line_and_a_bad_value_is_told_once() {
+    let file = file("turn_listen = \"0.0.0.0\"\n\n[[usres]]\nname = \"a\"\n");
+    let faults = faults(sources(&[], &[], Some(&file)));
+    let [listen, users] = faults.as_slice() else { panic!("{faults:#?}") };
+    assert!(listen.starts_with("error[config.turn_listen]") && users.contains(" line 3) is no key"), "{faults:#?}");
+}
+
+#[test]
 fn the_address_that_the_guides_export_is_no_misspelt_key() {
     assert!(load(sources(&[], &[("CAUSEWAY_URL", "http://127.0.0.1:8080")], None)).is_ok());
 }
