@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBitrate, formatBytes, formatDuration, formatRelative, plural } from "./format";
+import { asRemark, formatBitrate, formatBytes, formatDuration, formatRelative, plural } from "./format";
 
 describe("formatBytes", () => {
   it.each([
@@ -46,4 +46,14 @@ it("counts one thing and many", () => {
     "1,200 rooms",
     "2 entries",
   ]);
+});
+
+describe("asRemark", () => {
+  it("makes a sentence of what the API says, and leaves fields and sentences as they are", () => {
+    expect(asRemark("this link was used or is over; ask for a new one")).toBe(
+      "This link was used or is over; ask for a new one.",
+    );
+    expect(asRemark("roomLink: only http and https")).toBe("roomLink: only http and https.");
+    expect(asRemark("The server does not answer.")).toBe("The server does not answer.");
+  });
 });

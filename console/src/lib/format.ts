@@ -105,3 +105,9 @@ export function formatPrice(amount: number, currency: string | null): string {
 export function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** A message of the API as a sentence of its own. One that begins with a field keeps the field's name. */
+export function asRemark(message: string): string {
+  const text = /^\w+:/.test(message) ? message : capitalised(message);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -21,7 +21,10 @@ export function SignIn() {
   return (
     <Gate title="Sign in">
       {ways?.needsFirstOwner && (
-        <Note>Nobody owns this server's console yet. Open the link that it printed when it started.</Note>
+        <Note>
+          Nobody owns this server's console yet. Open the link that it printed when it started, or make another one on
+          the server: <code>causeway console-link</code>
+        </Note>
       )}
       {problem !== null && <Note tone="bad">{providerProblem(problem, name)}</Note>}
       <Form submit="Sign in" run={() => signIn(email, password)}>

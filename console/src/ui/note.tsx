@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { ApiError, asApiError } from "../api/error";
+import { asRemark } from "../lib/format";
 import { Icon } from "./icon";
 
 export type Tone = "neutral" | "good" | "warn" | "bad";
@@ -19,7 +20,7 @@ export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void
   const problem = error instanceof ApiError ? error : asApiError(error);
   return (
     <Note tone="bad">
-      <div>{problem.message}</div>
+      <div>{asRemark(problem.message)}</div>
       {problem.requestId && <div class="detail">Request {problem.requestId}</div>}
       {retry && (
         <button type="button" class="button small" onClick={retry}>
