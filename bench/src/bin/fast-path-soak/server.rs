@@ -41,7 +41,7 @@ const GROWTH_MAX: u64 = 4 << 20;
 /// Until this part of the time allocations end soon.
 const WARM: f64 = 0.25;
 /// Memory is at rest after this part: by then most sessions are as long as they get.
-const AT_REST: f64 = 0.5;
+const AT_REST: f64 = 2.0 / 3.0;
 /// All clients begin within this part of the time, and within so many seconds.
 const RAMP: f64 = 0.1;
 const RAMP_SECS_MAX: f64 = 30.0;
