@@ -64,6 +64,10 @@ pub enum Metric {
     PeersWithdrawn,
     /// Gauge by `transport`: open TCP/TLS connections and DTLS associations.
     ClientConnections,
+    /// Gauge: sockets that busy flows are sent by.
+    RelaySenders,
+    /// Counter: busy flows that got no socket of their own.
+    RelaySendersRefused,
     /// Counter by `outcome`: packets that the kernel fast path saw and that might have been its own.
     FastPathPackets,
     /// Counter: packets among those forwarded that XDP took.
@@ -168,7 +172,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 62] = [
         Self::Allocations,
         Self::AllocationsCreated,
         Self::AllocationsEnded,
@@ -179,6 +183,8 @@ impl Metric {
         Self::Drops,
         Self::PeersWithdrawn,
         Self::ClientConnections,
+        Self::RelaySenders,
+        Self::RelaySendersRefused,
         Self::FastPathPackets,
         Self::FastPathByXdp,
         Self::FastPathAttached,
@@ -245,6 +251,8 @@ impl Metric {
             Self::Drops => "causeway_drops_total",
             Self::PeersWithdrawn => "causeway_peers_withdrawn_total",
             Self::ClientConnections => "causeway_client_connections",
+            Self::RelaySenders => "causeway_relay_senders",
+            Self::RelaySendersRefused => "causeway_relay_senders_refused_total",
             Self::FastPathPackets => "causeway_fast_path_packets_total",
             Self::FastPathByXdp => "causeway_fast_path_xdp_packets_total",
             Self::FastPathAttached => "causeway_fast_path_attached",
@@ -312,6 +320,10 @@ impl Metric {
             Self::Drops => "Messages dropped without an answer, by reason.",
             Self::PeersWithdrawn => "Peers that a reloaded policy took back from live allocations.",
             Self::ClientConnections => "Open client connections and associations, by transport.",
+            Self::RelaySenders => "Sockets that busy flows are sent by.",
+            Self::RelaySendersRefused => {
+                "Busy flows that got no socket of their own: too many, or the system gave none."
+            }
             Self::FastPathPackets => "Packets the kernel fast path saw, by outcome.",
             Self::FastPathByXdp => "Packets among those forwarded in the kernel that XDP took.",
             Self::FastPathAttached => {
@@ -384,6 +396,7 @@ impl Metric {
             self,
             Self::Allocations
                 | Self::ClientConnections
+                | Self::RelaySenders
                 | Self::FastPathAttached
                 | Self::FastPathFlows
                 | Self::FastPathFlowsMax

@@ -14,6 +14,8 @@ pub(crate) fn samples(relay: &RelayHandle) -> Vec<Sample> {
         plain(Metric::Allocations, stats.allocations),
         plain(Metric::EventsDropped, stats.events_dropped),
         plain(Metric::Panics, stats.shards.iter().map(|s| s.panics).sum()),
+        plain(Metric::RelaySenders, stats.shards.iter().map(|s| s.senders).sum()),
+        plain(Metric::RelaySendersRefused, stats.shards.iter().map(|s| s.senders_refused).sum()),
         plain(Metric::AllocationsCreated, stats.shards.iter().map(|s| s.turn.allocations_created).sum()),
         plain(Metric::AllocationsEnded, stats.shards.iter().map(|s| s.turn.allocations_ended).sum()),
         plain(Metric::PeersWithdrawn, stats.shards.iter().map(|s| s.turn.peers_withdrawn).sum()),

@@ -64,6 +64,8 @@ use crate::{
 const CACHE_MAX: usize = 100_000;
 /// Events a consumer may lag behind.
 pub(crate) const EVENTS_KEPT: usize = 65_536;
+/// One of so many descriptors may be a socket that a busy flow is sent by.
+pub(crate) const DESCRIPTORS_PER_SENDER: u64 = 8;
 /// Relay events taken under one lock, and the pause after them.
 const EVENTS_AT_ONCE: usize = 4096;
 const EVENTS_PAUSE: Duration = Duration::from_millis(5);
@@ -391,6 +393,7 @@ impl Server {
             turn_tls_listen: settings.turn_tls_listen.clone(),
             relay_addresses: self.relays.addresses.clone(),
             relay_ports: settings.relay_ports.clone(),
+            senders_max: senders_max(),
             turn: Arc::new(self.turn_config(settings, http)),
             limits: relay_limits(settings),
             tls: Some(self.certificates.server_config(&[b"stun.turn", b"stun.nat-discovery"])),
@@ -640,6 +643,12 @@ impl Server {
             relay.reload(&reload);
         }
     }
+}
+
+/// Relay sockets and connections come first: without a socket of its own, a busy flow only costs a little more.
+fn senders_max() -> u32 {
+    let descriptors = causeway_net_io::raise_descriptor_limit().unwrap_or(0);
+    u32::try_from(descriptors / DESCRIPTORS_PER_SENDER).unwrap_or(u32::MAX)
 }
 
 fn relay_limits(settings: &Settings) -> RelayLimits {

@@ -18,5 +18,7 @@ mod waker;
 pub use epoll::{Epoll, Event, Events, Interest};
 pub use limits::raise_descriptor_limit;
 pub use shared_memory::{SharedMemory, monotonic_nanos};
-pub use udp::{IcmpReport, RECEIVES_MAX, Received, SEGMENTS_MAX, UdpOptions, UdpSocket, segment_writes};
+pub use udp::{
+    ConnectedSender, IcmpReport, RECEIVES_MAX, Received, SEGMENTS_MAX, UdpOptions, UdpSocket, segment_writes,
+};
 pub use waker::Waker;

@@ -2,6 +2,9 @@
 //!
 //! Sends take a list of slices, so that a header can be put before, or left out of, every segment without a copy.
 
+mod connected;
+mod send;
+
 use std::{
     io::{self, IoSlice},
     mem::{self, MaybeUninit},
@@ -13,6 +16,10 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use connected::ConnectedSender;
+
+use send::Destination;
+
 use crate::address::RawAddress;
 
 /// Most segments the kernel takes in one send (UDP_MAX_SEGMENTS of older kernels).
@@ -20,9 +27,6 @@ pub const SEGMENTS_MAX: usize = 64;
 
 /// Most receives of one [`UdpSocket::receive_many`].
 pub const RECEIVES_MAX: usize = 32;
-
-/// Datagrams up to this size are put together before they are sent.
-const GATHER_MAX: usize = 2048;
 
 /// How a socket is opened.
 #[derive(Clone, Copy, Debug)]
@@ -147,13 +151,7 @@ impl UdpSocket {
     /// # Errors
     /// As setsockopt(2).
     pub fn set_dont_fragment(&self, on: bool) -> io::Result<()> {
-        if self.local.is_ipv4() {
-            let value = if on { libc::IP_PMTUDISC_DO } else { libc::IP_PMTUDISC_DONT };
-            self.set_option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value)
-        } else {
-            let value = if on { libc::IPV6_PMTUDISC_DO } else { libc::IPV6_PMTUDISC_DONT };
-            self.set_option(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, value)
-        }
+        set_dont_fragment(self.as_fd(), self.local.is_ipv4(), on)
     }
 
     /// Receives into `buffer`; 64 KiB hold whatever GRO merges.
@@ -166,7 +164,7 @@ impl UdpSocket {
         let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         let mut header = message_header(&mut name, &mut iov, &mut control);
         // SAFETY: `header` points to locals that outlive the call, with their true lengths. Past the C library, as in
-        // `send_header`.
+        // `send::message`.
         let n = unsafe { libc::syscall(libc::SYS_recvmsg, self.socket.as_raw_fd(), &raw mut header, 0) };
         let len = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
         received_of(&header, len).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -227,94 +225,13 @@ impl UdpSocket {
         parts: &[IoSlice<'_>],
         segment_len: Option<u16>,
     ) -> io::Result<()> {
-        let (name, name_len) = RawAddress::new(to);
-        if segment_len.is_none() && source.is_none_or(|_| !self.wildcard) {
-            return self.send_plain(&name, name_len, parts);
-        }
-        let mut control = Control([0; CONTROL_LEN]);
-        // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
-        let mut header: libc::msghdr = unsafe { mem::zeroed() };
-        header.msg_name = (&raw const name).cast_mut().cast();
-        header.msg_namelen = name_len;
-        // IoSlice has the layout of iovec by documented guarantee; the kernel does not write through it here.
-        header.msg_iov = parts.as_ptr().cast_mut().cast();
-        header.msg_iovlen = parts.len();
-        let mut used = 0;
-        if let Some(len) = segment_len {
-            used += put_control(&mut control, used, libc::IPPROTO_UDP, libc::UDP_SEGMENT, &len.to_ne_bytes());
-        }
-        match source.filter(|_| self.wildcard) {
-            Some(IpAddr::V4(ip)) => {
-                let mut info = [0; 12];
-                info[4..8].copy_from_slice(&ip.octets());
-                used += put_control(&mut control, used, libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
-            }
-            Some(IpAddr::V6(ip)) => {
-                let mut info = [0; 20];
-                info[..16].copy_from_slice(&ip.octets());
-                used += put_control(&mut control, used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
-            }
-            None => {}
-        }
-        if used > 0 {
-            header.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_controllen = used;
-        }
-        let Err(error) = self.send_header(&header) else { return Ok(()) };
-        if segment_len.is_some() && matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP)) {
+        let to = Destination::new(to);
+        let source = source.filter(|_| self.wildcard);
+        let Err(error) = send::send(self.as_fd(), Some(&to), source, parts, segment_len) else { return Ok(()) };
+        if segment_len.is_some() && send::is_no_segmentation(&error) {
             self.segmentation.store(false, Ordering::Relaxed);
         }
         Err(error)
-    }
-
-    /// One datagram, and nothing to say beside it: several small parts are put together here, since for the kernel an
-    /// address and one buffer are much less work than a message header with a list of buffers.
-    fn send_plain(&self, name: &RawAddress, name_len: libc::socklen_t, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        if let [whole] = parts {
-            return self.send_to(name, name_len, whole.as_ptr(), whole.len());
-        }
-        let mut room = [MaybeUninit::<u8>::uninit(); GATHER_MAX];
-        let mut len = 0;
-        for part in parts {
-            let Some(free) = room.get_mut(len..len + part.len()) else {
-                return self.send_list(name, name_len, parts);
-            };
-            // SAFETY: `free` is exactly as long as `part`, and bytes may be written to maybe-uninitialised bytes.
-            unsafe { ptr::copy_nonoverlapping(part.as_ptr(), free.as_mut_ptr().cast::<u8>(), part.len()) };
-            len += part.len();
-        }
-        self.send_to(name, name_len, room.as_ptr().cast(), len)
-    }
-
-    /// sendto(2) of `len` bytes at `bytes`, which the callers have written and keep alive through the call.
-    fn send_to(&self, name: &RawAddress, name_len: libc::socklen_t, bytes: *const u8, len: usize) -> io::Result<()> {
-        let fd = self.socket.as_raw_fd();
-        retry_once(|| {
-            // SAFETY: `bytes` leads to `len` written bytes and `name` holds an address of `name_len` bytes; the kernel
-            // checks both ranges and only reads.
-            let n = unsafe { libc::syscall(libc::SYS_sendto, fd, bytes, len, 0, ptr::from_ref(name), name_len) };
-            if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-        })
-    }
-
-    fn send_list(&self, name: &RawAddress, name_len: libc::socklen_t, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        // SAFETY: all-zero bytes are a valid msghdr: null pointers with zero lengths.
-        let mut header: libc::msghdr = unsafe { mem::zeroed() };
-        header.msg_name = ptr::from_ref(name).cast_mut().cast();
-        header.msg_namelen = name_len;
-        // IoSlice has the layout of iovec by documented guarantee; the kernel does not write through it here.
-        header.msg_iov = parts.as_ptr().cast_mut().cast();
-        header.msg_iovlen = parts.len();
-        self.send_header(&header)
-    }
-
-    /// sendmsg(2), past the C library: its wrapper is a thread cancellation point, which costs as much as our own code.
-    fn send_header(&self, header: &libc::msghdr) -> io::Result<()> {
-        retry_once(|| {
-            // SAFETY: the callers' headers only point to memory that outlives this call, with its true length.
-            let n = unsafe { libc::syscall(libc::SYS_sendmsg, self.socket.as_raw_fd(), ptr::from_ref(header), 0) };
-            if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-        })
     }
 
     /// Whether sends with `segment_len` are worth trying.
@@ -378,23 +295,21 @@ pub fn segment_writes(socket: &impl AsFd, segment_len: u16) -> io::Result<()> {
     set_option(socket.as_fd(), libc::IPPROTO_UDP, libc::UDP_SEGMENT, libc::c_int::from(segment_len))
 }
 
+fn set_dont_fragment(socket: BorrowedFd<'_>, v4: bool, on: bool) -> io::Result<()> {
+    if v4 {
+        let value = if on { libc::IP_PMTUDISC_DO } else { libc::IP_PMTUDISC_DONT };
+        set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value)
+    } else {
+        let value = if on { libc::IPV6_PMTUDISC_DO } else { libc::IPV6_PMTUDISC_DONT };
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, value)
+    }
+}
+
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
     // SAFETY: `value` is a live int of the stated length.
     let n = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len) };
     if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// An ICMP error for an earlier datagram is told once in place of sending the next one; a second try sends it.
-fn retry_once(send: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    send().or_else(|error| if is_pending_error(&error) { send() } else { Err(error) })
-}
-
-fn is_pending_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
-    )
 }
 
 /// What a header that the kernel has just filled says about the `len` bytes that came with it.
@@ -454,29 +369,6 @@ fn for_each_control(header: &libc::msghdr, mut visit: impl FnMut(libc::c_int, li
             at = libc::CMSG_NXTHDR(header, at);
         }
     }
-}
-
-/// Writes a control message at `offset` and returns the space it takes.
-fn put_control<const N: usize>(
-    control: &mut Control<N>,
-    offset: usize,
-    level: libc::c_int,
-    kind: libc::c_int,
-    data: &[u8],
-) -> usize {
-    let data_len = u32::try_from(data.len()).unwrap_or(0);
-    // SAFETY: pure arithmetic.
-    let (space, len) = unsafe { (libc::CMSG_SPACE(data_len) as usize, libc::CMSG_LEN(data_len) as usize) };
-    let Some(room) = control.0.get_mut(offset..offset + space) else { return 0 };
-    let header = libc::cmsghdr { cmsg_len: len, cmsg_level: level, cmsg_type: kind };
-    // SAFETY: `room` is `space` bytes, aligned to 8 because `Control` is and every CMSG_SPACE is a multiple of 8; it
-    // holds the header and, CMSG_LEN(0) bytes further on, the data.
-    unsafe {
-        let at = room.as_mut_ptr().cast::<libc::cmsghdr>();
-        at.write(header);
-        ptr::copy_nonoverlapping(data.as_ptr(), libc::CMSG_DATA(at), data.len());
-    }
-    space
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use crate::settings::RelayAddress;
 
 /// Relay sockets keep small buffers: a relayed stream is forwarded at once, and there may be many thousands.
 const RELAY_BUFFER: usize = 1 << 20;
+/// A relayed address belongs to one allocation.
+pub(crate) const RELAY_OPTIONS: UdpOptions =
+    UdpOptions { reuse_port: false, receive_buffer: RELAY_BUFFER, send_buffer: RELAY_BUFFER, report_errors: true };
 
 /// An opened relay socket.
 #[derive(Debug)]
@@ -194,15 +197,7 @@ impl Host {
         let bound = SocketAddr::new(self.address.bound, port);
         let advertised = SocketAddr::new(self.address.advertised, port);
         let socket = match transport {
-            RelayTransport::Udp => {
-                let options = UdpOptions {
-                    reuse_port: false,
-                    receive_buffer: RELAY_BUFFER,
-                    send_buffer: RELAY_BUFFER,
-                    report_errors: true,
-                };
-                RelaySocket::Udp(UdpSocket::bind(bound, options)?)
-            }
+            RelayTransport::Udp => RelaySocket::Udp(UdpSocket::bind(bound, RELAY_OPTIONS)?),
             RelayTransport::Tcp => RelaySocket::Tcp(tcp::listen(bound)?, bound),
         };
         Ok(OpenedSocket { socket, advertised })

@@ -70,6 +70,8 @@ pub struct RelaySettings {
     pub relay_addresses: Vec<RelayAddress>,
     /// Ports of relay sockets.
     pub relay_ports: RangeInclusive<u16>,
+    /// Busy flows that get a socket of their own to be sent by, over all shards; one more is sent as any other.
+    pub senders_max: u32,
     /// What the cores decide by.
     pub turn: Arc<TurnConfig>,
     /// Limits.

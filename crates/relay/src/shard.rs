@@ -5,6 +5,7 @@ mod dtls;
 mod inbox;
 mod kernel;
 mod listeners;
+mod outlets;
 mod outputs;
 mod routes;
 mod stream;
@@ -30,6 +31,7 @@ pub(crate) use client_out::Weight;
 pub(crate) use listeners::Listeners;
 pub(crate) use stream::Connection;
 
+use outlets::{Outlet, Outlets};
 use routes::Routes;
 
 use crate::{
@@ -57,6 +59,8 @@ pub(crate) struct RelayEntry {
     advertised: SocketAddr,
     /// How many datagrams to try to read at the next wake-up.
     hint: u8,
+    to_peer: Outlet,
+    to_client: Outlet,
 }
 
 /// A thread's whole world.
@@ -79,6 +83,7 @@ pub(crate) struct Shard {
     tls: Option<Arc<rustls::ServerConfig>>,
     proxy_protocol: bool,
     relays: Slab<RelayEntry>,
+    outlets: Outlets,
     peers: BTreeMap<u32, tcp_relay::PeerStream>,
     /// Streams whose reading is paused, by the time it goes on.
     paused: BTreeSet<(Instant, u64)>,
@@ -147,6 +152,7 @@ impl Shard {
             tls: settings.tls.clone(),
             proxy_protocol: settings.proxy_protocol,
             relays: Slab::new(),
+            outlets: Outlets::new(settings),
             peers: BTreeMap::new(),
             paused: BTreeSet::new(),
             forwarded: Routes::new(hasher),
@@ -245,6 +251,7 @@ impl Shard {
         if now.mono >= self.next_sweep {
             self.next_sweep = now.mono + Duration::from_secs(1);
             self.close_idle(now);
+            self.outlets.sweep(&mut self.relays);
         }
         if now.mono >= self.next_publish {
             self.publish(now.mono);
@@ -263,6 +270,8 @@ impl Shard {
             allocations: self.core.allocation_count() as u64,
             connections: self.connections.len() as u64,
             dtls_associations: self.associations.len() as u64,
+            senders: self.outlets.count(),
+            senders_refused: self.outlets.refused(),
             panics: self.panics,
         };
         if let Some(port) = self.shared.shards.get(self.index.as_usize()) {

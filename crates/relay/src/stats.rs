@@ -15,6 +15,10 @@ pub struct ShardStats {
     pub connections: u64,
     /// DTLS associations.
     pub dtls_associations: u64,
+    /// Sockets that busy flows are sent by.
+    pub senders: u64,
+    /// Busy flows that got none: too many, or the system gave none.
+    pub senders_refused: u64,
     /// Bugs met and survived.
     pub panics: u64,
 }

@@ -11,7 +11,7 @@ pub(crate) struct FixedLimit {
 }
 
 /// Every one that an operator may meet.
-pub(crate) fn fixed() -> [FixedLimit; 5] {
+pub(crate) fn fixed() -> [FixedLimit; 6] {
     let seconds = |time: std::time::Duration| format!("{}s", time.as_secs());
     let limit = |name, value, doc| FixedLimit { name, value, doc };
     [
@@ -34,6 +34,11 @@ pub(crate) fn fixed() -> [FixedLimit; 5] {
             "events_kept",
             crate::serve::EVENTS_KEPT.to_string(),
             "Newest events in memory, for every consumer of them. One that falls further behind is told of a gap.",
+        ),
+        limit(
+            "senders",
+            format!("1/{} of the descriptors", crate::serve::DESCRIPTORS_PER_SENDER),
+            "Sockets that busy flows are sent by. A busy flow beyond them is sent as any other, and counted in causeway_relay_senders_refused_total.",
         ),
         limit(
             "sessions_waiting",

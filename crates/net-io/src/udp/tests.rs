@@ -136,3 +136,71 @@ fn a_burst_among_others_keeps_its_segment_size() {
     let lens: Vec<_> = received.iter().map(|received| (received.len, received.segment_len)).collect();
     assert_eq!(lens, [(50, 50), (50, 20)]);
 }
+
+#[test]
+fn a_connected_sender_has_the_source_of_the_open_socket_and_hears_nothing() {
+    // The kernel itself would choose 127.0.0.1 and the first address.
+    for (source, to) in [("127.0.0.2:0", "127.0.0.1:0"), ("127.0.0.1:0", "127.0.0.9:0"), ("[::1]:0", "[::1]:0")] {
+        let (open, peer) = (bind(source), bind(to));
+        let sender = ConnectedSender::open(open.local_addr(), peer.local_addr(), OPTIONS).unwrap();
+        let mut buffer = [0; 2000];
+        sender.send(&[IoSlice::new(b"he"), IoSlice::new(b"llo")], None).unwrap();
+        let received = receive(&peer, &mut buffer);
+        assert_eq!((received.from, received.len), (open.local_addr(), 5));
+        sender.send(&[IoSlice::new(&[7; 50])], Some(20)).unwrap();
+        assert!(sender.can_segment());
+        let received = receive(&peer, &mut buffer);
+        assert_eq!((received.from, received.len, received.segment_len), (open.local_addr(), 50, 20));
+        peer.send(open.local_addr(), None, &[IoSlice::new(b"answer")], None).unwrap();
+        assert_eq!(receive(&open, &mut buffer).from, peer.local_addr());
+    }
+}
+
+#[test]
+fn a_wildcard_socket_has_connected_senders_for_several_clients() {
+    for (wildcard, source) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
+        let source: IpAddr = source.parse().unwrap();
+        let free = bind(wildcard).local_addr();
+        let options = UdpOptions { reuse_port: true, ..OPTIONS };
+        let open = UdpSocket::bind(free, options).unwrap();
+        let own = SocketAddr::new(source, free.port());
+        let clients = [0; 3].map(|_| bind(if source.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }));
+        let senders = clients.each_ref().map(|c| ConnectedSender::open(own, c.local_addr(), options).unwrap());
+        let mut buffer = [0; 100];
+        for (client, sender) in clients.iter().zip(&senders) {
+            sender.send(&[IoSlice::new(b"down")], None).unwrap();
+            assert_eq!(receive(client, &mut buffer).from, own);
+            client.send(own, None, &[IoSlice::new(b"up")], None).unwrap();
+            let received = receive(&open, &mut buffer);
+            assert_eq!((received.from, received.to), (client.local_addr(), Some(source)));
+        }
+    }
+}
+
+#[test]
+fn an_icmp_error_for_a_connected_sender_is_reported_by_the_open_socket() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let closed = std::net::UdpSocket::bind(address).unwrap().local_addr().unwrap();
+        let open = bind(address);
+        let sender = ConnectedSender::open(open.local_addr(), closed, OPTIONS).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let report = loop {
+            sender.send(&[IoSlice::new(b"x")], None).unwrap();
+            if let Some(report) = open.take_icmp() {
+                break report;
+            }
+            assert!(Instant::now() < deadline, "no report");
+        };
+        assert_eq!(report.peer, closed);
+    }
+}
+
+#[test]
+fn this_kernel_passes_the_check_and_a_foreign_source_is_refused() {
+    ConnectedSender::check(true).unwrap();
+    ConnectedSender::check(false).unwrap();
+    for (foreign, to) in [("192.0.2.1:9", "127.0.0.1:9"), ("[2001:db8::1]:9", "[::1]:9")] {
+        let refused = ConnectedSender::open(foreign.parse().unwrap(), to.parse().unwrap(), OPTIONS);
+        assert!(refused.is_err(), "{foreign}");
+    }
+}

@@ -16,6 +16,13 @@ use crate::{
 
 /// Listeners take bursts of many clients at once.
 const LISTENER_BUFFER: usize = 4 << 20;
+/// Every shard has a listener at the same address.
+pub(super) const LISTENER_OPTIONS: UdpOptions = UdpOptions {
+    reuse_port: true,
+    receive_buffer: LISTENER_BUFFER,
+    send_buffer: LISTENER_BUFFER,
+    report_errors: false,
+};
 
 /// All listeners of one shard.
 #[derive(Debug)]
@@ -49,14 +56,8 @@ impl Listeners {
         let tls = settings.turn_tls_listen.iter().map(|address| (address, true));
         for (address, tls) in plain.chain(tls) {
             let error = |transport| move |source| StartError::Listen { address: *address, transport, source };
-            let options = UdpOptions {
-                reuse_port: true,
-                receive_buffer: LISTENER_BUFFER,
-                send_buffer: LISTENER_BUFFER,
-                report_errors: false,
-            };
             let address = if address.port() == 0 { free_port(*address).map_err(error("UDP"))? } else { *address };
-            let socket = UdpSocket::bind(address, options).map_err(error("UDP"))?;
+            let socket = UdpSocket::bind(address, LISTENER_OPTIONS).map_err(error("UDP"))?;
             let local = socket.local_addr();
             let listener = tcp::listen(local).map_err(error("TCP"))?;
             all.udp.push(UdpListener { socket, dtls: tls, hint: 1 });

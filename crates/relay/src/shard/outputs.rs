@@ -10,7 +10,9 @@ use causeway_turn_core::{
 };
 use causeway_types::{FiveTuple, Now, RelayEvent, ShardIndex};
 
-use super::{RelayEntry, Shard, client_out::Weight, dtls::Association, kernel::add, stream::Connection};
+use super::{
+    RelayEntry, Shard, client_out::Weight, dtls::Association, kernel::add, outlets::Outlet, stream::Connection,
+};
 use crate::{
     admissions::AdmissionLimits,
     command::Command,
@@ -180,15 +182,26 @@ impl Shard {
         if matches!(opened.socket, RelaySocket::Udp(_)) {
             self.shared.ports.announce(advertised, self.index, relay);
         }
-        slot.insert(RelayEntry { socket: opened.socket, advertised, hint: 1 });
+        slot.insert(RelayEntry {
+            socket: opened.socket,
+            advertised,
+            hint: 1,
+            to_peer: Outlet::default(),
+            to_client: Outlet::default(),
+        });
         Ok(RelayOpened { relay, address: advertised })
     }
 
     fn close_relay(&mut self, relay: RelayId) {
         let Ok(key) = usize::try_from(relay.0) else { return };
         if let Some(entry) = self.relays.try_remove(key) {
-            drop(entry.socket);
-            self.shared.ports.free(entry.advertised);
+            if entry.to_peer.has_sender() || entry.to_client.has_sender() {
+                self.outlets.forget(key);
+            }
+            let advertised = entry.advertised;
+            // The sockets first: the port is free when it is given back.
+            drop(entry);
+            self.shared.ports.free(advertised);
         }
     }
 

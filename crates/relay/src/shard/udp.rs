@@ -2,17 +2,21 @@
 
 use std::{
     io::{self, IoSlice},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
-use causeway_net_io::{Event, Received, SEGMENTS_MAX, UdpSocket};
+use causeway_net_io::{ConnectedSender, Event, Received, SEGMENTS_MAX, UdpSocket};
 use causeway_stun_codec::{Kind, channel_data, classify};
 use causeway_turn_core::{ClientLeg, DropReason, Forward, IcmpError, RelayId};
 use causeway_types::{ClientTransport, FiveTuple, Now};
 use smallvec::SmallVec;
 
-use super::Shard;
-use crate::{command::Command, leg::Leg, ports::RelaySocket};
+use super::{Shard, listeners::LISTENER_OPTIONS, outlets::Direction};
+use crate::{
+    command::Command,
+    leg::Leg,
+    ports::{RELAY_OPTIONS, RelaySocket},
+};
 
 /// Most receives per socket and wake-up: what keeps one busy flow from starving the others.
 const HINT_MAX: u8 = 32;
@@ -111,7 +115,8 @@ impl Shard {
     pub(super) fn forward(&mut self, now: Now, forward: Forward, segments: Segments<'_>) {
         self.drain(now);
         match forward {
-            Forward::Nothing => {}
+            // Only what a peer sent goes to a client.
+            Forward::Nothing | Forward::ToClient { .. } => {}
             Forward::ToPeer { relay, peer, start, len, dont_fragment, own_relay_only } => {
                 let payload = Payload { segments, start: usize::from(start), len: usize::from(len) };
                 if !self.shared.rate.take(payload.total(), now.mono) {
@@ -126,29 +131,30 @@ impl Shard {
                     self.send_to_peer(now, relay, peer, payload, dont_fragment);
                 }
             }
-            Forward::ToClient { client, prefix, padding } => {
-                self.messages_to_client(now, client, prefix.as_slice(), usize::from(padding), segments);
-            }
         }
     }
 
     /// Out of a relay socket: one send for a whole burst where the kernel can cut it.
     fn send_to_peer(&mut self, now: Now, relay: RelayId, peer: SocketAddr, payload: Payload<'_>, dont_fragment: bool) {
         let mut failed = Failed::default();
-        let Some(RelayEntry { socket: RelaySocket::Udp(socket), .. }) = self.relay(relay) else { return };
+        let Ok(key) = usize::try_from(relay.0) else { return };
+        let Some(RelayEntry { socket: RelaySocket::Udp(socket), to_peer, .. }) = self.relays.get_mut(key) else {
+            return;
+        };
         if dont_fragment {
             // Rare by nature: two more system calls for the datagrams that ask for it.
             failed.note_setup(socket.set_dont_fragment(true));
-        }
-        if let Some(whole) = payload.only() {
-            if let Err(error) = socket.send(peer, None, &[IoSlice::new(whole)], None) {
-                failed.note(&error, 1);
-            }
-        } else {
-            send_payload(socket, peer, payload, &mut failed);
-        }
-        if dont_fragment {
+            send_payload(SendBy::Open { socket, to: peer, source: None }, payload, &mut failed);
             failed.note_setup(socket.set_dont_fragment(false));
+        } else {
+            let by = match to_peer.sender(self.outlets.period, socket.local_addr(), peer) {
+                Some(sender) => SendBy::Connected(sender),
+                None => SendBy::Open { socket, to: peer, source: None },
+            };
+            send_payload(by, payload, &mut failed);
+            if to_peer.wants_sender() {
+                self.outlets.open(key, Direction::Peer, to_peer, RELAY_OPTIONS);
+            }
         }
         if !failed.is_nothing() {
             self.count_failed(failed);
@@ -198,7 +204,7 @@ impl Shard {
         match forward {
             Forward::ToClient { client, prefix, padding } => {
                 let cut = Cut { segments, len };
-                self.parts_to_client(now, client, prefix.as_slice(), usize::from(padding), cut.iter());
+                self.parts_to_client(now, relay, client, prefix.as_slice(), usize::from(padding), cut.iter());
             }
             Forward::Nothing | Forward::ToPeer { .. } => {}
         }
@@ -243,14 +249,14 @@ impl Shard {
     fn peer_burst(&mut self, now: Now, relay: RelayId, from: SocketAddr, segments: Segments<'_>) {
         let (Ok(len), Ok(count)) = (u16::try_from(segments.stride), u16::try_from(segments.count)) else { return };
         let forward = self.core.handle_peer_datagram(now, relay, from, len, count);
-        if let Forward::ToClient { .. } = forward
-            && !self.shared.rate.take(u64::from(len) * u64::from(count), now.mono)
-        {
-            self.drain(now);
+        self.drain(now);
+        let Forward::ToClient { client, prefix, padding } = forward else { return };
+        if self.shared.rate.take(u64::from(len) * u64::from(count), now.mono) {
+            let cut = Cut { segments, len: segments.stride };
+            self.parts_to_client(now, relay, client, prefix.as_slice(), usize::from(padding), cut.iter());
+        } else {
             self.drop_over_total(now, u64::from(count));
-            return;
         }
-        self.forward(now, forward, segments);
     }
 
     /// `port` is that of the peer just sent to, for reports that name none.
@@ -267,22 +273,11 @@ impl Shard {
         }
     }
 
-    fn messages_to_client(
-        &mut self,
-        now: Now,
-        client: ClientLeg,
-        prefix: &[u8],
-        padding: usize,
-        segments: Segments<'_>,
-    ) {
-        let cut = Cut { segments, len: segments.stride };
-        self.parts_to_client(now, client, prefix, padding, cut.iter());
-    }
-
     /// Each payload with `prefix` before it and `padding` zero bytes behind it.
     fn parts_to_client<'a>(
         &mut self,
         now: Now,
+        relay: RelayId,
         client: ClientLeg,
         prefix: &[u8],
         padding: usize,
@@ -309,11 +304,16 @@ impl Shard {
             }
         }
         let per_message = if padding > 0 { 3 } else { 2 };
-        let (to, source) = (client.five_tuple.client, Some(client.five_tuple.server.ip()));
+        let FiveTuple { client: to, server, .. } = client.five_tuple;
         let mut failed = Failed::default();
-        send_bursts(&parts, per_message, message_len, listener.socket.can_segment(), &mut failed, |slices, segment| {
-            listener.socket.send(to, source, slices, segment)
-        });
+        let open = SendBy::Open { socket: &listener.socket, to, source: Some(server.ip()) };
+        let key = usize::try_from(relay.0).unwrap_or(usize::MAX);
+        let mut outlet = self.relays.get_mut(key).map(|entry| &mut entry.to_client);
+        let own = outlet.as_mut().and_then(|outlet| outlet.sender(self.outlets.period, server, to));
+        send_bursts(&parts, per_message, message_len, own.map_or(open, SendBy::Connected), &mut failed);
+        if let Some(outlet) = outlet.filter(|outlet| outlet.wants_sender()) {
+            self.outlets.open(key, Direction::Client, outlet, LISTENER_OPTIONS);
+        }
         self.count_failed(failed);
     }
 
@@ -391,36 +391,58 @@ impl Failed {
     }
 }
 
-fn send_payload(socket: &UdpSocket, peer: SocketAddr, payload: Payload<'_>, failed: &mut Failed) {
+/// The socket that something leaves by.
+#[derive(Clone, Copy)]
+enum SendBy<'a> {
+    /// One that hears anybody.
+    Open { socket: &'a UdpSocket, to: SocketAddr, source: Option<IpAddr> },
+    /// One for this destination alone.
+    Connected(&'a ConnectedSender),
+}
+
+impl SendBy<'_> {
+    fn can_segment(self) -> bool {
+        match self {
+            Self::Open { socket, .. } => socket.can_segment(),
+            Self::Connected(sender) => sender.can_segment(),
+        }
+    }
+
+    fn send(self, parts: &[IoSlice<'_>], segment_len: Option<u16>) -> io::Result<()> {
+        match self {
+            Self::Open { socket, to, source } => socket.send(to, source, parts, segment_len),
+            Self::Connected(sender) => sender.send(parts, segment_len),
+        }
+    }
+}
+
+fn send_payload(by: SendBy<'_>, payload: Payload<'_>, failed: &mut Failed) {
+    if let Some(whole) = payload.only() {
+        if let Err(error) = by.send(&[IoSlice::new(whole)], None) {
+            failed.note(&error, 1);
+        }
+        return;
+    }
     let mut parts: SmallVec<[IoSlice<'_>; SEGMENTS_MAX]> = SmallVec::new();
     parts.extend(payload.iter().map(IoSlice::new));
-    send_bursts(&parts, 1, payload.len, socket.can_segment(), failed, |slices, segment| {
-        socket.send(peer, None, slices, segment)
-    });
+    send_bursts(&parts, 1, payload.len, by, failed);
 }
 
 /// Sends messages of `per_message` slices each, as few sends as the kernel allows.
-fn send_bursts(
-    parts: &[IoSlice<'_>],
-    per_message: usize,
-    message_len: usize,
-    can_segment: bool,
-    failed: &mut Failed,
-    send: impl Fn(&[IoSlice<'_>], Option<u16>) -> io::Result<()>,
-) {
+fn send_bursts(parts: &[IoSlice<'_>], per_message: usize, message_len: usize, by: SendBy<'_>, failed: &mut Failed) {
     let fitting = (BURST_BYTES_MAX / message_len.max(1)).clamp(1, SEGMENTS_MAX);
-    let per_send = if can_segment { fitting } else { 1 };
+    let per_send = if by.can_segment() { fitting } else { 1 };
     for burst in parts.chunks(per_send * per_message) {
         let messages = burst.len() / per_message;
         let segment = if messages > 1 { u16::try_from(message_len).ok() } else { None };
-        let Err(error) = send(burst, segment) else { continue };
+        let Err(error) = by.send(burst, segment) else { continue };
         if messages == 1 || error.kind() == io::ErrorKind::WouldBlock {
             failed.note(&error, messages as u64);
             continue;
         }
         // The kernel or the device would not cut the burst: one by one.
         for message in burst.chunks(per_message) {
-            if let Err(error) = send(message, None) {
+            if let Err(error) = by.send(message, None) {
                 failed.note(&error, 1);
             }
         }

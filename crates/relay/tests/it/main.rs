@@ -7,5 +7,6 @@ mod events;
 mod moved;
 mod relayed;
 mod robustness;
+mod senders;
 mod server;
 mod tcp_relaying;

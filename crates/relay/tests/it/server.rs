@@ -69,6 +69,7 @@ pub(crate) fn settings() -> RelaySettings {
         turn_tls_listen: listen,
         relay_addresses: vec![RelayAddress { advertised: v4, bound: v4 }, RelayAddress { advertised: v6, bound: v6 }],
         relay_ports: 40_000..=60_000,
+        senders_max: 1000,
         turn: Arc::new(turn_config()),
         limits: RelayLimits {
             allocations_per_user_max: 1000,
