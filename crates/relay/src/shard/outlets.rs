@@ -17,6 +17,9 @@ const BUSY: u32 = 100;
 /// With fewer than this it is closed again.
 const QUIET: u32 = 20;
 
+/// The system is asked no more in a period in which it refused so many.
+const FAILURES_MAX: u32 = 16;
+
 /// Which way out of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -82,6 +85,8 @@ pub(super) struct Outlets {
     max: usize,
     works: Works,
     refused: u64,
+    /// Of this period, by the system.
+    failures: u32,
 }
 
 /// For which families the system does what such sockets depend on.
@@ -106,7 +111,7 @@ impl Outlets {
         };
         let max = settings.senders_max / u32::from(settings.threads.max(1));
         let works = Works { v4: works(true), v6: works(false) };
-        Self { period: 0, open: Vec::new(), max: usize::try_from(max).unwrap_or(0), works, refused: 0 }
+        Self { period: 0, open: Vec::new(), max: usize::try_from(max).unwrap_or(0), works, refused: 0, failures: 0 }
     }
 
     /// How many there are.
@@ -126,7 +131,7 @@ impl Outlets {
         if !(if to.is_ipv4() { self.works.v4 } else { self.works.v6 }) {
             return;
         }
-        if self.open.len() >= self.max {
+        if self.open.len() >= self.max || self.failures >= FAILURES_MAX {
             self.refused += 1;
             return;
         }
@@ -137,6 +142,7 @@ impl Outlets {
             }
             Err(error) => {
                 self.refused += 1;
+                self.failures += 1;
                 tracing::debug!(%error, ?direction, "a busy flow has no socket of its own");
             }
         }
@@ -150,6 +156,7 @@ impl Outlets {
     /// A new period begins: closes what was quiet in the last one.
     pub(super) fn sweep(&mut self, relays: &mut Slab<RelayEntry>) {
         self.period = self.period.wrapping_add(1);
+        self.failures = 0;
         let period = self.period;
         self.open.retain(|(key, direction)| {
             let Some(entry) = relays.get_mut(*key) else { return false };
@@ -163,5 +170,79 @@ impl Outlets {
             }
             !quiet
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_net_io::UdpSocket;
+
+    use super::*;
+    use crate::ports::RELAY_OPTIONS;
+
+    fn outlets(max: usize) -> Outlets {
+        let works = Works { v4: true, v6: true };
+        Outlets { period: 0, open: Vec::new(), max, works, refused: 0, failures: 0 }
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// An outlet as busy as it takes.
+    fn busy(outlets: &Outlets, from: SocketAddr, to: SocketAddr) -> Outlet {
+        let mut outlet = Outlet::default();
+        for _ in 0..BUSY {
+            assert!(!outlet.wants_sender());
+            assert!(outlet.sender(outlets.period, from, to).is_none());
+        }
+        assert!(outlet.wants_sender());
+        outlet
+    }
+
+    #[test]
+    fn sends_are_counted_for_one_destination_and_within_a_period() {
+        let (from, to, other) = (address("127.0.0.1:1"), address("127.0.0.1:2"), address("127.0.0.1:3"));
+        let mut outlet = Outlet::default();
+        for period in 0..5 {
+            for _ in 0..BUSY - 1 {
+                assert!(outlet.sender(period, from, to).is_none());
+                assert!(outlet.sender(period, from, other).is_none());
+                assert!(!outlet.wants_sender());
+            }
+        }
+        assert!(outlet.sender(9, from, other).is_none());
+        assert_eq!(outlet.line, Some((from, other)), "the first of a period is the one that counts");
+    }
+
+    #[test]
+    fn few_sends_in_a_period_or_none_at_all_are_quiet() {
+        let (from, to) = (address("127.0.0.1:1"), address("127.0.0.1:2"));
+        let mut outlet = Outlet::default();
+        for _ in 0..QUIET {
+            outlet.sender(7, from, to);
+        }
+        assert_eq!([7, 8, 9].map(|period| outlet.is_quiet(period)), [false, false, true]);
+        outlet.sender(8, from, to);
+        assert!(outlet.is_quiet(9));
+    }
+
+    #[test]
+    fn a_system_that_refuses_is_asked_again_in_the_next_period() {
+        let mut outlets = outlets(100);
+        let open = UdpSocket::bind(address("127.0.0.1:0"), RELAY_OPTIONS).unwrap();
+        let to = address("127.0.0.1:9");
+        for _ in 0..FAILURES_MAX {
+            let mut foreign = busy(&outlets, address("192.0.2.1:9"), to);
+            outlets.open(1, Direction::Peer, &mut foreign, RELAY_OPTIONS);
+            assert!(!foreign.has_sender());
+        }
+        let mut good = busy(&outlets, open.local_addr(), to);
+        outlets.open(2, Direction::Peer, &mut good, RELAY_OPTIONS);
+        assert_eq!((good.has_sender(), outlets.refused()), (false, u64::from(FAILURES_MAX) + 1));
+        outlets.sweep(&mut Slab::new());
+        let mut good = busy(&outlets, open.local_addr(), to);
+        outlets.open(2, Direction::Peer, &mut good, RELAY_OPTIONS);
+        assert_eq!((good.has_sender(), outlets.count()), (true, 1));
     }
 }
