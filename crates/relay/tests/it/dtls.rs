@@ -43,8 +43,8 @@ fn first_flight(socket: &UdpSocket, session: &mut dimpl::Dtls) -> (Vec<u8>, Vec<
     (hello, receive_datagram(socket, Instant::now() + PATIENCE).expect("an answer"))
 }
 
-/// The hello that answers `answer`, by a clock that has stood at `now` since the first one: a session that finds that a
-/// second has passed sends the first one again instead.
+/// The hello that answers `answer`, by a clock that has stood at `now` since the first one: however long the machine took, there
+/// is nothing to be sent again.
 fn second_hello(session: &mut dimpl::Dtls, answer: &[u8], now: Instant) -> Vec<u8> {
     session.handle_packet(answer).expect("is understood");
     session.handle_timeout(now).expect("goes on");
