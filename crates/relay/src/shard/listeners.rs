@@ -55,11 +55,9 @@ impl Listeners {
         let plain = settings.turn_listen.iter().map(|address| (address, false));
         let tls = settings.turn_tls_listen.iter().map(|address| (address, true));
         for (address, tls) in plain.chain(tls) {
-            let error = |transport| move |source| StartError::Listen { address: *address, transport, source };
-            let address = if address.port() == 0 { free_port(*address).map_err(error("UDP"))? } else { *address };
-            let socket = UdpSocket::bind(address, LISTENER_OPTIONS).map_err(error("UDP"))?;
+            let (socket, listener) =
+                if address.port() == 0 { bind_anywhere(*address)? } else { bind_both(*address, *address)? };
             let local = socket.local_addr();
-            let listener = tcp::listen(local).map_err(error("TCP"))?;
             all.udp.push(UdpListener { socket, dtls: tls, hint: 1 });
             all.tcp.push(StreamListener { socket: listener, local, tls });
         }
@@ -94,6 +92,27 @@ impl Listeners {
             .flat_map(|l| transports(l.tls).map(|transport| BoundAddress { address: l.local, transport }))
             .collect()
     }
+}
+
+/// UDP and TCP at `address`, which stands for what was `asked` for.
+fn bind_both(asked: SocketAddr, address: SocketAddr) -> Result<(UdpSocket, TcpListener), StartError> {
+    let error = |transport| move |source| StartError::Listen { address: asked, transport, source };
+    let socket = UdpSocket::bind(address, LISTENER_OPTIONS).map_err(error("UDP"))?;
+    let listener = tcp::listen(socket.local_addr()).map_err(error("TCP"))?;
+    Ok((socket, listener))
+}
+
+/// The same at any port. Between finding a free one and taking it, somebody else may have been given it.
+fn bind_anywhere(asked: SocketAddr) -> Result<(UdpSocket, TcpListener), StartError> {
+    const TRIES: usize = 8;
+    let find = || free_port(asked).map_err(|source| StartError::Listen { address: asked, transport: "UDP", source });
+    for _ in 1..TRIES {
+        match bind_both(asked, find()?) {
+            Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {}
+            done => return done,
+        }
+    }
+    bind_both(asked, find()?)
 }
 
 /// A port nobody listens on, for UDP and TCP. Asked for with `SO_REUSEPORT` the kernel might give one that another
