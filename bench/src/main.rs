@@ -28,6 +28,7 @@ use anyhow::{Context, Result, ensure};
 use causeway_bench::{
     machine::Machine,
     process::{busy_time, cpu_time},
+    serving,
 };
 use clap::Parser;
 
@@ -89,11 +90,7 @@ fn main() -> Result<()> {
     let machine = Machine::this();
     let processors = (machine.n_processors > 1).then_some(Processors { server: 0, generator: 1 });
     let coturn_program = find_coturn(options.coturn.clone())?;
-    let causeway_program = match &options.causeway {
-        Some(program) => program.canonicalize().context("--causeway")?,
-        None => std::env::current_exe()?.with_file_name("causeway"),
-    };
-    ensure!(causeway_program.is_file(), "build causeway first: cargo build --release --package causeway");
+    let causeway_program = serving::program(options.causeway.as_deref())?;
     let coturn_version = version_of_coturn(&coturn_program)?;
     println!("causeway and coturn {coturn_version}, {} s each, {} rounds", effort.seconds, effort.rounds);
     if let Some(processors) = processors {

@@ -17,6 +17,7 @@ mod server;
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
+use causeway_bench::serving;
 use clap::{Parser, ValueEnum};
 
 use crate::{
@@ -100,11 +101,7 @@ impl Kind {
 async fn main() -> Result<()> {
     let options = Options::parse();
     ensure!(options.seconds > 0.0 && options.rounds > 0 && options.connections > 0, "nothing to do");
-    let program = match &options.causeway {
-        Some(program) => program.canonicalize().context("--causeway")?,
-        None => std::env::current_exe()?.with_file_name("causeway"),
-    };
-    ensure!(program.is_file(), "build causeway first: cargo build --release --package causeway");
+    let program = serving::program(options.causeway.as_deref())?;
     causeway_net_io::raise_descriptor_limit()?;
     let wants = |part| options.only.is_empty() || options.only.contains(&part);
     let mut report = Report::default();

@@ -4,14 +4,14 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use causeway_bench::{
     process::{cpu_time, resident_bytes},
-    serving::wait_until_well,
+    serving,
     turn::REALM,
 };
 use causeway_store::SqlStore;
@@ -73,22 +73,13 @@ impl Server {
                  unauthenticated_replies_per_sec = 10000000\nunauthenticated_replies_burst = 10000000\n"
             ),
         )?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).arg("serve").arg("--config").arg(&config);
-        command.arg("--data-dir").arg(home);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CAUSEWAY_")) {
-            command.env_remove(name);
-        }
-        command.env("CAUSEWAY_API_TOKEN", TOKEN).env("CAUSEWAY_TURN_SECRET", SECRET);
-        if let Some(postgres) = &database.postgres {
-            command.env("CAUSEWAY_DATABASE_URL", postgres.url());
-        }
+        let url = database.postgres.as_ref().map(|postgres| postgres.url());
+        let mut settings = vec![("CAUSEWAY_API_TOKEN", TOKEN), ("CAUSEWAY_TURN_SECRET", SECRET)];
+        settings.extend(url.as_deref().map(|url| ("CAUSEWAY_DATABASE_URL", url)));
         let log = home.join("log");
-        let output = fs::OpenOptions::new().create(true).append(true).open(&log)?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let process = command.spawn().context("causeway cannot be started")?;
+        let process = serving::start(Command::new("setpriv"), program, &config, home, &settings, &log)?;
         let mut this = Self { process, http, turn };
-        wait_until_well(&mut this.process, this.http, TOKEN, &log).await?;
+        serving::wait_until_well(&mut this.process, this.http, TOKEN, &log).await?;
         Ok(this)
     }
 

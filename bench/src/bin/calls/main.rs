@@ -57,15 +57,6 @@ struct Options {
 }
 
 impl Options {
-    fn causeway(&self) -> Result<PathBuf> {
-        let program = match &self.causeway {
-            Some(program) => program.canonicalize().context("--causeway")?,
-            None => std::env::current_exe()?.with_file_name("causeway"),
-        };
-        ensure!(program.is_file(), "build causeway first: cargo build --release --package causeway");
-        Ok(program)
-    }
-
     /// How long a server is left alone before its memory is looked at.
     const fn rest(&self) -> std::time::Duration {
         std::time::Duration::from_secs(if self.stays_shortly { 0 } else { 3 })

@@ -60,7 +60,7 @@ impl Round {
 /// Measures `clients` of one dialect on a server of their own.
 pub(crate) async fn measure(options: &Options, kind: Kind, clients: usize) -> Result<Round> {
     let users = if kind == Kind::Sip { sip::users(clients) } else { String::new() };
-    let server = Server::start(&options.causeway()?, &users).await?;
+    let server = Server::start(&causeway_bench::serving::program(options.causeway.as_deref())?, &users).await?;
     let logins = if kind == Kind::Verto { logins(&server, clients).await? } else { Vec::new() };
     let name = |number: usize| match kind {
         Kind::Sip => Some(sip::name(number)),

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use causeway_bench::{
     http::Connection,
     process::{cpu_time, resident_bytes},
-    serving::wait_until_well,
+    serving,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -51,19 +51,11 @@ impl Server {
                  registrations_max = 1000000\n{users}"
             ),
         )?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).arg("serve").arg("--config").arg(&config);
-        command.arg("--data-dir").arg(directory.path().join("data"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CAUSEWAY_")) {
-            command.env_remove(name);
-        }
-        command.env("CAUSEWAY_API_TOKEN", TOKEN);
-        let log = directory.path().join("log");
-        let output = fs::File::create(&log)?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let process = command.spawn().context("causeway cannot be started")?;
+        let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+        let process =
+            serving::start(Command::new("setpriv"), program, &config, &data, &[("CAUSEWAY_API_TOKEN", TOKEN)], &log)?;
         let mut this = Self { process, directory, http, https };
-        wait_until_well(&mut this.process, this.http, TOKEN, &log).await?;
+        serving::wait_until_well(&mut this.process, this.http, TOKEN, &log).await?;
         Ok(this)
     }
 

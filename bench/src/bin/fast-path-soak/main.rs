@@ -27,7 +27,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use causeway_bench::process::resident_bytes;
+use causeway_bench::{process::resident_bytes, serving};
 use causeway_fast_path::{FastPath, Mode, Settings, Traffic};
 use clap::{Parser, ValueEnum};
 
@@ -77,15 +77,6 @@ struct Options {
 }
 
 impl Options {
-    fn causeway(&self) -> Result<PathBuf> {
-        let program = match &self.causeway {
-            Some(program) => program.canonicalize().context("--causeway")?,
-            None => std::env::current_exe()?.with_file_name("causeway"),
-        };
-        ensure!(program.is_file(), "build causeway first: cargo build --release --package causeway");
-        Ok(program)
-    }
-
     const fn size(&self) -> server::Size {
         server::Size {
             seconds: self.seconds,
@@ -128,7 +119,7 @@ fn main() -> Result<()> {
             tell(&shown);
             faults(&shown)
         }
-        Through::Server => server::soak(&options.causeway()?, options.size())?,
+        Through::Server => server::soak(&serving::program(options.causeway.as_deref())?, options.size())?,
     };
     for fault in &faults {
         println!("FAULT: {fault}");

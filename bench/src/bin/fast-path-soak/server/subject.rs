@@ -4,11 +4,11 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::Child,
 };
 
 use anyhow::{Context, Result, ensure};
-use causeway_bench::{process::resident_bytes, serving::wait_until_well, space::Space, turn::REALM};
+use causeway_bench::{process::resident_bytes, serving, space::Space, turn::REALM};
 use tempfile::TempDir;
 
 /// The shared secret that user names are signed with.
@@ -72,21 +72,14 @@ impl Subject {
                  api_requests_per_sec = 1000000\napi_requests_burst = 1000000\n"
             ),
         )?;
-        let mut command = server.command();
-        command.args(["setpriv", "--pdeathsig", "KILL"]).arg(program).arg("serve").arg("--config").arg(&config);
-        command.arg("--data-dir").arg(directory.path().join("data"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CAUSEWAY_")) {
-            command.env_remove(name);
-        }
-        command.env("CAUSEWAY_API_TOKEN", TOKEN);
-        let log = directory.path().join("log");
-        let output = fs::File::create(&log)?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let process = command.spawn().context("causeway cannot be started")?;
+        let mut setpriv = server.command();
+        setpriv.arg("setpriv");
+        let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+        let process = serving::start(setpriv, program, &config, &data, &[("CAUSEWAY_API_TOKEN", TOKEN)], &log)?;
         let mut this = Self { process, program: program.to_owned(), server, far, turn, http, directory };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let Self { process, server, .. } = &mut this;
-        server.inside(|| runtime.block_on(wait_until_well(process, http, TOKEN, &log)))?;
+        server.inside(|| runtime.block_on(serving::wait_until_well(process, http, TOKEN, &log)))?;
         Ok(this)
     }
 
